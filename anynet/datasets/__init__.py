@@ -1,0 +1,20 @@
+"""Small datasets to learn and to test with, as NumPy arrays.
+
+``load_digits``
+    1 797 images of 8×8 pixels, shipped with the package: no download, ready in milliseconds.
+``load_mnist``
+    70 000 images of 28×28 pixels, read from a folder or downloaded once.
+
+Both return ``(x_train, y_train), (x_test, y_test)`` with ``uint8`` pixels as they were published, neither scaled nor
+centred, and ``int64`` classes.
+
+>>> from anynet.datasets import load_digits
+>>> (x_train, y_train), (x_test, y_test) = load_digits()
+>>> x_train.shape, y_train.shape, x_test.shape, y_test.shape
+((1415, 64), (1415,), (382, 64), (382,))
+"""
+
+from anynet.datasets.digits import load_digits
+from anynet.datasets.mnist import load_mnist
+
+__all__ = ["load_digits", "load_mnist"]

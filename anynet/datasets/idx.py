@@ -1,0 +1,132 @@
+"""The IDX format, in which MNIST was published: one array per file, often gzipped.
+
+=============  =========================================================
+bytes          contents
+=============  =========================================================
+0 and 1        zero
+2              type code, see ``_DTYPES``
+3              number of axes
+4 onwards      the length of each axis, a big-endian ``uint32`` each
+the rest       the values, big-endian, the last axis varying fastest
+=============  =========================================================
+
+References
+----------
+LeCun, Y., Cortes, C. and Burges, C. (1998). The MNIST database of handwritten digits, section "File formats".
+"""
+
+import math
+import os
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+
+
+def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
+    """Read the array of one IDX file, gzipped or not.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file. Whether it is gzipped is seen from its first bytes, not from its name.
+
+    Returns
+    -------
+    ndarray
+        As `parse_idx` returns it.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is no such file.
+    ValueError
+        When the contents are not exactly one IDX array.
+    """
+    return parse_idx(gunzip(Path(path).read_bytes(), where=str(path)), where=str(path))
+
+
+def parse_idx(data: bytes, *, where: str) -> NDArray[Any]:
+    """Turn the uncompressed bytes of an IDX file into an array.
+
+    Parameters
+    ----------
+    data : bytes
+        Header and values.
+    where : str
+        What error messages call the data, usually the file's path.
+
+    Returns
+    -------
+    ndarray
+        A writable array of its own, in the machine's byte order, of the shape and type that the header states.
+
+    Raises
+    ------
+    ValueError
+        When the header is not an IDX header, or when the values are fewer or more than it announces.
+
+    Examples
+    --------
+    >>> parse_idx(bytes([0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 3, 1, 2, 3, 4, 5, 6]), where="example")
+    array([[1, 2, 3],
+           [4, 5, 6]], dtype=uint8)
+    """
+    if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in _DTYPES:
+        raise ValueError(
+            f"{where}: expected an IDX file, which starts with two zero bytes, a type code among "
+            f"{', '.join(map(str, _DTYPES))} and the number of axes, got {list(data[:4])} as its first bytes; "
+            "check that this is the file you meant"
+        )
+    dtype, ndim = np.dtype(_DTYPES[data[2]]), data[3]
+    start = 4 + 4 * ndim
+    if len(data) < start:
+        raise ValueError(
+            f"{where}: expected a header of {start} bytes for {ndim} axes, got {len(data)} bytes in all; "
+            "the file is cut short, fetch it again"
+        )
+    shape = struct.unpack_from(f">{ndim}I", data, 4)
+    # Compared as Python integers, which cannot overflow, and before anything is allocated for the array.
+    expected = math.prod(shape) * dtype.itemsize
+    if len(data) - start != expected:
+        raise ValueError(
+            f"{where}: expected {expected} bytes of values for shape {shape} and type {dtype.name}, "
+            f"got {len(data) - start}; the file is damaged or cut short, fetch it again"
+        )
+    # astype copies: what frombuffer returns is read-only and keeps the whole file alive.
+    return np.frombuffer(data, dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("="))
+
+
+def gunzip(data: bytes, *, where: str) -> bytes:
+    """Decompress `data` when it is gzipped and return it as it is when it is not.
+
+    Parameters
+    ----------
+    data : bytes
+        The contents of a file.
+    where : str
+        What the error message calls them.
+
+    Returns
+    -------
+    bytes
+        The uncompressed contents.
+
+    Raises
+    ------
+    ValueError
+        When the gzip stream is damaged or cut short.
+    """
+    if not data.startswith(b"\x1f\x8b"):
+        return data
+    import gzip
+    import zlib
+
+    try:
+        return gzip.decompress(data)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"{where}: expected a complete gzip file, got {error}; fetch it again") from error

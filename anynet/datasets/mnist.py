@@ -1,0 +1,200 @@
+"""The MNIST digits: read from a folder, or downloaded once into the user's cache and verified."""
+
+import hashlib
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anynet.datasets.idx import gunzip, parse_idx
+
+# In the order in which load_mnist unpacks them. The MD5s are those of the uncompressed contents: the same array may be
+# gzipped in many ways, and mirrors and local copies differ in that. MD5 is what was published and serves against
+# damage; against forgery there is https.
+_FILES = {
+    "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+    "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+    "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+    "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+}
+
+# Tried in this order. pooch would do the download too, but verifies what it receives, the gzip wrapper, so that every
+# mirror would need checksums of its own; four files are not worth a dependency.
+_MIRRORS = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+)
+_TIMEOUT = 20.0  # seconds without an answer or a further byte
+
+_Labelled = tuple[NDArray[np.uint8], NDArray[np.int64]]
+
+
+def load_mnist(folder: str | os.PathLike[str] | None = None, *, flatten: bool = True) -> tuple[_Labelled, _Labelled]:
+    """Load the 60 000 training and 10 000 test images of MNIST, downloading them at the first call where necessary.
+
+    Parameters
+    ----------
+    folder : str or path-like, optional
+        The folder of the four IDX files ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte``,
+        ``t10k-images-idx3-ubyte`` and ``t10k-labels-idx1-ubyte``, each with ``.gz`` or without. When it is given,
+        nothing else is looked at. When it is not, the files are taken from the first of
+
+        1. ``$ANYNET_DATA/mnist`` or ``$ANYNET_DATA``, where this environment variable is set and all four are there,
+        2. the user's cache: ``anynet/mnist`` in ``$XDG_CACHE_HOME``, or when that is not set in ``~/.cache``, on macOS
+           ``~/Library/Caches``, on Windows ``%LOCALAPPDATA%``,
+        3. a public mirror (11 MB over https), once: the cache keeps the uncompressed files (55 MB).
+    flatten : bool
+        Whether an image is a row of 784 pixels (the default) or an array of shape (28, 28).
+
+    Returns
+    -------
+    (x_train, y_train), (x_test, y_test) : tuples of ndarray
+        x_train is ``uint8`` of shape (60000, 784) or (60000, 28, 28) with values from 0 (paper) to 255 (ink); y_train
+        is ``int64`` of shape (60000,) with classes 0 to 9. x_test and y_test hold the other 10 000. The order is the
+        published one. The arrays are new at every call, so they may be changed in place.
+
+    Raises
+    ------
+    FileNotFoundError
+        When `folder` is given and lacks one of the files.
+    ValueError
+        When a file in `folder` or ``ANYNET_DATA`` is damaged or holds something else than 28×28 images or their labels.
+    OSError
+        When no mirror answers with the right contents, or when the cache cannot be written. The cache then holds only
+        whole files that have passed their check.
+
+    Notes
+    -----
+    Downloads and the cache are checked against the published MD5s of the contents; a damaged cache file is downloaded
+    again. A folder of your own is checked for well-formed 28×28 images and as many labels, but not for being MNIST:
+    Fashion-MNIST and Kuzushiji-MNIST come as files of the same names and load the same way.
+
+    References
+    ----------
+    LeCun, Y., Cortes, C. and Burges, C. (1998). The MNIST database of handwritten digits. CC BY-SA 3.0.
+
+    LeCun, Y., Bottou, L., Bengio, Y. and Haffner, P. (1998). Gradient-based learning applied to document recognition.
+    Proceedings of the IEEE 86(11), section III.A.
+
+    Examples
+    --------
+    >>> (x_train, y_train), (x_test, y_test) = load_mnist()  # doctest: +SKIP
+    >>> x_train.shape, x_train.dtype, y_train[:5]  # doctest: +SKIP
+    ((60000, 784), dtype('uint8'), array([5, 0, 4, 1, 9]))
+    """
+    x_train, y_train, x_test, y_test = (parse_idx(data, where=where) for where, data in _read_files(folder))
+    return _labelled(x_train, y_train, "training", flatten), _labelled(x_test, y_test, "test", flatten)
+
+
+def _labelled(x: NDArray[Any], y: NDArray[Any], part: str, flatten: bool) -> _Labelled:
+    """Check that these are 28×28 images and as many labels, and give them their final shape and type."""
+    if x.dtype != np.uint8 or x.ndim != 3 or x.shape[1:] != (28, 28):
+        raise ValueError(
+            f"load_mnist: expected {part} images of shape (N, 28, 28) and type uint8, got {x.shape} and {x.dtype}; "
+            "check which dataset the files belong to"
+        )
+    if y.dtype != np.uint8 or y.shape != x.shape[:1]:
+        raise ValueError(
+            f"load_mnist: expected {part} labels of shape {x.shape[:1]} and type uint8, one per image, "
+            f"got {y.shape} and {y.dtype}; check that images and labels belong together"
+        )
+    return x.reshape(len(x), 784) if flatten else x, y.astype(np.int64)
+
+
+def _read_files(folder: str | os.PathLike[str] | None) -> list[tuple[str, bytes]]:
+    """Return the path and the uncompressed contents of each of the four files, from the first place that has them."""
+    data = os.environ.get("ANYNET_DATA")
+    if folder is not None:
+        places = [Path(folder)]
+    elif data:
+        places = [Path(data) / "mnist", Path(data)]
+    else:
+        places = []
+    for place in places:
+        # A later path of the same name wins, so an uncompressed file goes before a gzipped one.
+        found = {name: path for name in _FILES for path in (place / f"{name}.gz", place / name) if path.is_file()}
+        if len(found) == len(_FILES):
+            return [(str(path), gunzip(path.read_bytes(), where=str(path))) for path in found.values()]
+        if folder is not None:
+            missing = ", ".join(name for name in _FILES if name not in found)
+            raise FileNotFoundError(
+                f"load_mnist: expected the four MNIST files, gzipped or not, in folder {str(place)!r}, "
+                f"got no {missing}; correct the path, or leave folder out to have them downloaded"
+            )
+    cache = _cache_folder()
+    return [(str(cache / name), _cached(cache / name, md5)) for name, md5 in _FILES.items()]
+
+
+def _cache_folder() -> Path:
+    if xdg := os.environ.get("XDG_CACHE_HOME"):
+        root = Path(xdg)
+    elif sys.platform == "win32":
+        root = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        root = Path.home() / "Library" / "Caches"
+    else:
+        root = Path.home() / ".cache"
+    return root / "anynet" / "mnist"
+
+
+def _cached(path: Path, md5: str) -> bytes:
+    """Read a file of the cache, after downloading it if it is not there or not what it was."""
+    if path.is_file():
+        data = path.read_bytes()
+        if _md5(data) == md5:
+            return data
+    data = _download(path.name, md5)
+    try:
+        _write_atomically(path, data)
+    except OSError as error:
+        raise OSError(
+            f"load_mnist: expected a cache folder that can be written, got {error}; "
+            "set XDG_CACHE_HOME to another, or load with folder= or ANYNET_DATA"
+        ) from error
+    return data
+
+
+def _md5(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+def _download(name: str, md5: str) -> bytes:
+    """Return the uncompressed contents of one file, from the first mirror that has the right ones."""
+    # Imported here because at the top they would double the import time of anynet.datasets.
+    from http.client import HTTPException
+    from urllib.request import urlopen
+
+    failures = []
+    for mirror in _MIRRORS:
+        url = f"{mirror}{name}.gz"
+        try:
+            with urlopen(url, timeout=_TIMEOUT) as response:
+                data = gunzip(response.read(), where="the answer")
+        except (OSError, HTTPException, ValueError) as error:
+            failures.append(f"{url}: {error}")
+            continue
+        if _md5(data) == md5:
+            return data
+        failures.append(f"{url}: contents with MD5 {_md5(data)}")
+    raise OSError(
+        f"load_mnist: expected {name} with MD5 {md5} from one of {len(_MIRRORS)} mirrors, got {'; '.join(failures)}; "
+        "if this machine has no internet access, copy the four files here from another and pass folder=, "
+        f"or set ANYNET_DATA (now {os.environ.get('ANYNET_DATA') or 'unset'}) to a folder with mnist/*.gz"
+    )
+
+
+def _write_atomically(path: Path, data: bytes) -> None:
+    """Write a file so that other processes see all of it or nothing, also when this one is interrupted."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        os.replace(part, path)
+    except BaseException:
+        os.unlink(part)
+        raise
