@@ -1,0 +1,101 @@
+"""The array libraries that anynet runs on, each in one small file, imported only when it is asked for.
+
+>>> get("numpy")
+<Backend numpy>
+>>> "numpy" in available()
+True
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from array_api_compat import is_cupy_array, is_jax_array, is_torch_array
+
+from anynet.backends.base import Backend
+
+NAMES = ("numpy", "cupy", "torch", "jax", "strict")
+
+__all__ = ["NAMES", "Backend", "available", "get", "of", "to_numpy"]
+
+
+def get(backend: str | Backend, device: str | None = None) -> Backend:
+    """Return the backend of a name such as ``"numpy"``, ``"torch:cuda"`` or ``"cupy:1"``.
+
+    Parameters
+    ----------
+    backend : str or Backend
+        A ready backend is returned as it is.
+    device : str, optional
+        What may also stand behind the colon.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown, or the library has no such device.
+    ImportError, RuntimeError
+        If the library is not installed, or the machine lacks what it needs; the message says what to do.
+    """
+    if isinstance(backend, Backend):
+        if device is not None:
+            raise ValueError(f"device: expected none beside a ready Backend, got {device!r}; make the backend with it")
+        return backend
+    if not isinstance(backend, str):
+        raise TypeError(f"backend: expected a name or a Backend, got {backend!r}")
+    name, _, suffix = backend.partition(":")
+    if suffix and device is not None and suffix != device:
+        raise ValueError(f"device: expected {suffix!r}, as in backend={backend!r}, or none, got {device!r}")
+    device = suffix or (None if device is None else str(device))
+    if name == "numpy":
+        from anynet.backends.numpy import NumpyBackend as Found
+    elif name == "cupy":
+        from anynet.backends.cupy import CupyBackend as Found  # type: ignore[assignment]
+    elif name == "torch":
+        from anynet.backends.torch import TorchBackend as Found  # type: ignore[assignment]
+    elif name == "jax":
+        from anynet.backends.jax import JaxBackend as Found  # type: ignore[assignment]
+    elif name == "strict":
+        from anynet.backends.strict import StrictBackend as Found  # type: ignore[assignment]
+    else:
+        raise ValueError(f"backend: expected one of {', '.join(map(repr, NAMES))}, got {backend!r}")
+    return Found(device)
+
+
+def of(x: Any) -> Backend:
+    """Return the backend that an array lives on; NumPy for lists and everything else that NumPy can read."""
+    if is_torch_array(x):
+        return get("torch", str(x.device))
+    if is_cupy_array(x):
+        return get("cupy", str(x.device.id))
+    if is_jax_array(x):
+        where = next(iter(x.devices()))
+        return get("jax", f"{where.platform}:{where.id}")
+    if _is_strict(x):
+        return get("strict", x.device._device)
+    return get("numpy")
+
+
+def to_numpy(x: Any) -> np.ndarray:
+    """Return an array of any library, a data frame or a nested list as a NumPy array on the host."""
+    if isinstance(x, np.ndarray):
+        return x
+    if is_torch_array(x) or is_cupy_array(x) or _is_strict(x):
+        return of(x).to_numpy(x)
+    return np.asarray(x)
+
+
+def available() -> list[str]:
+    """Return the names of the backends that can run on this machine, as it is set up."""
+    found = []
+    for name in NAMES:
+        try:
+            get(name)
+        except (ImportError, RuntimeError):
+            continue
+        found.append(name)
+    return found
+
+
+def _is_strict(x: Any) -> bool:
+    return type(x).__module__.partition(".")[0] == "array_api_strict"

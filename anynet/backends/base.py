@@ -1,0 +1,112 @@
+"""What a backend is: where arrays live and how a pure function may run faster. It holds no layer maths.
+
+A backend names an array library and a device. Everything that is the same for all of them stands here; a backend's file
+says only what differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from anynet.namespace import Array
+
+DTYPES = ("float32", "float64")
+Step = Callable[..., tuple[Any, Any]]
+
+
+class Backend:
+    """An array library on one device.
+
+    Attributes
+    ----------
+    name : str
+        Such as ``"numpy"`` or ``"torch:cuda:0"``; `anynet.backends.get` takes it back.
+    xp : module
+        The array API namespace.
+    device : object
+        The library's own device.
+    """
+
+    name: str
+    xp: ModuleType
+    device: Any
+
+    def __repr__(self) -> str:
+        return f"<Backend {self.name}>"
+
+    def dtype(self, name: str) -> Any:
+        """Return the library's floating-point dtype of that name."""
+        if not isinstance(name, str) or name not in DTYPES:
+            raise ValueError(f"dtype: expected one of {', '.join(map(repr, DTYPES))}, got {name!r}")
+        return getattr(self.xp, name)
+
+    def asarray(self, x: Any, dtype: Any = None, *, copy: bool | None = None) -> Array:
+        """Return `x`, an array of any library or a nested list, as an array of this backend on its device."""
+        raise NotImplementedError
+
+    def to_numpy(self, x: Array) -> np.ndarray:
+        """Return one of this backend's arrays as a NumPy array on the host."""
+        raise NotImplementedError
+
+    def synchronize(self) -> None:
+        """Wait until all that was asked of the device is done; for measuring time."""
+
+    def compile(self, function: Callable[..., Any], *, donate: Sequence[int] = ()) -> Callable[..., Any]:
+        """Return a pure function as this library runs it best. Donated arguments are given up by the caller."""
+        return function
+
+    def loop(self, step: Step) -> Callable[[Any, Sequence[Any], Array | None, int, int, int], tuple[Any, list[Any]]]:
+        """Return ``run(carry, data, order, start, stop, size)``, which takes `step` over batches of `size` examples.
+
+        ``carry, out = step(carry, *batch)`` for each batch between the examples `start` and `stop` of `order` (of the
+        data as they lie, if None). A batch of data as they lie is a view.
+        """
+        step = self.compile(step, donate=(0,))
+        take = self.xp.take
+
+        def run(
+            carry: Any, data: Sequence[Any], order: Array | None, start: int, stop: int, size: int
+        ) -> tuple[Any, list[Any]]:
+            outs = []
+            for i in range(start, stop, size):
+                rows = slice(i, min(i + size, stop))
+                if order is None:
+                    batch = [None if a is None else a[rows, ...] for a in data]
+                else:
+                    index = order[rows]
+                    batch = [None if a is None else take(a, index, axis=0) for a in data]
+                carry, out = step(carry, *batch)
+                outs.append(out)
+            return carry, outs
+
+        return run
+
+    steps_per_call = 1
+    """How many steps `run` should be given at a time."""
+
+    def elementwise(self, rule: Callable[..., Any]) -> Callable[..., Any]:
+        """Return ``run(rows, coefficients)``, which applies an update rule to each row of arrays and may do so in place."""
+        return run_whole(rule)
+
+
+def run_whole(rule: Callable[..., Any]) -> Callable[..., Any]:
+    """Apply a rule to whole arrays, one parameter after another."""
+
+    def run(rows: Sequence[tuple[Array, ...]], coefficients: tuple[Any, ...]) -> list[tuple[Array, ...]]:
+        return [rule(*row, *coefficients) for row in rows]
+
+    return run
+
+
+def missing(name: str, package: str, install: str) -> ImportError:
+    """Return the error for a library that is not installed."""
+    return ImportError(f"backend {name!r}: expected the package {package} to be installed, got none; run: {install}")
+
+
+def bad_device(name: str, device: str, expected: str) -> ValueError:
+    """Return the error for a device that a library does not have."""
+    return ValueError(f"backend {name!r}: expected device {expected}, got {device!r}")

@@ -1,0 +1,68 @@
+"""CuPy: NVIDIA GPUs with nothing but NumPy's interface."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache, wraps
+from typing import Any
+
+import numpy as np
+
+from anynet.backends.base import Backend, bad_device, missing
+from anynet.namespace import Array
+
+INSTALL = 'pip install "anynet-nn[cuda13]" (or [cuda12], as the driver has it)'
+
+
+class CupyBackend(Backend):
+    """Arrays of CuPy. An update rule becomes one fused kernel for each parameter; nothing waits for the device."""
+
+    def __init__(self, device: str | None = None) -> None:
+        try:
+            import cupy
+        except ImportError:
+            raise missing("cupy", "cupy", INSTALL) from None
+        if not cupy.cuda.is_available():
+            raise RuntimeError(
+                "backend 'cupy': expected an NVIDIA GPU with its driver, got none that CUDA can see; "
+                "use backend='numpy', or check `nvidia-smi`"
+            )
+        import array_api_compat.cupy as xp
+
+        count = cupy.cuda.runtime.getDeviceCount()
+        if device is not None and not (device.isdigit() and int(device) < count):
+            raise bad_device("cupy", device, f"a number from 0 to {count - 1}")
+        self.xp, self._cupy = xp, cupy
+        self.device = cupy.cuda.Device(int(device or 0))
+        self.name = "cupy" if device is None else f"cupy:{device}"
+
+    def asarray(self, x: Any, dtype: Any = None, *, copy: bool | None = None) -> Array:
+        if not isinstance(x, self._cupy.ndarray):
+            from anynet.backends import to_numpy
+
+            x = to_numpy(x)
+        with self.device:
+            return self._cupy.array(x, dtype=dtype) if copy else self._cupy.asarray(x, dtype=dtype)
+
+    def to_numpy(self, x: Array) -> np.ndarray:
+        return self._cupy.asnumpy(x)
+
+    def synchronize(self) -> None:
+        self.device.synchronize()
+
+    def compile(self, function: Callable[..., Any], *, donate: Sequence[int] = ()) -> Callable[..., Any]:
+        @wraps(function)
+        def run(*args: Any) -> Any:
+            with self.device:  # creation functions use the current device whatever they are told
+                return function(*args)
+
+        return run
+
+    @cache  # noqa: B019 - a handful of rules, and backends live as long as the process
+    def elementwise(self, rule: Callable[..., Any]) -> Callable[..., Any]:
+        fused = self._cupy.fuse(rule, kernel_name=rule.__name__)
+
+        def run(rows: Sequence[tuple[Array, ...]], coefficients: tuple[Any, ...]) -> list[tuple[Array, ...]]:
+            return [fused(*row, *coefficients) for row in rows]
+
+        return run

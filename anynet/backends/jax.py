@@ -1,0 +1,107 @@
+"""JAX: whole training steps compiled by XLA, on CPU, GPU or TPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from anynet.backends.base import Backend, Step, bad_device, missing
+from anynet.namespace import Array
+
+
+class JaxBackend(Backend):
+    """Arrays of JAX. Pure functions are jitted; the training step gives up its old parameters to the new ones."""
+
+    steps_per_call = 32
+
+    def __init__(self, device: str | None = None) -> None:
+        try:
+            import jax
+        except ImportError:
+            raise missing("jax", "jax", "pip install jax") from None
+        import jax.numpy as xp
+
+        platform, _, index = (device or "").partition(":")
+        try:
+            found = jax.devices(platform or None)
+            self.device = found[int(index or 0)]
+        except (RuntimeError, IndexError, ValueError):
+            raise bad_device("jax", str(device), "one of " + ", ".join(map(repr, devices()))) from None
+        self.xp, self._jax = xp, jax
+        self.name = "jax" if device is None else f"jax:{device}"
+
+    def dtype(self, name: str) -> Any:
+        dtype = super().dtype(name)
+        if name == "float64" and not self._jax.config.jax_enable_x64:
+            raise ValueError(
+                "dtype: expected 'float32' on JAX as it is set up, got 'float64'; to enable it, run "
+                'jax.config.update("jax_enable_x64", True) before any JAX array is made, or set JAX_ENABLE_X64=1'
+            )
+        return dtype
+
+    def asarray(self, x: Any, dtype: Any = None, *, copy: bool | None = None) -> Array:
+        if not isinstance(x, self._jax.Array):
+            from anynet.backends import to_numpy
+
+            x = to_numpy(x)
+            # JAX may adopt the memory of a NumPy array, so that a later change of it would be seen here
+            x = np.array(x, dtype=self._jax.dtypes.canonicalize_dtype(x.dtype if dtype is None else dtype), copy=copy)
+        elif copy or (dtype is not None and x.dtype != dtype):
+            x = self.xp.array(x, dtype=dtype, copy=copy)
+        return self._jax.device_put(x, self.device)
+
+    def to_numpy(self, x: Array) -> np.ndarray:
+        return np.asarray(x)
+
+    def synchronize(self) -> None:
+        self._jax.device_put(0.0, self.device).block_until_ready()
+
+    def compile(self, function: Callable[..., Any], *, donate: Sequence[int] = ()) -> Callable[..., Any]:
+        return self._jax.jit(function, donate_argnums=tuple(donate))
+
+    def loop(self, step: Step) -> Callable[..., tuple[Any, list[Any]]]:
+        jax, xp = self._jax, self.xp
+
+        def take(data: Sequence[Any], index: Array) -> list[Any]:
+            return [None if a is None else xp.take(a, index, axis=0) for a in data]
+
+        def one(carry: Any, data: Sequence[Any], index: Array) -> Any:
+            return step(carry, *take(data, index))
+
+        def many(carry: Any, data: Sequence[Any], indices: Array) -> Any:
+            return jax.lax.scan(lambda carry, index: step(carry, *take(data, index)), carry, indices)
+
+        one, many = self.compile(one, donate=(0,)), self.compile(many, donate=(0,))
+
+        def run(
+            carry: Any, data: Sequence[Any], order: Array | None, start: int, stop: int, size: int
+        ) -> tuple[Any, list[Any]]:
+            """Take all whole chunks of batches in one call each, and the rest one by one: few shapes, few compilations."""
+            outs, i = [], start
+            index = xp.arange(stop, device=self.device) if order is None else order
+            chunk = size * self.steps_per_call
+            while stop - i >= chunk:
+                carry, out = many(carry, data, xp.reshape(index[i : i + chunk], (-1, size)))
+                outs += [jax.tree.map(lambda a, k=k: a[k], out) for k in range(self.steps_per_call)]
+                i += chunk
+            for j in range(i, stop, size):
+                carry, out = one(carry, data, index[j : min(j + size, stop)])
+                outs.append(out)
+            return carry, outs
+
+        return run
+
+
+def devices() -> list[str]:
+    """Return the names of the devices that JAX has here."""
+    import jax
+
+    names = []
+    for platform in ("cpu", "gpu", "tpu"):
+        try:
+            names += [f"{platform}:{i}" for i in range(len(jax.devices(platform)))]
+        except RuntimeError:
+            continue
+    return names

@@ -1,0 +1,39 @@
+"""array-api-strict: the standard and nothing else, to prove that the layers keep to it. Slow, and meant for tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from anynet.backends.base import Backend, bad_device, missing
+from anynet.namespace import Array
+
+
+class StrictBackend(Backend):
+    """Arrays of array-api-strict; its devices ``device1`` and ``device2`` show every hidden transfer to the host."""
+
+    def __init__(self, device: str | None = None) -> None:
+        try:
+            import array_api_strict as xp
+        except ImportError:
+            raise missing("strict", "array-api-strict", "pip install array-api-strict") from None
+        try:
+            self.device = xp.Device(device or "CPU_DEVICE")
+        except ValueError:
+            raise bad_device("strict", str(device), f"one of {xp.__array_namespace_info__().devices()}") from None
+        self.xp = xp
+        self.name = "strict" if device is None else f"strict:{device}"
+
+    def asarray(self, x: Any, dtype: Any = None, *, copy: bool | None = None) -> Array:
+        if type(x).__module__.partition(".")[0] != "array_api_strict":
+            from anynet.backends import to_numpy
+
+            x = self.xp.asarray(np.array(to_numpy(x), copy=copy))
+        elif copy:
+            x = self.xp.asarray(x, copy=True)
+        x = x.to_device(self.device)
+        return x if dtype is None or x.dtype == dtype else self.xp.astype(x, dtype)
+
+    def to_numpy(self, x: Array) -> np.ndarray:
+        return np.asarray(x.to_device(self.xp.Device("CPU_DEVICE")))

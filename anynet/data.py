@@ -1,0 +1,201 @@
+"""Data as people have it, made ready once: arrays of the model's backend, checked, on its device.
+
+Legend: N examples.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from anynet.backends import to_numpy
+from anynet.backends.base import Backend
+from anynet.losses.base import check_finite
+from anynet.namespace import Array
+
+
+class Data(NamedTuple):
+    """Inputs, targets and weights of N examples on a backend; what a training step takes."""
+
+    x: Array
+    y: Array
+    weight: Array | None = None
+
+    def __len__(self) -> int:
+        return int(self.x.shape[0])
+
+
+def as_array(backend: Backend, where: str, name: str, value: Any) -> Array:
+    """Return an array of the backend, or raise TypeError or ValueError that names the argument."""
+    try:
+        array = backend.asarray(_numeric(value))
+    except (TypeError, ValueError) as error:
+        raise type(error)(
+            f"{where}: expected {name} to be an array of numbers, got {_describe(value)} ({error})"
+        ) from None
+    if array.ndim == 0:
+        raise ValueError(f"{where}: expected {name} with a batch axis, got a single number")
+    return array
+
+
+def _numeric(value: Any) -> Any:
+    """Return a list or frame as a NumPy array of numbers; arrays of other libraries as they are."""
+    if isinstance(value, np.ndarray) or (not hasattr(value, "__array__") and hasattr(value, "__array_namespace__")):
+        array = value
+    else:
+        array = value if hasattr(value, "__dlpack__") else np.asarray(value)
+    if isinstance(array, np.ndarray) and array.dtype.kind not in "biuf":
+        raise TypeError(
+            f"its dtype is {array.dtype}" + ("; encode the labels as integers" if array.dtype.kind in "OUS" else "")
+        )
+    return array
+
+
+def _describe(value: Any) -> str:
+    shape = getattr(value, "shape", None)
+    return type(value).__name__ if shape is None else f"{type(value).__name__} of shape {tuple(shape)}"
+
+
+def as_inputs(
+    backend: Backend, where: str, x: Any, input_shape: tuple[int, ...], dtype: Any, *, integers: bool
+) -> Array:
+    """Return inputs of the right shape; bytes stay bytes until their batch is cast, all else becomes the model's dtype.
+
+    `integers` is for layers that take indices, which stay integers.
+    """
+    x = as_array(backend, where, "x", x)
+    xp = backend.xp
+    if tuple(x.shape[1:]) != input_shape:
+        raise ValueError(
+            f"{where}: expected x of shape (N, {', '.join(map(str, input_shape))}), got {tuple(x.shape)}"
+            + _shape_hint(tuple(x.shape), input_shape)
+        )
+    if x.shape[0] == 0:
+        raise ValueError(f"{where}: expected at least one example in x, got shape {tuple(x.shape)}")
+    if not xp.isdtype(x.dtype, ("bool", "integral", "real floating")):
+        raise TypeError(f"{where}: expected x of real numbers, got dtype {x.dtype}")
+    if integers:
+        if not xp.isdtype(x.dtype, "integral"):
+            raise TypeError(
+                f"{where}: expected x of integers, which the first layer takes as indices, got dtype {x.dtype}"
+            )
+        return xp.astype(x, xp.__array_namespace_info__().default_dtypes()["indexing"])
+    return x if x.dtype in (dtype, xp.uint8) else xp.astype(x, dtype)
+
+
+def _shape_hint(got: tuple[int, ...], expected: tuple[int, ...]) -> str:
+    if got == expected:
+        return "; a single example needs a batch axis too: x[None]"
+    if len(got) > 1 and math.prod(got[1:]) == math.prod(expected):
+        wanted = ", ".join(map(str, expected))
+        return f"; reshape it to (N, {wanted}), or give the model input_shape={got[1:]} and a Flatten() layer"
+    return ""
+
+
+def same_length(where: str, x: Array, **others: Array | None) -> None:
+    """Raise unless all arrays have as many rows as x."""
+    for name, other in others.items():
+        if other is not None and other.shape[0] != x.shape[0]:
+            raise ValueError(f"{where}: expected {name} with {x.shape[0]} rows, as x, got {other.shape[0]}")
+
+
+def as_weights(backend: Backend, where: str, weight: Any, dtype: Any) -> Array | None:
+    """Return weights of shape (N,), finite, not negative and not all zero."""
+    if weight is None:
+        return None
+    xp = backend.xp
+    weight = xp.astype(as_array(backend, where, "sample_weight", weight), dtype)
+    if weight.ndim != 1:
+        raise ValueError(f"{where}: expected sample_weight of shape (N,), got {tuple(weight.shape)}")
+    check_finite(where, "sample_weight", weight)
+    if bool(xp.any(weight < 0)):
+        raise ValueError(f"{where}: expected sample_weight >= 0, got {float(xp.min(weight)):g}")
+    if not bool(xp.any(weight > 0)):
+        raise ValueError(f"{where}: expected a sample_weight > 0, got only zeros")
+    return weight
+
+
+def class_labels(where: str, name: str, y: Array, backend: Backend) -> np.ndarray:
+    """Return the class of each example on the host, from integers, one-hot rows or yes-or-no answers."""
+    labels = backend.to_numpy(y)
+    if labels.ndim == 2 and labels.shape[1] > 1:
+        return labels.argmax(axis=1)
+    labels = labels.reshape(-1)
+    if not np.array_equal(labels, np.round(labels)):
+        raise ValueError(f"{where}: expected classes in y for {name}, got other numbers")
+    return labels.astype(np.int64)
+
+
+def class_weights(where: str, class_weight: Any, labels: np.ndarray) -> np.ndarray:
+    """Return the weight of each example from the weight of its class, a dict or ``"balanced"``.
+
+    Balanced is N / (classes · count of the class), as in scikit-learn. A class without an entry has weight 1.
+    """
+    classes, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    if isinstance(class_weight, str):
+        if class_weight != "balanced":
+            raise ValueError(f"{where}: expected class_weight to be 'balanced' or a dict, got {class_weight!r}")
+        return (len(labels) / (len(classes) * counts))[index]
+    if not isinstance(class_weight, dict):
+        raise TypeError(f"{where}: expected class_weight to be 'balanced' or a dict, got {class_weight!r}")
+    unknown = [c for c in class_weight if c not in classes]
+    if unknown:
+        raise ValueError(
+            f"{where}: expected class_weight for classes in y, got one for {unknown[0]!r}; "
+            f"classes are {classes.tolist()}"
+        )
+    return np.array([float(class_weight.get(int(c), 1.0)) for c in classes])[index]
+
+
+def split(
+    where: str, fraction: float, count: int, labels: np.ndarray | None, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return shuffled indices of a training and a validation part; with labels, each class is split alike.
+
+    Raises
+    ------
+    ValueError
+        If a side would be empty.
+    """
+    if not 0.0 < fraction < 1.0:
+        raise ValueError(f"{where}: expected validation_split in [0, 1), got {fraction!r}")
+    order = rng.permutation(count)
+    if labels is not None:
+        order = order[np.argsort(labels[order], kind="stable")]
+        # Every class is spread evenly over the order, so that a cut at any place takes its share of each.
+        place = np.empty(count)
+        for label in np.unique(labels):
+            members = np.flatnonzero(labels[order] == label)
+            place[members] = (np.arange(len(members)) + rng.random()) / len(members)
+        order = order[np.argsort(place, kind="stable")]
+    held = round(fraction * count)
+    if held == 0 or held == count:
+        raise ValueError(
+            f"{where}: expected validation_split to leave examples on both sides, got {fraction!r} of {count}"
+        )
+    return rng.permutation(order[held:]), order[:held]
+
+
+def check_sizes(where: str, epochs: Any, batch_size: Any) -> None:
+    """Raise unless there is at least one epoch and batches have at least one example."""
+    from anynet.validation import check_int
+
+    check_int(where, "epochs", epochs, at_least=1)
+    if batch_size is not None:
+        check_int(where, "batch_size", batch_size, at_least=1)
+
+
+__all__ = [
+    "Data",
+    "as_array",
+    "as_inputs",
+    "as_weights",
+    "check_sizes",
+    "class_labels",
+    "class_weights",
+    "same_length",
+    "split",
+    "to_numpy",
+]

@@ -1,0 +1,230 @@
+"""Check a hand-derived backward pass against finite differences, in float64.
+
+For each parameter and for the input a random direction d is drawn, and ⟨∂L/∂θ, d⟩ from `backward` is compared with a
+central difference of L = ⟨v, forward⟩ along d. One number for each array suffices: a wrong gradient is orthogonal to its
+error in a random direction with probability zero.
+
+>>> from anynet import Dense
+>>> import numpy as np
+>>> check_gradients(Dense(3), np.ones((4, 2))).worst < 1e-7
+True
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from anynet import backends, random, tree
+from anynet.layers.base import Layer
+
+TRIES = 5
+"""Directions tried where two step sizes disagree, as they do across a kink."""
+
+
+class GradientError(AssertionError):
+    """A backward pass that does not agree with its forward pass."""
+
+
+@dataclass(frozen=True)
+class GradientReport:
+    """The relative error of each gradient, by the name of what it belongs to."""
+
+    errors: dict[str, float]
+
+    @property
+    def worst(self) -> float:
+        """The largest relative error."""
+        return max(self.errors.values(), default=0.0)
+
+    def __str__(self) -> str:
+        width = max(map(len, self.errors), default=0)
+        return "\n".join(f"{name.ljust(width)}  {error:.1e}" for name, error in self.errors.items())
+
+
+def check_gradients(
+    subject: Any,
+    x: Any,
+    y: Any = None,
+    *,
+    tolerance: float = 1e-7,
+    training: bool = True,
+    seed: int = 0,
+    backend: Any = None,
+) -> GradientReport:
+    """Compare the gradients of a layer, or of a model with its loss, with finite differences.
+
+    Parameters
+    ----------
+    subject : Layer or Model
+        A layer is given fresh parameters. A model keeps its own, and is not changed.
+    x : array (N, ...)
+        Inputs, taken as float64.
+    y : array
+        Targets; for a model only.
+    tolerance : float > 0
+        Largest relative error that passes.
+    training : bool
+        Whether the layer gets a key, as in training: dropout drops, with the same mask every time.
+    seed : int
+        For parameters, directions and the key.
+    backend : str or Backend, optional
+        Where to compute; by default the model's, or that of x.
+
+    Returns
+    -------
+    GradientReport
+        The relative error for each parameter and, for a layer, for x.
+
+    Raises
+    ------
+    GradientError
+        If an error exceeds the tolerance, or a trained parameter has no gradient; the message names layer and parameter.
+    ValueError
+        If the backend has no float64.
+    """
+    rng = np.random.default_rng(seed)
+    if isinstance(subject, Layer):
+        backend = backends.of(x) if backend is None else backends.get(backend)
+        layer = subject
+        params = layer.init(rng, tuple(backends.to_numpy(x).shape[1:]))[0]
+        objective = _layer_objective(layer, backend, rng)
+    else:
+        backend = subject.backend if backend is None else backends.get(backend)
+        layer = subject.layer
+        params = tree.map(subject.backend.to_numpy, subject._carry[0])
+        objective = _model_objective(subject, backend, y)
+    dtype = backend.dtype("float64")
+    host = backends.to_numpy(x)
+    inputs = backend.asarray(host if layer.integer_input else host.astype(np.float64))
+    params = tree.map(lambda a: backend.asarray(a, dtype), params)
+    key = backend.asarray(random.make_key(seed)) if training else None
+
+    _, gradients = objective(params, inputs, key)
+    expected = {path for path, _ in tree.places(layer.trainable(params))}
+    given = {path for path, _ in tree.places(gradients["params"])}
+    if expected != given:
+        odd = next(iter(expected ^ given))
+        raise GradientError(
+            f"{_name(layer, odd)}: expected a gradient for each trained parameter and no other, got "
+            f"{'none' if odd in expected else 'one too many'}"
+        )
+    errors = {}
+    for path, gradient in tree.places(gradients):
+        if path == ("x",) and layer.integer_input:
+            continue
+        label = "x" if path == ("x",) else _name(layer, path[1:])
+        errors[label] = _relative_error(
+            objective, {"params": params, "x": inputs}, path, gradient, key, backend, rng, label
+        )
+        if not errors[label] <= tolerance:
+            raise GradientError(
+                f"{label}: expected a relative error of at most {tolerance:g} against finite differences, got "
+                f"{errors[label]:.1e}; its backward does not belong to its forward"
+            )
+    return GradientReport(errors)
+
+
+Objective = Callable[[Any, Any, Any], tuple[float, dict[str, Any]]]
+
+
+def _layer_objective(layer: Layer, backend: Any, rng: np.random.Generator) -> Objective:
+    """Return the value of ⟨v, forward⟩, for a v drawn once, with the gradients of params and x."""
+    v: Any = None
+
+    def objective(params: Any, x: Any, key: Any) -> tuple[float, dict[str, Any]]:
+        nonlocal v
+        y, cache = layer.forward(params, x, key=key)
+        if v is None:
+            v = tree.map(lambda a: backend.asarray(rng.normal(size=a.shape)), y)
+        dx, grads = layer.backward(params, cache, v)
+        inner = [float(backend.xp.sum(a * b)) for a, b in zip(tree.leaves(y), tree.leaves(v), strict=True)]
+        return sum(inner), {"params": grads, "x": dx}
+
+    return objective
+
+
+def _model_objective(model: Any, backend: Any, y: Any) -> Objective:
+    loss = model._need_loss()
+    if y is None:
+        raise ValueError("check_gradients: expected y beside a model, got None")
+    targets = loss.targets(backend.asarray(backends.to_numpy(y)), model.output_shape, backend.dtype("float64"))
+    loss.check_values(targets, model.output_shape)
+
+    def objective(params: Any, x: Any, key: Any) -> tuple[float, dict[str, Any]]:
+        y_pred, cache = model.layer.forward(params, x, key=key)
+        value, loss_cache = loss.forward(y_pred, targets)
+        dx, grads = model.layer.backward(params, cache, loss.backward(loss_cache))
+        return float(value), {"params": grads, "x": dx}
+
+    return objective
+
+
+def _relative_error(
+    objective: Objective,
+    at: dict[str, Any],
+    path: tree.Path,
+    gradient: Any,
+    key: Any,
+    backend: Any,
+    rng: np.random.Generator,
+    label: str,
+) -> float:
+    """Return |analytic − numeric| over their size, along a random direction that crosses no kink."""
+    place = tree.get(at, path)
+    if tuple(gradient.shape) != tuple(place.shape):
+        raise GradientError(f"{label}: expected a gradient of shape {tuple(place.shape)}, got {tuple(gradient.shape)}")
+    scale = max(float(backend.xp.max(backend.xp.abs(place))), 1e-2) if math.prod(place.shape) else 1.0
+    error = 0.0
+    for _ in range(TRIES):
+        direction = backend.asarray(rng.normal(size=tuple(place.shape)) * scale)
+
+        def along(step: float, direction: Any = direction) -> float:
+            moved = tree.replace(at, iter([place + step * direction]), like=_only(at, path))
+            return objective(moved["params"], moved["x"], key)[0]
+
+        def slope(h: float, along: Callable[[float], float] = along) -> float:
+            """The five-point formula, whose error falls with h⁴."""
+            return (8.0 * (along(h) - along(-h)) - (along(2 * h) - along(-2 * h))) / (12.0 * h)
+
+        numeric, finer = slope(1e-4), slope(5e-5)
+        analytic = float(backend.xp.sum(gradient * direction))
+        size = max(abs(analytic), abs(finer), _magnitude(gradient, direction, backend), 1e-8)
+        error = min(abs(analytic - numeric), abs(analytic - finer)) / size
+        if abs(numeric - finer) <= 1e-8 * size:
+            break
+    return error
+
+
+def _magnitude(gradient: Any, direction: Any, backend: Any) -> float:
+    """Return the typical size of ⟨g, d⟩, |g|·|d|/√n, so that a chance cancellation does not look like an error."""
+    xp = backend.xp
+    norms = float(xp.sum(gradient * gradient)) ** 0.5 * float(xp.sum(direction * direction)) ** 0.5
+    return norms / max(math.prod(direction.shape), 1) ** 0.5
+
+
+def _only(at: Any, path: tree.Path) -> Any:
+    """Return a tree with one place, for `tree.replace`."""
+    if not path:
+        return 0
+    if isinstance(at, (list, tuple)):
+        return [_only(part, path[1:]) if i == path[0] else None for i, part in enumerate(at)]
+    return {path[0]: _only(at[path[0]], path[1:])}
+
+
+def _name(layer: Layer, path: tree.Path) -> str:
+    """Return the layer's place and kind with the parameter's name: ``layer 0 (Dense): weight``."""
+    here, trail = layer, []
+    rest = list(path)
+    while rest:
+        inside: dict[Any, Layer] = dict(here.children())
+        if rest[0] not in inside:
+            break
+        trail.append(str(rest[0]))
+        here = inside[rest.pop(0)]
+    place = f"layer {'.'.join(trail)} ({type(here).__name__})" if trail else type(here).__name__
+    return f"{place}: {'.'.join(map(str, rest))}"

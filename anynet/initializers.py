@@ -1,0 +1,241 @@
+"""Initial values of parameters, drawn on the host with NumPy so that one seed means the same weights everywhere.
+
+An initialiser is called with a NumPy `Generator` and a shape. For `fan_in` and `fan_out`, a shape is read as
+``(*window, in, out)``: ``(in, out)`` for a dense layer, ``(kh, kw, in, out)`` for a convolution, whose window multiplies
+both fans.
+
+=====================================  ===============================================================
+`Zeros`, `Constant`                    one value
+`Normal`, `Uniform`                    a given spread
+`GlorotUniform`, `GlorotNormal`        variance ``2 / (fan_in + fan_out)``; for sigmoid, tanh, softmax
+`HeUniform`, `HeNormal`                variance ``2 / fan_in``; for ReLU and its kin
+`LecunUniform`, `LecunNormal`          variance ``1 / fan_in``; for SELU
+`Orthogonal`                           orthonormal rows or columns
+`Given`                                the values themselves; made from any array given as a weight
+=====================================  ===============================================================
+
+>>> import numpy as np
+>>> HeNormal()(np.random.default_rng(0), (784, 128)).shape
+(784, 128)
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+__all__ = [
+    "Constant",
+    "Given",
+    "GlorotNormal",
+    "GlorotUniform",
+    "HeNormal",
+    "HeUniform",
+    "Initializer",
+    "LecunNormal",
+    "LecunUniform",
+    "Normal",
+    "Orthogonal",
+    "Uniform",
+    "Zeros",
+]
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Initializer:
+    """What fills a new parameter: a callable of a NumPy generator and a shape that returns a float64 array."""
+
+    def __call__(self, rng: np.random.Generator, shape: Shape) -> np.ndarray:
+        raise NotImplementedError(f"{type(self).__name__}: expected __call__(rng, shape) to be written, got none")
+
+
+def fans(shape: Shape) -> tuple[int, int]:
+    """Return fan-in and fan-out of a parameter of shape ``(*window, in, out)``."""
+    if len(shape) < 2:
+        return math.prod(shape), math.prod(shape)
+    window = math.prod(shape[:-2])
+    return window * shape[-2], window * shape[-1]
+
+
+@dataclass(frozen=True)
+class Zeros(Initializer):
+    """Zeros, as biases usually begin."""
+
+    def __call__(self, rng: np.random.Generator, shape: Shape) -> np.ndarray:
+        return np.zeros(shape)
+
+
+@dataclass(frozen=True)
+class Constant(Initializer):
+    """One value everywhere."""
+
+    value: float
+
+    def __call__(self, rng: np.random.Generator, shape: Shape) -> np.ndarray:
+        return np.full(shape, float(self.value))
+
+
+@dataclass(frozen=True)
+class Given(Initializer):
+    """Given values, kept as nested tuples so that a layer stays an immutable, comparable value.
+
+    Examples
+    --------
+    >>> Given([[0.1], [0.6]])(None, (2, 1))
+    array([[0.1],
+           [0.6]])
+    """
+
+    values: Any
+
+    def __post_init__(self) -> None:
+        array = np.asarray(self.values, dtype=np.float64)
+        if not np.isfinite(array).all():
+            raise ValueError(
+                "Given: expected finite values, got NaN or infinity; check the array passed as a parameter"
+            )
+        object.__setattr__(self, "values", _nested_tuple(array.tolist()))
+
+    def __call__(self, rng: np.random.Generator, shape: Shape) -> np.ndarray:
+        array = np.array(self.values, dtype=np.float64)
+        if array.shape != shape:
+            raise ValueError(f"expected given values of shape {shape}, got {array.shape}; weight is (in, out)")
+        return array
+
+
+def _nested_tuple(values: Any) -> Any:
+    return tuple(_nested_tuple(v) for v in values) if isinstance(values, list) else values
+
+
+@dataclass(frozen=True)
+class Normal(Initializer):
+    """Normal with a given mean and standard deviation."""
+
+    std: float = 0.05
+    mean: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.std >= 0:
+            raise ValueError(f"Normal: expected std >= 0, got {self.std!r}")
+
+    def __call__(self, rng: np.random.Generator, shape: Shape) -> np.ndarray:
+        return rng.normal(self.mean, self.std, shape)
+
+
+@dataclass(frozen=True)
+class Uniform(Initializer):
+    """Uniform on [low, high)."""
+
+    low: float = -0.05
+    high: float = 0.05
+
+    def __post_init__(self) -> None:
+        if not self.low <= self.high:
+            raise ValueError(f"Uniform: expected low <= high, got low={self.low!r}, high={self.high!r}")
+
+    def __call__(self, rng: np.random.Generator, shape: Shape) -> np.ndarray:
+        return rng.uniform(self.low, self.high, shape)
+
+
+@dataclass(frozen=True)
+class _Scaled(Initializer):
+    """Zero mean and a variance that the fans give."""
+
+    def variance(self, fan_in: int, fan_out: int) -> float:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class _ScaledUniform(_Scaled):
+    """Uniform on ±√(3·variance)."""
+
+    def __call__(self, rng: np.random.Generator, shape: Shape) -> np.ndarray:
+        limit = math.sqrt(3.0 * self.variance(*fans(shape)))
+        return rng.uniform(-limit, limit, shape)
+
+
+@dataclass(frozen=True)
+class _ScaledNormal(_Scaled):
+    """Normal, not truncated (as PyTorch; Keras truncates at two standard deviations)."""
+
+    def __call__(self, rng: np.random.Generator, shape: Shape) -> np.ndarray:
+        return rng.normal(0.0, math.sqrt(self.variance(*fans(shape))), shape)
+
+
+class _Glorot:
+    def variance(self, fan_in: int, fan_out: int) -> float:
+        return 2.0 / max(fan_in + fan_out, 1)
+
+
+class _He:
+    def variance(self, fan_in: int, fan_out: int) -> float:
+        return 2.0 / max(fan_in, 1)
+
+
+class _Lecun:
+    def variance(self, fan_in: int, fan_out: int) -> float:
+        return 1.0 / max(fan_in, 1)
+
+
+@dataclass(frozen=True)
+class GlorotUniform(_Glorot, _ScaledUniform):
+    """Uniform with variance ``2 / (fan_in + fan_out)``: Glorot and Bengio (2010), eq. 16."""
+
+
+@dataclass(frozen=True)
+class GlorotNormal(_Glorot, _ScaledNormal):
+    """Normal with variance ``2 / (fan_in + fan_out)``: Glorot and Bengio (2010), eq. 12."""
+
+
+@dataclass(frozen=True)
+class HeUniform(_He, _ScaledUniform):
+    """Uniform with variance ``2 / fan_in``: He et al. (2015), eq. 10."""
+
+
+@dataclass(frozen=True)
+class HeNormal(_He, _ScaledNormal):
+    """Normal with variance ``2 / fan_in``: He et al. (2015), eq. 10."""
+
+
+@dataclass(frozen=True)
+class LecunUniform(_Lecun, _ScaledUniform):
+    """Uniform with variance ``1 / fan_in``: LeCun et al. (1998), "Efficient BackProp", eq. 16."""
+
+
+@dataclass(frozen=True)
+class LecunNormal(_Lecun, _ScaledNormal):
+    """Normal with variance ``1 / fan_in``: LeCun et al. (1998), "Efficient BackProp", eq. 16."""
+
+
+@dataclass(frozen=True)
+class Orthogonal(Initializer):
+    """A random matrix with orthonormal rows or columns, times `gain`: Saxe, McClelland, Ganguli (2014), section 3.
+
+    All axes but the last are taken together as rows.
+    """
+
+    gain: float = 1.0
+
+    def __call__(self, rng: np.random.Generator, shape: Shape) -> np.ndarray:
+        if len(shape) < 2:
+            raise ValueError(f"Orthogonal: expected a shape of two axes or more, got {shape}; use Normal for vectors")
+        rows, columns = math.prod(shape[:-1]), shape[-1]
+        q, r = np.linalg.qr(rng.normal(size=(max(rows, columns), min(rows, columns))))
+        q = q * np.where(np.diagonal(r) < 0, -1.0, 1.0)  # makes the distribution uniform (Haar): Mezzadri (2007)
+        return self.gain * (q if rows >= columns else q.T).reshape(shape)
+
+
+def as_initializer(value: Any, where: str) -> Initializer:
+    """Return an initialiser as it is, and an array or nested list as `Given`."""
+    if isinstance(value, Initializer):
+        return value
+    if isinstance(value, (str, type)):
+        raise TypeError(f"{where}: expected an initialiser or an array, got {value!r}; write for example HeNormal()")
+    from anynet.backends import to_numpy
+
+    return Given(to_numpy(value))

@@ -1,0 +1,116 @@
+"""Elementwise activation functions: y = g(x), ∂L/∂x = ∂L/∂y ⊙ g′(x).
+
+Each remembers only what its derivative is cheapest in, which for these is the output. Derivations: docs/derivations.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from anynet.layers.base import Cache, Layer, Params
+from anynet.namespace import Array, namespace
+
+
+@dataclass(frozen=True)
+class Identity(Layer):
+    """Pass the input on: y = x, ∂L/∂x = ∂L/∂y.
+
+    Examples
+    --------
+    >>> Identity().forward({}, 2.0)[0]
+    2.0
+    """
+
+    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+        return x, None
+
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+        return (dy if need_dx else None), {}
+
+
+@dataclass(frozen=True)
+class Sigmoid(Layer):
+    """The logistic function, from (−∞, ∞) to (0, 1).
+
+    .. math:: y = \\frac{1}{1 + e^{-x}}, \\qquad \\frac{∂L}{∂x} = \\frac{∂L}{∂y} ⊙ y ⊙ (1 - y)
+
+    Notes
+    -----
+    Any shape. Cache: y. Computed from e^{−|x|}, which never overflows and keeps small outputs exact.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Sigmoid().forward({}, np.array([[-1e4, 0.0, 1e4]]))[0]
+    array([[0. , 0.5, 1. ]])
+    """
+
+    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+        y = sigmoid(x)
+        return y, y
+
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+        y = cache
+        return (dy * y * (1.0 - y) if need_dx else None), {}
+
+
+def sigmoid(x: Array) -> Array:
+    """Return 1/(1 + e⁻ˣ) as min(1, eˣ) / (1 + e^{−|x|}), in which no exponent is positive."""
+    xp = namespace(x)
+    return xp.exp(xp.minimum(x, 0.0)) / (1.0 + xp.exp(-xp.abs(x)))
+
+
+@dataclass(frozen=True)
+class Tanh(Layer):
+    """The hyperbolic tangent, from (−∞, ∞) to (−1, 1).
+
+    .. math:: y = \\tanh x, \\qquad \\frac{∂L}{∂x} = \\frac{∂L}{∂y} ⊙ (1 - y^2)
+
+    Notes
+    -----
+    Any shape. Cache: y.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Tanh().forward({}, np.array([[0.0, 1e4]]))[0]
+    array([[0., 1.]])
+    """
+
+    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+        y = namespace(x).tanh(x)
+        return y, y
+
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+        y = cache
+        return (dy * (1.0 - y * y) if need_dx else None), {}
+
+
+@dataclass(frozen=True)
+class ReLU(Layer):
+    """The rectified linear unit.
+
+    .. math:: y = \\max(x, 0), \\qquad \\frac{∂L}{∂x} = \\frac{∂L}{∂y} ⊙ [y > 0]
+
+    Notes
+    -----
+    Any shape. Cache: y. The derivative at 0 is taken as 0, as in PyTorch and in the notes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> ReLU().forward({}, np.array([[-2.0, 3.0]]))[0]
+    array([[0., 3.]])
+
+    References
+    ----------
+    Nair, Hinton (2010), "Rectified linear units improve restricted Boltzmann machines", section 2.1.
+    """
+
+    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+        y = namespace(x).maximum(x, 0.0)
+        return y, y
+
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+        y = cache
+        return (dy * namespace(dy).astype(y > 0, dy.dtype) if need_dx else None), {}

@@ -1,0 +1,90 @@
+"""The contract that every layer keeps.
+
+A layer is a frozen dataclass of hyper-parameters. It owns no arrays: parameters come in, and what the backward pass has to
+remember is returned as `cache`. So one layer may be shared, compiled, used twice or by two threads without a thought.
+
+>>> import numpy as np
+>>> from anynet import Dense
+>>> layer = Dense(2)
+>>> params, output_shape = layer.init(np.random.default_rng(0), (3,))
+>>> y, cache = layer.forward(params, np.ones((5, 3)))
+>>> dx, grads = layer.backward(params, cache, np.ones((5, 2)))
+>>> output_shape, y.shape, dx.shape, grads["weight"].shape
+((2,), (5, 2), (5, 3), (3, 2))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from anynet.namespace import Array
+
+Shape = tuple[int, ...]
+Params = Any
+"""A dict of arrays; a list of such for a container."""
+Cache = Any
+"""Whatever backward needs: arrays, or tuples, lists and dicts of arrays. Never anything but arrays."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A pure function of parameters and input, with its derivative.
+
+    To write a layer: a frozen dataclass with `forward` and `backward`, and `init` where it has parameters or changes the
+    shape. The rest has defaults that suit nearly every layer.
+    """
+
+    buffers: ClassVar[tuple[str, ...]] = ()
+    """Names of entries of `params` that are not trained, such as a running mean."""
+
+    integer_input: ClassVar[bool] = False
+    """Whether the layer takes integers (indices) as they are; other inputs are cast to the model's dtype."""
+
+    def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
+        """Return initial parameters, as NumPy arrays, and the shape of the output.
+
+        Shapes are without the batch axis. This is the place to refuse an impossible shape.
+        """
+        return {}, input_shape
+
+    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+        """Return the output for a batch and what `backward` has to remember.
+
+        `key` is the randomness of the pass, an int32 array of shape (2,). That it is given means training.
+        """
+        raise NotImplementedError(f"{type(self).__name__}: expected forward(params, x, *, key) to be written, got none")
+
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+        """Return ∂L/∂x, or None where it is not needed, and ∂L/∂params with an entry for each trained parameter."""
+        raise NotImplementedError(
+            f"{type(self).__name__}: expected backward(params, cache, dy) to be written, got none"
+        )
+
+    def update_buffers(self, params: Params, cache: Cache) -> Params:
+        """Return `params` with its buffers moved by what a training pass saw; the identity for nearly every layer."""
+        return params
+
+    def trainable(self, params: Params) -> Params:
+        """Return the part of `params` that has gradients."""
+        return {name: value for name, value in params.items() if name not in self.buffers} if self.buffers else params
+
+    def children(self) -> Iterator[tuple[str | int, Layer]]:
+        """Yield the layers inside a container with their keys in `params`; nothing for a plain layer."""
+        return iter(())
+
+
+def check_axis(where: str, x: Array, size: int) -> None:
+    """Raise unless `x` is a matrix with `size` columns."""
+    if len(x.shape) != 2 or x.shape[1] != size:
+        hint = (
+            ""
+            if len(x.shape) == 2
+            else "; put Flatten() before it"
+            if len(x.shape) > 2
+            else "; a batch is (N, features)"
+        )
+        raise ValueError(f"{where}: expected x of shape (N, {size}), got {tuple(x.shape)}{hint}")

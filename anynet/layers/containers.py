@@ -1,0 +1,105 @@
+"""Layers made of layers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from anynet.layers.base import Cache, Layer, Params, Shape
+from anynet.namespace import Array
+from anynet.random import fold_in
+
+
+@dataclass(frozen=True)
+class Sequential(Layer):
+    """Apply layers one after another, and go back through them in reverse.
+
+    .. math:: y = f_L(… f_2(f_1(x)) …), \\qquad
+              \\frac{∂L}{∂a_{l-1}} = \\Big(\\frac{∂f_l}{∂a_{l-1}}\\Big)^T \\frac{∂L}{∂a_l}
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        Any nesting; a `Sequential` is a layer itself.
+
+    Notes
+    -----
+    `params`, `grads` and the cache are lists with one entry for each layer. Each layer gets a key of its own.
+
+    Raises
+    ------
+    ValueError
+        From a layer that cannot take its input; the message says which layer.
+
+    Examples
+    --------
+    >>> from anynet import Dense, ReLU
+    >>> Sequential([Dense(8), ReLU(), Dense(2)]).init(np.random.default_rng(0), (4,))[1]
+    (2,)
+    """
+
+    layers: tuple[Layer, ...]
+
+    def __init__(self, layers: Any) -> None:
+        object.__setattr__(self, "layers", _check_layers("Sequential", layers))
+
+    def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
+        params, shape = [], input_shape
+        for index, layer in enumerate(self.layers):
+            try:
+                part, shape = layer.init(rng, shape)
+            except ValueError as error:
+                raise _at(index, error) from None
+            params.append(part)
+        return params, shape
+
+    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+        caches = []
+        index = 0
+        try:
+            for index, (layer, part) in enumerate(zip(self.layers, params, strict=True)):
+                x, cache = layer.forward(part, x, key=None if key is None else fold_in(key, index))
+                caches.append(cache)
+        except ValueError as error:
+            raise _at(index, error) from error
+        return x, caches
+
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+        grads: list[Params] = [{}] * len(self.layers)
+        for index in range(len(self.layers) - 1, -1, -1):
+            layer = self.layers[index]
+            dy, grads[index] = layer.backward(params[index], cache[index], dy, need_dx=need_dx or index > 0)
+        return dy, grads
+
+    def update_buffers(self, params: Params, cache: Cache) -> Params:
+        return [layer.update_buffers(p, c) for layer, p, c in zip(self.layers, params, cache, strict=True)]
+
+    def trainable(self, params: Params) -> Params:
+        return [layer.trainable(part) for layer, part in zip(self.layers, params, strict=True)]
+
+    def children(self) -> Iterator[tuple[str | int, Layer]]:
+        return iter(enumerate(self.layers))
+
+    @property
+    def integer_input(self) -> bool:  # type: ignore[override]
+        return bool(self.layers) and self.layers[0].integer_input
+
+
+def _check_layers(where: str, layers: Any) -> tuple[Layer, ...]:
+    layers = tuple(layers)
+    for index, layer in enumerate(layers):
+        if not isinstance(layer, Layer):
+            hint = "; write it with parentheses" if isinstance(layer, type) else ""
+            raise TypeError(f"{where}: expected layer {index} to be a Layer, got {layer!r}{hint}")
+    return layers
+
+
+def _at(index: int, error: ValueError) -> ValueError:
+    """Return the error with the place of the layer in front; nested containers make a path of it."""
+    text = str(error)
+    return ValueError(
+        f"layer {index}.{text.removeprefix('layer ')}" if text.startswith("layer ") else f"layer {index}: {text}"
+    )

@@ -1,0 +1,104 @@
+"""The fully connected layer.
+
+Legend: N batch, I inputs, O outputs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+import numpy as np
+
+from anynet.initializers import GlorotUniform, Zeros, as_initializer
+from anynet.layers.base import Cache, Layer, Params, Shape, check_axis
+from anynet.namespace import Array, namespace
+from anynet.validation import check_int
+
+
+@dataclass(frozen=True)
+class Dense(Layer):
+    """Connect every input with every output: an affine map.
+
+    .. math::
+
+        y = x W + b, \\qquad
+        \\frac{∂L}{∂x} = \\frac{∂L}{∂y} W^T, \\quad
+        \\frac{∂L}{∂W} = x^T \\frac{∂L}{∂y}, \\quad
+        \\frac{∂L}{∂b} = \\sum_n \\frac{∂L}{∂y_n}
+
+    Parameters
+    ----------
+    units : int, at least 1
+        Number of outputs O.
+    use_bias : bool
+        Whether b is added.
+    weight : initialiser, or the array itself
+        W, of shape (I, O): the transpose of PyTorch's.
+    bias : initialiser, or the array itself
+        b, of shape (O,).
+
+    Notes
+    -----
+    Input (N, I), output (N, O). Cache: x.
+
+    Raises
+    ------
+    ValueError
+        If the input is not one-dimensional without its batch axis, or given values have the wrong shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> layer = Dense(1, weight=[[0.1], [0.6]], bias=[0.5])
+    >>> params, _ = layer.init(np.random.default_rng(0), (2,))
+    >>> layer.forward(params, np.array([[1.0, 1.0]]))[0]
+    array([[1.2]])
+
+    References
+    ----------
+    Rumelhart, Hinton, Williams (1986), "Learning representations by back-propagating errors", eqs. 1, 5 and 6.
+    """
+
+    units: int
+    _: KW_ONLY
+    use_bias: bool = True
+    weight: Any = GlorotUniform()
+    bias: Any = Zeros()
+
+    def __post_init__(self) -> None:
+        check_int("Dense", "units", self.units, at_least=1)
+        object.__setattr__(self, "weight", as_initializer(self.weight, "Dense: weight"))
+        object.__setattr__(self, "bias", as_initializer(self.bias, "Dense: bias"))
+
+    def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
+        if len(input_shape) != 1:
+            raise ValueError(
+                f"Dense({self.units}): expected input of shape (features,), got {input_shape}; put Flatten() before it"
+            )
+        params = {"weight": self._initial("weight", rng, (input_shape[0], self.units))}
+        if self.use_bias:
+            params["bias"] = self._initial("bias", rng, (self.units,))
+        return params, (self.units,)
+
+    def _initial(self, name: str, rng: np.random.Generator, shape: Shape) -> np.ndarray:
+        try:
+            return getattr(self, name)(rng, shape)
+        except ValueError as error:
+            raise ValueError(f"Dense({self.units}): {name}: {error}") from None
+
+    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+        weight = params["weight"]  # (I, O)
+        check_axis("Dense", x, weight.shape[0])
+        y = x @ weight  # (N, O)
+        if self.use_bias:
+            y += params["bias"]
+        return y, x
+
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+        x, xp = cache, namespace(dy)
+        grads = {"weight": xp.matrix_transpose(x) @ dy}  # (I, N) @ (N, O)
+        if self.use_bias:
+            grads["bias"] = xp.sum(dy, axis=0)
+        dx = dy @ xp.matrix_transpose(params["weight"]) if need_dx else None
+        return dx, grads

@@ -1,0 +1,60 @@
+"""Dropout: noise that multiplies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from anynet import random
+from anynet.layers.base import Cache, Layer, Params
+from anynet.namespace import Array, namespace
+from anynet.validation import check_number
+
+
+@dataclass(frozen=True)
+class Dropout(Layer):
+    """Set each input to zero with probability `rate` while training, and scale the rest so that the mean is kept.
+
+    .. math:: y = x ⊙ \\frac{m}{1 - p}, \\quad m \\sim \\text{Bernoulli}(1 - p), \\qquad
+              \\frac{∂L}{∂x} = \\frac{∂L}{∂y} ⊙ \\frac{m}{1 - p}
+
+    Parameters
+    ----------
+    rate : float in [0, 1)
+        The probability p of dropping an input, rounded to a multiple of 2⁻¹⁶.
+
+    Notes
+    -----
+    Any shape. Without a key it passes x on. Cache: m / (1 − p), or None. "Inverted" dropout, as in PyTorch and Keras; the
+    paper scales at test time instead.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from anynet.random import make_key
+    >>> y, _ = Dropout(0.5).forward({}, np.ones((1, 8)), key=make_key(0))
+    >>> sorted(set(y[0].tolist()))
+    [0.0, 2.0]
+
+    References
+    ----------
+    Srivastava et al. (2014), "Dropout: a simple way to prevent neural networks from overfitting", section 4.
+    """
+
+    rate: float
+
+    def __post_init__(self) -> None:
+        check_number("Dropout", "rate", self.rate, low=0.0, high=1.0, open_high=True)
+        if random.rounded_probability(1.0 - self.rate) == 0.0:
+            raise ValueError(f"Dropout: expected rate <= 1 - 2**-16, got {self.rate!r}; such a rate keeps nothing")
+
+    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+        if key is None:
+            return x, None
+        keep = random.rounded_probability(1.0 - self.rate)
+        mask = namespace(x).astype(random.bernoulli(key, keep, x.shape), x.dtype) * (1.0 / keep)
+        return x * mask, mask
+
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+        if not need_dx:
+            return None, {}
+        return (dy if cache is None else dy * cache), {}

@@ -1,0 +1,90 @@
+"""Layers that only change the shape."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from anynet.layers.base import Cache, Layer, Params, Shape
+from anynet.namespace import Array, namespace
+from anynet.validation import check_shape
+
+
+@dataclass(frozen=True)
+class Reshape(Layer):
+    """Give each example another shape with as many elements.
+
+    .. math:: y_n = \\text{reshape}(x_n), \\qquad \\frac{∂L}{∂x_n} = \\text{reshape}^{-1}\\Big(\\frac{∂L}{∂y_n}\\Big)
+
+    Parameters
+    ----------
+    shape : int or tuple of int
+        The new shape, without the batch axis.
+
+    Notes
+    -----
+    Cache: an empty array that only carries the input's shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Reshape((2, 3)).forward({}, np.zeros((5, 6)))[0].shape
+    (5, 2, 3)
+    """
+
+    shape: Shape
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", check_shape("Reshape", "shape", self.shape))
+
+    def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
+        if math.prod(self.shape) != math.prod(input_shape):
+            raise ValueError(
+                f"Reshape: expected a shape with {math.prod(input_shape)} elements for input {input_shape}, "
+                f"got {self.shape} with {math.prod(self.shape)}"
+            )
+        return {}, self.shape
+
+    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+        return namespace(x).reshape(x, (x.shape[0], *self.shape)), _shape_only(x)
+
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+        return (_restore(dy, cache) if need_dx else None), {}
+
+
+@dataclass(frozen=True)
+class Flatten(Layer):
+    """Make a vector of each example: (N, ...) to (N, features), in row-major order.
+
+    .. math:: y_n = \\text{vec}(x_n), \\qquad \\frac{∂L}{∂x_n} = \\text{vec}^{-1}\\Big(\\frac{∂L}{∂y_n}\\Big)
+
+    Notes
+    -----
+    Cache: an empty array that only carries the input's shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Flatten().forward({}, np.zeros((5, 28, 28)))[0].shape
+    (5, 784)
+    """
+
+    def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
+        return {}, (math.prod(input_shape),)
+
+    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+        return namespace(x).reshape(x, (x.shape[0], math.prod(x.shape[1:]))), _shape_only(x)
+
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+        return (_restore(dy, cache) if need_dx else None), {}
+
+
+def _shape_only(x: Array) -> Array:
+    """Return an array without elements whose shape tells x's: a cache holds arrays only, and ints do not survive a jit."""
+    return x[:0, ...]
+
+
+def _restore(dy: Array, cache: Cache) -> Array:
+    return namespace(dy).reshape(dy, (dy.shape[0], *cache.shape[1:]))

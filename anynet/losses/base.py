@@ -1,0 +1,133 @@
+"""The contract that every loss keeps, and the one place where the mean over the batch is taken.
+
+A loss writes two things: what one example costs, and the derivative of that. The (weighted) mean over the batch is added
+here, so a loss by itself knows nothing of batch sizes or weights.
+
+Legend: N batch, O outputs, C classes.
+
+>>> import numpy as np
+>>> from anynet import HalfSquaredError
+>>> loss = HalfSquaredError()
+>>> value, cache = loss.forward(np.array([[0.5]]), np.array([[0.0]]))
+>>> print(value, loss.backward(cache))
+0.125 [[0.5]]
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from anynet.namespace import Array, namespace
+
+Cache = Any
+
+
+@dataclass(frozen=True)
+class Loss:
+    """The mean over the batch of what each example costs.
+
+    .. math:: L = \\frac{\\sum_n w_n ℓ_n}{\\sum_n w_n}, \\qquad
+              \\frac{∂L}{∂ŷ_n} = \\frac{w_n}{\\sum_m w_m} \\frac{∂ℓ_n}{∂ŷ_n}
+
+    To write a loss: a frozen dataclass with `per_example` and `derivative`.
+    """
+
+    threshold: ClassVar[float | None] = None
+    """Where one output alone divides two classes; None where the largest output names the class."""
+
+    def per_example(self, y_pred: Array, y_true: Array) -> tuple[Array, Cache]:
+        """Return ℓ, of shape (N,), and what `derivative` has to remember."""
+        raise NotImplementedError(
+            f"{type(self).__name__}: expected per_example(y_pred, y_true) to be written, got none"
+        )
+
+    def derivative(self, cache: Cache) -> Array:
+        """Return ∂ℓ/∂y_pred, of y_pred's shape."""
+        raise NotImplementedError(f"{type(self).__name__}: expected derivative(cache) to be written, got none")
+
+    def forward(self, y_pred: Array, y_true: Array, sample_weight: Array | None = None) -> tuple[Array, Cache]:
+        """Return the mean loss of a batch, a 0-d array, and what `backward` has to remember.
+
+        A batch whose weights are all zero has loss 0 and gradient 0.
+        """
+        losses, cache = self.per_example(y_pred, y_true)
+        xp = namespace(losses)
+        if sample_weight is None:
+            return xp.mean(losses), (cache, None)
+        total = xp.maximum(xp.sum(sample_weight), float(xp.finfo(losses.dtype).smallest_normal))
+        weight = sample_weight / total
+        return xp.sum(weight * losses), (cache, weight)
+
+    def backward(self, cache: Cache) -> Array:
+        """Return ∂L/∂y_pred."""
+        inner, weight = cache
+        dy = self.derivative(inner)
+        if weight is None:
+            return dy * (1.0 / dy.shape[0])
+        return dy * namespace(dy).reshape(weight, (-1,) + (1,) * (dy.ndim - 1))
+
+    def targets(self, y: Array, output_shape: tuple[int, ...], dtype: Any) -> Array:
+        """Return an array of targets in the shape and dtype that `per_example` wants.
+
+        Looks at shape and dtype only, so it may be called for each step. The default is for targets that are numbers, one
+        for each output.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the targets are of another kind or shape.
+        """
+        where = type(self).__name__
+        xp = namespace(y)
+        if not xp.isdtype(y.dtype, ("bool", "integral", "real floating")):
+            raise TypeError(f"{where}: expected y of real numbers, got dtype {y.dtype}")
+        if y.shape[1:] != output_shape and math.prod(y.shape[1:]) == math.prod(output_shape) == 1:
+            y = xp.reshape(y, (y.shape[0], *output_shape))  # (N,) beside an output of (N, 1) would broadcast to (N, N)
+        if y.shape[1:] != output_shape:
+            raise ValueError(
+                f"{where}: expected y of shape (N, {', '.join(map(str, output_shape))}), as the model's output, "
+                f"got {tuple(y.shape)}"
+            )
+        return y if y.dtype == dtype else xp.astype(y, dtype)
+
+    def check_values(self, y: Array, output_shape: tuple[int, ...]) -> None:
+        """Raise ValueError if a target, as `targets` returned it, has an impossible value; called once before training."""
+        check_finite(type(self).__name__, "y", y)
+
+
+def check_same_shape(where: str, y_pred: Array, y_true: Array) -> None:
+    """Raise unless predictions and targets have one shape: broadcasting between them is nearly always a mistake."""
+    if y_pred.shape != y_true.shape:
+        raise ValueError(
+            f"{where}: expected y_true of shape {tuple(y_pred.shape)}, as y_pred, got {tuple(y_true.shape)}"
+        )
+
+
+def check_finite(where: str, name: str, x: Array) -> None:
+    """Raise if a floating-point array holds NaN or infinity.
+
+    The sum tells in one pass without temporaries; only if it is not finite, by overflow perhaps, is each element asked.
+    """
+    xp = namespace(x)
+    if not xp.isdtype(x.dtype, "real floating") or math.prod(x.shape) == 0:
+        return
+    if not math.isfinite(float(_quiet_sum(x))) and not bool(xp.all(xp.isfinite(x))):
+        bad = int(xp.sum(xp.astype(~xp.isfinite(x), xp.int32)))
+        raise ValueError(
+            f"{where}: expected finite values in {name}, got NaN or infinity in {bad} places of {tuple(x.shape)}; "
+            f"remove or fill those rows first"
+        )
+
+
+def _quiet_sum(x: Array) -> Array:
+    import numpy as np
+
+    with np.errstate(all="ignore"):
+        return namespace(x).sum(x)
+
+
+def outputs(x: Array) -> tuple[int, ...]:
+    """Return the axes of one example."""
+    return tuple(range(1, len(x.shape)))

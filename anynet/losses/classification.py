@@ -1,0 +1,250 @@
+"""Losses for classes: cross-entropies of logits (exact everywhere) and of probabilities.
+
+=======================  ==================  ==============================================
+loss                     the model's output  classes
+=======================  ==================  ==============================================
+`SoftmaxCrossEntropy`    logits              one of C; y integer or one-hot
+`CategoricalCrossEntropy`  probabilities     one of C; y integer or one-hot
+`SigmoidCrossEntropy`    logits              yes or no for each output; y 0 or 1
+`BinaryCrossEntropy`     probabilities       yes or no for each output; y 0 or 1
+=======================  ==================  ==============================================
+
+Legend: N batch, C classes, O outputs.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from array_api_compat import device
+
+from anynet.layers.activations import sigmoid
+from anynet.losses.base import Cache, Loss, check_finite, check_same_shape, outputs
+from anynet.namespace import Array, namespace
+
+
+@dataclass(frozen=True)
+class ClassLoss(Loss):
+    """A loss whose targets name one of C classes, by an integer or by a row of C probabilities."""
+
+    def targets(self, y: Array, output_shape: tuple[int, ...], dtype: Any) -> Array:
+        where, xp = type(self).__name__, namespace(y)
+        if len(output_shape) != 1 or output_shape[0] < 2:
+            raise ValueError(
+                f"{where}: expected a model with two or more outputs, one for each class, got output shape "
+                f"{output_shape}; for a single yes or no use SigmoidCrossEntropy"
+            )
+        classes = output_shape[0]
+        if xp.isdtype(y.dtype, ("bool", "integral")) and (len(y.shape) == 1 or y.shape[1:] == (1,)):
+            return xp.reshape(xp.astype(y, xp.__array_namespace_info__().default_dtypes()["indexing"]), (-1,))
+        if y.shape[1:] != (classes,):
+            hint = "; cast the labels to integers" if len(y.shape) == 1 else ""
+            raise ValueError(
+                f"{where}: expected y of integers, shape (N,), or one-hot rows, shape (N, {classes}), got "
+                f"{y.dtype} of shape {tuple(y.shape)}{hint}"
+            )
+        return y if y.dtype == dtype else xp.astype(y, dtype)
+
+    def check_values(self, y: Array, output_shape: tuple[int, ...]) -> None:
+        where, xp, classes = type(self).__name__, namespace(y), output_shape[0]
+        if len(y.shape) == 1:
+            low, high = int(xp.min(y)), int(xp.max(y))
+            if low < 0 or high >= classes:
+                raise ValueError(
+                    f"{where}: expected labels in y from 0 to {classes - 1}, got {low if low < 0 else high}; "
+                    f"the model has {classes} outputs"
+                )
+            return
+        check_finite(where, "y", y)
+        if bool(xp.any(y < 0)) or float(xp.max(xp.abs(xp.sum(y, axis=1) - 1.0))) > 1e-3:
+            raise ValueError(f"{where}: expected one-hot rows in y, or rows of probabilities that sum to 1, got others")
+
+
+def one_hot(y_true: Array, like: Array) -> Array:
+    """Return integer labels (N,) as rows of zeros with a one, of the shape and dtype of `like`; rows pass through."""
+    if len(y_true.shape) == 2:
+        return y_true
+    xp = namespace(y_true)
+    classes = xp.arange(like.shape[1], dtype=y_true.dtype, device=device(y_true))
+    return xp.astype(y_true[:, None] == classes, like.dtype)
+
+
+def pick(values: Array, y_true: Array) -> Array:
+    """Return Σ_c y_c · values_c for each row: the value of the true class where y is an integer."""
+    xp = namespace(values)
+    if len(y_true.shape) == 2:
+        return xp.sum(y_true * values, axis=1)
+    return xp.take_along_axis(values, y_true[:, None], axis=1)[:, 0]
+
+
+def check_labels(where: str, y_pred: Array, y_true: Array) -> None:
+    """Raise unless y_true is (N,) or has y_pred's shape (N, C)."""
+    if len(y_pred.shape) != 2 or tuple(y_true.shape) not in ((y_pred.shape[0],), tuple(y_pred.shape)):
+        raise ValueError(
+            f"{where}: expected y_pred of shape (N, C) and y_true of (N,) or (N, C), "
+            f"got {tuple(y_pred.shape)} and {tuple(y_true.shape)}"
+        )
+
+
+@dataclass(frozen=True)
+class SoftmaxCrossEntropy(ClassLoss):
+    """Cross-entropy of softmax, from logits: softmax and logarithm in one, so that neither can underflow.
+
+    .. math:: ℓ_n = \\log \\sum_c e^{z_{nc}} \\sum_c y_{nc} - \\sum_c y_{nc} z_{nc}, \\qquad
+              \\frac{∂ℓ_n}{∂z_n} = \\text{softmax}(z_n) \\sum_c y_{nc} - y_n
+
+    With one-hot y this is −log p of the true class, and its derivative the notes' A₂ − Y.
+
+    Notes
+    -----
+    y_pred (N, C) logits; y_true (N,) integers or (N, C) rows. Cache: softmax(z), y.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> loss, cache = SoftmaxCrossEntropy().forward(np.array([[0.0, 0.0]]), np.array([1]))
+    >>> print(loss.round(4), SoftmaxCrossEntropy().backward(cache))
+    0.6931 [[ 0.5 -0.5]]
+
+    References
+    ----------
+    Bishop (2006), "Pattern Recognition and Machine Learning", eqs. 4.108 and 4.109.
+    """
+
+    def per_example(self, y_pred: Array, y_true: Array) -> tuple[Array, Cache]:
+        check_labels("SoftmaxCrossEntropy", y_pred, y_true)
+        xp = namespace(y_pred)
+        z = y_pred - xp.max(y_pred, axis=1, keepdims=True)
+        p = xp.exp(z)
+        total = xp.sum(p, axis=1, keepdims=True)
+        p /= total
+        log_total = xp.log(total[:, 0])
+        if len(y_true.shape) == 2:
+            log_total *= xp.sum(y_true, axis=1)
+        return log_total - pick(z, y_true), (p, y_true)
+
+    def derivative(self, cache: Cache) -> Array:
+        p, y_true = cache
+        if len(y_true.shape) == 2:
+            p = p * namespace(p).sum(y_true, axis=1, keepdims=True)
+        return p - one_hot(y_true, like=p)
+
+
+@dataclass(frozen=True)
+class CategoricalCrossEntropy(ClassLoss):
+    """Cross-entropy of probabilities, such as `Softmax` gives.
+
+    .. math:: ℓ_n = -\\sum_c y_{nc} \\log p_{nc}, \\qquad \\frac{∂ℓ_n}{∂p_n} = -\\frac{y_n}{p_n}
+
+    Probabilities below the smallest normal number of the dtype count as that number, so the loss is finite; but where
+    softmax has underflowed there is no gradient any more, and `SoftmaxCrossEntropy` on logits still has it.
+
+    Notes
+    -----
+    y_pred (N, C) probabilities; y_true (N,) integers or (N, C) rows. Cache: p, y.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> loss, cache = CategoricalCrossEntropy().forward(np.array([[0.5, 0.5]]), np.array([1]))
+    >>> print(loss.round(4), CategoricalCrossEntropy().backward(cache))
+    0.6931 [[-0. -2.]]
+    """
+
+    def per_example(self, y_pred: Array, y_true: Array) -> tuple[Array, Cache]:
+        check_labels("CategoricalCrossEntropy", y_pred, y_true)
+        p = at_least_tiny(y_pred)
+        return -pick(namespace(p).log(p), y_true), (p, y_true)
+
+    def derivative(self, cache: Cache) -> Array:
+        p, y_true = cache
+        return -one_hot(y_true, like=p) / p
+
+
+def at_least_tiny(p: Array) -> Array:
+    """Return p, raised to the smallest normal number: its logarithm and reciprocal are finite."""
+    xp = namespace(p)
+    return xp.maximum(p, float(xp.finfo(p.dtype).smallest_normal))
+
+
+@dataclass(frozen=True)
+class BinaryLoss(Loss):
+    """A loss whose targets answer yes (1) or no (0), or a probability between, for each output by itself."""
+
+    def check_values(self, y: Array, output_shape: tuple[int, ...]) -> None:
+        super().check_values(y, output_shape)
+        xp = namespace(y)
+        low, high = float(xp.min(y)), float(xp.max(y))
+        if low < 0 or high > 1:
+            raise ValueError(
+                f"{type(self).__name__}: expected labels in y from 0 to 1, got {low if low < 0 else high:g}"
+            )
+
+
+@dataclass(frozen=True)
+class SigmoidCrossEntropy(BinaryLoss):
+    """Cross-entropy of a sigmoid for each output, from logits, averaged over the outputs.
+
+    .. math:: ℓ_n = \\frac1O \\sum_o \\max(z, 0) - z y + \\log(1 + e^{-|z|}), \\qquad
+              \\frac{∂ℓ_n}{∂z_n} = \\frac1O (σ(z_n) - y_n)
+
+    The same as PyTorch's `BCEWithLogitsLoss`.
+
+    Notes
+    -----
+    y_pred (N, O) logits; y_true (N, O) from 0 to 1. Cache: σ(z) − y.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> print(SigmoidCrossEntropy().forward(np.array([[0.0, 1e4]]), np.array([[1.0, 1.0]]))[0].round(4))
+    0.3466
+    """
+
+    threshold = 0.0
+
+    def per_example(self, y_pred: Array, y_true: Array) -> tuple[Array, Cache]:
+        check_same_shape("SigmoidCrossEntropy", y_pred, y_true)
+        xp, z = namespace(y_pred), y_pred
+        losses = xp.maximum(z, 0.0) - z * y_true + xp.log1p(xp.exp(-xp.abs(z)))
+        return xp.mean(losses, axis=outputs(z)), sigmoid(z) - y_true
+
+    def derivative(self, cache: Cache) -> Array:
+        return cache * (1.0 / math.prod(cache.shape[1:]))
+
+
+@dataclass(frozen=True)
+class BinaryCrossEntropy(BinaryLoss):
+    """Cross-entropy of a probability for each output, such as `Sigmoid` gives, averaged over the outputs.
+
+    .. math:: ℓ_n = -\\frac1O \\sum_o y \\log p + (1 - y) \\log(1 - p), \\qquad
+              \\frac{∂ℓ_n}{∂p_n} = \\frac1O \\Big(\\frac{1 - y}{1 - p} - \\frac{y}{p}\\Big)
+
+    p and 1 − p are raised to the smallest normal number of the dtype, so the loss is finite (PyTorch clamps the logarithm
+    at −100 instead).
+
+    Notes
+    -----
+    y_pred (N, O) probabilities; y_true (N, O) from 0 to 1. Cache: p, 1 − p, y.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> print(BinaryCrossEntropy().forward(np.array([[0.5]]), np.array([[1.0]]))[0].round(4))
+    0.6931
+    """
+
+    threshold = 0.5
+
+    def per_example(self, y_pred: Array, y_true: Array) -> tuple[Array, Cache]:
+        check_same_shape("BinaryCrossEntropy", y_pred, y_true)
+        xp = namespace(y_pred)
+        p, q = at_least_tiny(y_pred), at_least_tiny(1.0 - y_pred)
+        losses = -(y_true * xp.log(p) + (1.0 - y_true) * xp.log(q))
+        return xp.mean(losses, axis=outputs(p)), (p, q, y_true)
+
+    def derivative(self, cache: Cache) -> Array:
+        p, q, y_true = cache
+        return ((1.0 - y_true) / q - y_true / p) * (1.0 / math.prod(p.shape[1:]))

@@ -1,0 +1,99 @@
+"""The contract that every optimiser keeps, and how an elementwise rule is run over whole trees of parameters.
+
+An optimiser is a frozen dataclass of hyper-parameters. Nearly all are an elementwise *rule* of plain arithmetic,
+``rule(p, g, *slots, *coefficients) -> (p, *slots)``, and a number of *slots*, arrays of a parameter's shape that it keeps
+between steps. The rule may update its arguments in place (``m *= b`` does so where arrays can be changed, and makes a new
+one on JAX), so whoever runs it owns them. A backend runs the same source its own way: in tiles, compiled, or as one kernel.
+
+>>> import numpy as np
+>>> from anynet import SGD
+>>> params, grads = {"weight": np.array([1.0])}, {"weight": np.array([0.5])}
+>>> optimizer = SGD(0.1)
+>>> optimizer.update(params, grads, optimizer.init(params))[0]
+{'weight': array([0.95])}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from array_api_compat import device
+
+from anynet import tree
+from anynet.namespace import Array, namespace
+
+Rule = Callable[..., tuple[Array, ...]]
+Rows = list[tuple[Array, ...]]
+Elementwise = Callable[[Rule], Callable[[Rows, tuple[Any, ...]], Sequence[tuple[Array, ...]]]]
+Schedule = Callable[[Array], Array]
+State = dict[str, Any]
+
+
+def functional(rule: Rule) -> Callable[[Rows, tuple[Any, ...]], Sequence[tuple[Array, ...]]]:
+    """Run a rule on copies, so that no argument changes: how an optimiser works when it is used by itself."""
+
+    def run(rows: Rows, coefficients: tuple[Any, ...]) -> Sequence[tuple[Array, ...]]:
+        def copy(x: Array) -> Array:
+            return namespace(x).asarray(x, copy=True)
+
+        return [rule(copy(p), g, *(copy(s) for s in slots), *coefficients) for p, g, *slots in rows]
+
+    return run
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """Pure functions from parameters, gradients and state to new parameters and state.
+
+    To write an elementwise optimiser: a frozen dataclass with `slots`, `rule` and `coefficients`.
+    """
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """Names of the arrays kept for each parameter, all zero at first."""
+        return ()
+
+    @property
+    def rule(self) -> Rule:
+        """The elementwise rule, a module-level function."""
+        raise NotImplementedError(f"{type(self).__name__}: expected a rule to be written, got none")
+
+    def coefficients(self, step: Array) -> tuple[Any, ...]:
+        """Return the numbers that the rule takes, given the count of updates made before, a 0-d float array."""
+        raise NotImplementedError(f"{type(self).__name__}: expected coefficients(step) to be written, got none")
+
+    def init(self, params: tree.Tree) -> State:
+        """Return the state before the first step for the trainable part of a layer's parameters.
+
+        The step count is an array, since a compiled step would bake a Python integer in.
+        """
+        arrays = tree.leaves(params)
+        if not arrays:
+            return {}
+        xp = namespace(arrays[0])
+        step = xp.zeros((), dtype=xp.int32, device=device(arrays[0]))
+        return {"step": step, **{slot: tree.map(xp.zeros_like, params) for slot in self.slots}}
+
+    def update(
+        self, params: tree.Tree, grads: tree.Tree, state: State, elementwise: Elementwise = functional
+    ) -> tuple[tree.Tree, State]:
+        """Return parameters and state after one step.
+
+        Only what has a gradient moves: a parameter without an entry in `grads` (a buffer, a frozen layer) is passed on.
+        """
+        columns = [tree.leaves(part, like=grads) for part in (params, grads, *(state[s] for s in self.slots if state))]
+        if not columns[0]:
+            return params, state
+        step = state["step"]
+        count = namespace(step).astype(step, columns[1][0].dtype)
+        rows = elementwise(self.rule)(list(zip(*columns, strict=True)), self.coefficients(count))
+        new_params, *new_slots = zip(*rows, strict=True)
+        slots = {s: tree.replace(state[s], iter(new), like=grads) for s, new in zip(self.slots, new_slots, strict=True)}
+        return tree.replace(params, iter(new_params), like=grads), {"step": step + 1, **slots}
+
+
+def at(value: float | Schedule, step: Array) -> Any:
+    """Return a hyper-parameter at a step: itself, or what its schedule says."""
+    return value(step) if callable(value) else value

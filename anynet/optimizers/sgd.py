@@ -1,0 +1,92 @@
+"""Stochastic gradient descent, with momentum if wished."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+from anynet.namespace import Array
+from anynet.optimizers.base import Optimizer, Rule, Schedule, at
+from anynet.validation import check_hyperparameter
+
+
+def plain(p: Array, g: Array, rate: Any) -> tuple[Array, ...]:
+    p -= rate * g
+    return (p,)
+
+
+def heavy_ball(p: Array, g: Array, v: Array, rate: Any, momentum: Any) -> tuple[Array, ...]:
+    v *= momentum
+    v += g
+    p -= rate * v
+    return p, v
+
+
+def nesterov(p: Array, g: Array, v: Array, rate: Any, momentum: Any) -> tuple[Array, ...]:
+    v *= momentum
+    v += g
+    p -= rate * (g + momentum * v)
+    return p, v
+
+
+@dataclass(frozen=True)
+class SGD(Optimizer):
+    """Gradient descent: the notes' W ← W − α ∂L/∂W.
+
+    .. math::
+
+        v ← μ v + g, \\qquad θ ← θ - α v \\quad \\text{(Nesterov: } θ ← θ - α (g + μ v)\\text{)}
+
+    Parameters
+    ----------
+    learning_rate : float > 0, or a schedule
+        α.
+    momentum : float in [0, 1), or a schedule
+        μ. With 0 no velocity is kept.
+    nesterov : bool
+        Look ahead along the velocity.
+
+    Notes
+    -----
+    The velocity holds gradients, as in PyTorch; Keras' holds α times that, which differs only while α changes.
+
+    Raises
+    ------
+    ValueError
+        If a hyper-parameter is out of range, or `nesterov` is asked for without momentum.
+
+    Examples
+    --------
+    >>> SGD(0.1, momentum=0.9).slots
+    ('velocity',)
+
+    References
+    ----------
+    Polyak (1964); Sutskever, Martens, Dahl, Hinton (2013), "On the importance of initialization and momentum in deep
+    learning", eqs. 1 to 4.
+    """
+
+    learning_rate: float | Schedule = 0.01
+    _: KW_ONLY
+    momentum: float | Schedule = 0.0
+    nesterov: bool = False
+
+    def __post_init__(self) -> None:
+        check_hyperparameter("SGD", "learning_rate", self.learning_rate, low=0.0, open_low=True)
+        check_hyperparameter("SGD", "momentum", self.momentum, low=0.0, high=1.0, open_high=True)
+        if self.nesterov and not self.momentum:
+            raise ValueError(f"SGD: expected momentum > 0 with nesterov=True, got {self.momentum!r}")
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        return ("velocity",) if self.momentum else ()
+
+    @property
+    def rule(self) -> Rule:
+        if not self.momentum:
+            return plain
+        return nesterov if self.nesterov else heavy_ball
+
+    def coefficients(self, step: Array) -> tuple[Any, ...]:
+        rate = at(self.learning_rate, step)
+        return (rate, at(self.momentum, step)) if self.momentum else (rate,)

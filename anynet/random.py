@@ -1,0 +1,135 @@
+"""Counter-based random numbers, bit for bit the same on every array library.
+
+There is no generator object and no state: a stream is a pure function of a *key*, so a training step stays a pure
+function of its arguments, and the same seed gives the same dropout masks on NumPy, CuPy, torch and JAX.
+
+=================  ==============================================================
+`make_key`         a key from an integer seed, on the host
+`fold_in`          the key of a part: one child of a container, say
+`next_key`         the key of the following training step
+`threefry2x32`     the generator: 64 random bits per key and counter
+`random_bits`      32-bit integers
+`uniform`          floats in [0, 1)
+`bernoulli`        a mask that is true with a given probability
+=================  ==============================================================
+
+A key is an int32 array of shape (2,). Keys are *derived* by cheap affine maps, because every layer of every step derives
+one and most never use it; the numbers are *drawn* by the full 20 rounds of Threefry, which is built to turn keys that
+differ anywhere, however simply, into unrelated streams.
+
+References
+----------
+Salmon, Moraes, Dror, Shaw (2011), "Parallel random numbers: as easy as 1, 2, 3", SC'11, section 3.2 (Threefry).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from array_api_compat import device as _device
+
+from anynet.namespace import Array, namespace
+
+__all__ = ["bernoulli", "fold_in", "make_key", "next_key", "random_bits", "threefry2x32", "uniform"]
+
+_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+_PARITY = 0x1BD11BDA  # Skein's key schedule constant, low word
+
+# Multipliers that are 5 modulo 8 with odd increments give affine maps of full period 2**32 in each word.
+_CHILD, _CHILD_STEP, _CHILD_START = 1664525, 0x9E3779B1, 1013904223
+_NEXT, _NEXT_START = 22695477, 12345
+
+
+def _int32(value: int) -> int:
+    """Wrap a Python integer to a signed 32-bit one, which every library accepts beside an int32 array."""
+    return (value + 2**31) % 2**32 - 2**31
+
+
+def make_key(seed: int, stream: int = 0) -> np.ndarray:
+    """Return the NumPy key, int32 of shape (2,), for a seed and the number of an independent stream under it.
+
+    Examples
+    --------
+    >>> make_key(0).shape
+    (2,)
+    """
+    return np.random.SeedSequence((seed, stream)).generate_state(2).view(np.int32)
+
+
+def fold_in(key: Array, index: int) -> Array:
+    """Return the key of part `index` of what `key` drives: ``child = a·key + (c + index·d)``, modulo 2³².
+
+    Two paths through nested containers meet only if they agree in a 32-bit polynomial of their indices.
+    """
+    return key * _CHILD + _int32(_CHILD_START + index * _CHILD_STEP)
+
+
+def next_key(key: Array) -> Array:
+    """Return the key of the step after the one `key` belongs to; the sequence has period 2³²."""
+    return key * _NEXT + _NEXT_START
+
+
+def _rotate_left(x: Array, count: int) -> Array:
+    """Rotate int32 words; the arithmetic right shift is masked into a logical one."""
+    return (x << count) | ((x >> (32 - count)) & ((1 << count) - 1))
+
+
+def threefry2x32(key: tuple[Array, Array], counter: tuple[Array, Array]) -> tuple[Array, Array]:
+    """Encrypt counters under a key with Threefry-2x32-20: two words in, two random words out.
+
+    Parameters
+    ----------
+    key : pair of int32 arrays that broadcast against the counters; at least one-dimensional
+    counter : pair of int32 arrays
+
+    Returns
+    -------
+    pair of int32 arrays of the counters' shape
+
+    References
+    ----------
+    Salmon et al. (2011), section 3.2; 20 rounds, checked against the known answers of Random123.
+    """
+    k0, k1 = key
+    schedule = (k0, k1, k0 ^ k1 ^ _PARITY)
+    x0, x1 = counter[0] + k0, counter[1] + k1
+    for group in range(5):
+        for count in _ROTATIONS[group % 2]:
+            x0 = x0 + x1
+            x1 = _rotate_left(x1, count) ^ x0
+        x0 = x0 + schedule[(group + 1) % 3]
+        x1 = x1 + (schedule[(group + 2) % 3] + (group + 1))
+    return x0, x1
+
+
+def random_bits(key: Array, size: int) -> Array:
+    """Return `size` random int32 words of the stream that belongs to `key`."""
+    xp = namespace(key)
+    index = xp.arange((size + 1) // 2, dtype=xp.int32, device=_device(key))
+    words = threefry2x32((key[0:1], key[1:2]), (index, xp.zeros_like(index)))
+    return xp.concat(words)[:size]
+
+
+def uniform(key: Array, shape: tuple[int, ...], dtype: object) -> Array:
+    """Return floats from [0, 1) in steps of 2⁻²⁴, the same numbers for every float dtype."""
+    xp = namespace(key)
+    bits = (random_bits(key, math.prod(shape)) >> 8) & 0xFFFFFF
+    return xp.reshape(xp.astype(bits, dtype) * 2.0**-24, shape)
+
+
+def bernoulli(key: Array, probability: float, shape: tuple[int, ...]) -> Array:
+    """Return a boolean mask, true with a probability that is rounded to a multiple of 2⁻¹⁶.
+
+    Sixteen random bits decide one element, so a 32-bit word serves two. `rounded_probability` is what is really used.
+    """
+    xp = namespace(key)
+    size = math.prod(shape)
+    words = random_bits(key, (size + 1) // 2)
+    halves = xp.concat((words & 0xFFFF, (words >> 16) & 0xFFFF))[:size]
+    return xp.reshape(halves < round(probability * 2**16), shape)
+
+
+def rounded_probability(probability: float) -> float:
+    """Return the probability that `bernoulli` really uses: the nearest multiple of 2⁻¹⁶."""
+    return round(probability * 2**16) / 2**16

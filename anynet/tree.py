@@ -1,0 +1,90 @@
+"""Nested dicts, lists and tuples of arrays: the shape that parameters, gradients and optimiser state share.
+
+Dictionaries are paired by key, never by order: a dict that has been through ``jax.jit`` comes back sorted.
+Where two trees differ, `like` (gradients, say) names the places that count, and `tree` (parameters) may have more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+Tree = Any
+"""An array, or a dict, list or tuple of trees."""
+
+Path = tuple[str | int, ...]
+
+
+def places(tree: Tree, prefix: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """Yield each leaf of `tree` with the path of keys and indices that leads to it."""
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            yield from places(value, (*prefix, key))
+    elif isinstance(tree, (list, tuple)):
+        for index, value in enumerate(tree):
+            yield from places(value, (*prefix, index))
+    elif tree is not None:
+        yield prefix, tree
+
+
+def leaves(tree: Tree, like: Tree = None) -> list[Any]:
+    """Return the leaves of `tree` at the places that `like` has, in the order of `like`.
+
+    Examples
+    --------
+    >>> leaves({"weight": 1, "bias": 2, "mean": 3}, like={"bias": 0, "weight": 0})
+    [2, 1]
+    """
+    found: list[Any] = []
+    _collect(tree, tree if like is None else like, found)
+    return found
+
+
+def _collect(tree: Tree, like: Tree, found: list[Any]) -> None:
+    if isinstance(like, dict):
+        for key, value in like.items():
+            _collect(tree[key], value, found)
+    elif isinstance(like, (list, tuple)):
+        for part, value in zip(tree, like, strict=True):
+            _collect(part, value, found)
+    elif like is not None:
+        found.append(tree)
+
+
+def replace(tree: Tree, new: Iterator[Any], like: Tree) -> Tree:
+    """Return `tree` with its leaves at the places of `like` taken, in that order, from `new`.
+
+    Examples
+    --------
+    >>> replace({"weight": 1, "mean": 3}, iter([10]), like={"weight": 0})
+    {'weight': 10, 'mean': 3}
+    """
+    if isinstance(like, dict):
+        return {**tree, **{key: replace(tree[key], new, value) for key, value in like.items()}}
+    if isinstance(like, (list, tuple)):
+        return type(like)(replace(part, new, value) for part, value in zip(tree, like, strict=True))
+    return tree if like is None else next(new)
+
+
+def map(f: Callable[..., Any], tree: Tree, *rest: Tree) -> Tree:
+    """Apply `f` to each leaf of `tree` and to the leaves of `rest` at the same place.
+
+    Examples
+    --------
+    >>> map(lambda a, b: a + b, {"weight": 1}, {"weight": 2, "mean": 3})
+    {'weight': 3}
+    """
+    columns = [leaves(other, like=tree) for other in (tree, *rest)]
+    return replace(tree, iter([f(*row) for row in zip(*columns, strict=True)]), like=tree)
+
+
+def get(tree: Tree, path: Path) -> Any:
+    """Return what stands in `tree` at `path`."""
+    for key in path:
+        tree = tree[key]
+    return tree
+
+
+def name(path: Path) -> str:
+    """Write a path as text: ``("0", "weight")`` becomes ``"0.weight"``."""
+    return ".".join(str(key) for key in path)

@@ -1,0 +1,54 @@
+"""Checks of arguments, with errors of one form: ``where: expected <condition>, got <actual>; <what to do>``."""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any
+
+
+def check_int(where: str, name: str, value: Any, *, at_least: int) -> int:
+    """Return `value` as an int; TypeError unless it is an integer, ValueError unless it is at least `at_least`."""
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{where}: expected {name} to be an integer, got {value!r}") from None
+    if number < at_least:
+        raise ValueError(f"{where}: expected {name} >= {at_least}, got {number}")
+    return number
+
+
+def check_number(
+    where: str,
+    name: str,
+    value: Any,
+    *,
+    low: float = -math.inf,
+    high: float = math.inf,
+    open_low: bool = False,
+    open_high: bool = False,
+) -> None:
+    """Raise unless `value` is a finite number between `low` and `high`; an open end excludes its bound."""
+    if isinstance(value, (bool, str)) or not hasattr(value, "__float__"):
+        raise TypeError(f"{where}: expected {name} to be a number, got {value!r}")
+    number = float(value)
+    inside = (low < number if open_low else low <= number) and (number < high if open_high else number <= high)
+    if not (inside and math.isfinite(number)):
+        left = "(" if open_low or low == -math.inf else "["
+        right = ")" if open_high or high == math.inf else "]"
+        raise ValueError(f"{where}: expected {name} in {left}{low:g}, {high:g}{right}, got {value!r}")
+
+
+def check_shape(where: str, name: str, value: Any) -> tuple[int, ...]:
+    """Return a shape, given as an int or a sequence of ints, as a tuple of ints of at least 1."""
+    if isinstance(value, (list, tuple)):
+        return tuple(check_int(where, f"every axis of {name}", n, at_least=1) for n in value)
+    return (check_int(where, name, value, at_least=1),)
+
+
+def check_hyperparameter(where: str, name: str, value: Any, **bounds: Any) -> None:
+    """Check a number as `check_number` does; a schedule, a callable of the step, is taken as it is."""
+    if not callable(value):
+        check_number(where, name, value, **bounds)
