@@ -1,4 +1,4 @@
-"""A progress bar."""
+"""How training goes, for a person who watches: a bar of the whole fit, and above it a line for each epoch."""
 
 from __future__ import annotations
 
@@ -10,39 +10,55 @@ import numpy as np
 
 from anynet.callbacks.base import Callback, Run
 
-EVERY = 0.1  # seconds between looks at the loss: each look waits for the device
+EVERY = 0.1
+"""Seconds between looks at the loss: each look waits for the device."""
 
 
 class ProgressBar(Callback):
-    """Show each epoch as a bar of tqdm, with the loss as it falls, and leave a line of its results."""
+    """Print a line of results for each epoch and, at a terminal, a bar with the loss, the rate and the time left.
+
+    The lines go to the standard output. The bar goes to the error output, and only if that is a terminal: in a log file or
+    a notebook the lines are all there is.
+    """
 
     def __init__(self) -> None:
         self._bar: Any = None
-        self._looked = 0.0
+        self._looked = self._began = 0.0
 
     def on_epoch_begin(self, run: Run) -> None:
-        from tqdm.auto import tqdm
+        self._began = time.monotonic()
+        if self._bar is not None:
+            self._bar.set_description_str(_place(run), refresh=False)
+        elif sys.stderr.isatty():
+            from tqdm import tqdm
 
-        width = len(str(run.epochs))
-        self._bar = tqdm(
-            total=run.batches,
-            desc=f"epoch {run.epoch:{width}}/{run.epochs}",
-            unit="batch",
-            file=sys.stderr,
-            dynamic_ncols=True,
-        )
+            self._bar = tqdm(
+                total=run.epochs * run.batches,
+                desc=_place(run),
+                bar_format="{desc} {percentage:3.0f}%|{bar}| {rate_fmt}, {remaining} left{postfix}",
+                unit=" batches",
+                file=sys.stderr,
+                dynamic_ncols=True,
+                leave=False,
+            )
 
     def on_batch_end(self, run: Run) -> None:
+        if self._bar is None:
+            return
         now = time.monotonic()
         if now - self._looked >= EVERY:
             self._looked = now
-            self._bar.set_postfix_str(f"loss {float(np.mean(run.model.backend.to_numpy(run.loss))):.4f}", refresh=False)
-        self._bar.update(run.batch - self._bar.n)
+            loss = float(np.mean(run.model.backend.to_numpy(run.loss)))
+            self._bar.set_postfix_str(f"loss {loss:.4g}", refresh=False)
+        self._bar.update((run.epoch - 1) * run.batches + run.batch - self._bar.n)
 
     def on_epoch_end(self, run: Run) -> None:
-        self._bar.set_postfix_str("  ".join(f"{name} {value:.4f}" for name, value in run.logs.items()), refresh=False)
-        self._bar.close()
-        self._bar = None
+        values = [f"{name} {value:.4f}" for name, value in run.logs.items()]
+        line = "  ".join([_place(run), *values, f"{time.monotonic() - self._began:.2f} s"])
+        if self._bar is None:
+            print(line, flush=True)
+        else:
+            self._bar.write(line)
 
     def on_fit_end(self, run: Run) -> None:
         if self._bar is not None:
@@ -50,6 +66,10 @@ class ProgressBar(Callback):
             self._bar = None
 
 
+def _place(run: Run) -> str:
+    return f"epoch {run.epoch:{len(str(run.epochs))}}/{run.epochs}"
+
+
 def wanted(progress: bool | None) -> bool:
-    """Return whether to show a bar: as asked, or if someone sits at a terminal."""
-    return sys.stderr.isatty() if progress is None else progress
+    """Return whether to show progress: as asked, or if both outputs are a terminal, so that nobody's file is written to."""
+    return sys.stderr.isatty() and sys.stdout.isatty() if progress is None else progress

@@ -1,0 +1,45 @@
+"""Read handwritten digits of 8×8 pixels. The data come with anynet: no download, seconds of training.
+
+The test images are pages that no training image comes from: about 91 % of them are read, 98 % if pages were mixed.
+
+    python examples/digits.py
+    python examples/digits.py --backend torch --epochs 50
+"""
+
+import argparse
+
+from anynet import Adam, Dense, Model, ReLU, SoftmaxCrossEntropy, load_digits
+
+
+def main(backend: str = "numpy", epochs: int = 20, seed: int = 0) -> float:
+    """Train, and return the accuracy on the test images."""
+    (x_train, y_train), (x_test, y_test) = load_digits()  # pixels from 0 to 16
+    model = Model(
+        [Dense(128), ReLU(), Dense(10)],
+        input_shape=64,
+        loss=SoftmaxCrossEntropy(),
+        optimizer=Adam(3e-3),
+        metrics=["accuracy"],
+        backend=backend,
+        seed=seed,
+    )
+    print(model.summary(), end="\n\n")
+    model.fit(x_train / 16, y_train, epochs=epochs, batch_size=32, progress=True)
+    accuracy = model.evaluate(x_test / 16, y_test)["accuracy"]
+
+    print(f"\ntest accuracy {accuracy:.4f}")
+    classes = model.predict(x_test / 16).argmax(axis=1)
+    wrong = [i for i in range(len(y_test)) if classes[i] != y_test[i]]
+    if wrong:
+        print(f"one of the {len(wrong)} it misread, a {y_test[wrong[0]]} taken for a {classes[wrong[0]]}:")
+        for row in x_test[wrong[0]].reshape(8, 8):
+            print("   ", "".join(" ░▒▓█"[pixel // 4] * 2 for pixel in row))
+    return accuracy
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Read handwritten digits of 8×8 pixels.")
+    parser.add_argument("--backend", default="numpy", help="numpy (default), cupy, torch or jax")
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    main(**vars(parser.parse_args()))
