@@ -72,7 +72,7 @@ class Sequential(Layer):
         for index in range(len(self.layers) - 1, -1, -1):
             layer = self.layers[index]
             dy, grads[index] = layer.backward(params[index], cache[index], dy, need_dx=need_dx or index > 0)
-        return dy, grads
+        return (dy if need_dx else None), grads
 
     def update_buffers(self, params: Params, cache: Cache) -> Params:
         return [layer.update_buffers(p, c) for layer, p, c in zip(self.layers, params, cache, strict=True)]

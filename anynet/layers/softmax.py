@@ -86,8 +86,7 @@ def softmax(x: Array) -> Array:
     """Return softmax over the last axis; the largest logit is taken off first, so that nothing overflows."""
     xp = namespace(x)
     e = xp.exp(x - xp.max(x, axis=-1, keepdims=True))
-    e /= xp.sum(e, axis=-1, keepdims=True)
-    return e
+    return e / xp.sum(e, axis=-1, keepdims=True)
 
 
 def log_softmax(x: Array) -> Array:

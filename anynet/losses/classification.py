@@ -117,13 +117,12 @@ class SoftmaxCrossEntropy(ClassLoss):
         check_labels("SoftmaxCrossEntropy", y_pred, y_true)
         xp = namespace(y_pred)
         z = y_pred - xp.max(y_pred, axis=1, keepdims=True)
-        p = xp.exp(z)
-        total = xp.sum(p, axis=1, keepdims=True)
-        p /= total
+        e = xp.exp(z)
+        total = xp.sum(e, axis=1, keepdims=True)
         log_total = xp.log(total[:, 0])
         if len(y_true.shape) == 2:
-            log_total *= xp.sum(y_true, axis=1)
-        return log_total - pick(z, y_true), (p, y_true)
+            log_total = log_total * xp.sum(y_true, axis=1)
+        return log_total - pick(z, y_true), (e / total, y_true)
 
     def derivative(self, cache: Cache) -> Array:
         p, y_true = cache

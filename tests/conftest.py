@@ -1,0 +1,138 @@
+"""The array libraries that tests run on.
+
+A test that takes `backend` runs once for each: an `anynet.backends.Backend`, ready for ``Model(backend=backend)``, for
+``backend.asarray`` and for ``backend.compile(function)``, which is ``jax.jit`` where that is what is tested.
+
+==================  ==================================================================================================
+numpy, strict       always there; a missing array-api-strict is an error
+numpy-readonly      what a test places on it is read-only, so writing to an argument raises
+strict:device1      a device whose arrays NumPy cannot see, so a hidden transfer to the host raises
+torch, jax-jit      skipped where they are not installed
+jax                 the same functions without ``jax.jit``
+cupy, torch:cuda    skipped where there is no GPU
+==================  ==================================================================================================
+
+What is not here is left out of every test; the head of the report and one skipped test each say why.
+
+``pytest --backend numpy,jax`` runs these alone; a name means all of its library, so ``jax`` means ``jax-jit`` too.
+"""
+
+import os
+import sys
+from functools import cache
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # arrays here are tiny, and threads that wait for each other are slow
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ["JAX_ENABLE_X64"] = "1"  # for float64 checks; one test runs without it in a process of its own
+
+import array_api_strict
+
+from anynet import backends
+from anynet.backends.base import Backend
+from anynet.backends.numpy import NumpyBackend
+
+array_api_strict.set_array_api_strict_flags(api_version="2024.12", boolean_indexing=False, data_dependent_shapes=False)
+
+KINDS = ("numpy", "numpy-readonly", "strict", "strict:device1", "torch", "jax", "jax-jit", "cupy", "torch:cuda")
+
+
+class ReadOnlyNumpy(NumpyBackend):
+    """NumPy, whose arrays cannot be written to, unless they are copies that somebody asked for to own."""
+
+    def asarray(self, x, dtype=None, *, copy=None):
+        array = super().asarray(x, dtype, copy=copy)
+        if not copy:
+            array = array.view()
+            array.flags.writeable = False
+        return array
+
+
+@cache
+def make(kind):
+    """Return the backend of a kind."""
+    if kind == "numpy-readonly":
+        return ReadOnlyNumpy()
+    if kind == "jax":
+        from anynet.backends.jax import JaxBackend
+
+        class EagerJax(JaxBackend):
+            steps_per_call = 1
+            compile, loop = Backend.compile, Backend.loop
+
+        return EagerJax()
+    return backends.get("jax" if kind == "jax-jit" else kind)
+
+
+@cache
+def why_missing(kind):
+    """Return why a backend cannot run here, or None if it can; numpy and strict must."""
+    try:
+        make(kind)
+    except (ImportError, RuntimeError) as error:
+        if library(kind) in ("numpy", "strict"):
+            raise
+        return str(error)
+    return None
+
+
+def library(kind):
+    """Return the library's name in that of a kind: ``"jax"`` in ``"jax-jit"``."""
+    return kind.partition(":")[0].partition("-")[0]
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--backend",
+        action="append",
+        default=[],
+        metavar="NAMES",
+        help=f"run on these backends alone, separated by commas; of {', '.join(KINDS)}",
+    )
+
+
+def pytest_configure(config):
+    wanted = [name for names in config.getoption("--backend") for name in names.split(",")]
+    for name in wanted:
+        if name not in KINDS:
+            raise pytest.UsageError(f"--backend: expected one of {', '.join(KINDS)}, got {name!r}")
+    config.kinds = [kind for kind in KINDS if not wanted or kind in wanted or library(kind) in wanted]
+
+
+def pytest_generate_tests(metafunc):
+    if "backend" in metafunc.fixturenames:
+        kinds = [kind for kind in metafunc.config.kinds if why_missing(kind) is None]
+        metafunc.parametrize("backend", kinds, indirect=True)
+
+
+def pytest_report_header(config):
+    missing = {kind: why_missing(kind) for kind in config.kinds if why_missing(kind) is not None}
+    here = ", ".join(kind for kind in config.kinds if kind not in missing)
+    return [f"backends: {here}", *(f"left out {kind}: {why}" for kind, why in missing.items())]
+
+
+@pytest.fixture
+def backend(request):
+    """Each backend in turn; see the top of this file."""
+    return make(request.param)
+
+
+@pytest.fixture(params=["torch", "jax"])
+def autodiff(request):
+    """The derivative of a function of one tree as torch and JAX find it: ``autodiff(f, at, v)`` is vᵀ ∂f/∂at."""
+    if request.param not in map(library, request.config.kinds):
+        pytest.skip(f"--backend leaves {request.param} out")
+    if why_missing(request.param):
+        pytest.skip(why_missing(request.param))
+    from tests import tools
+
+    return getattr(tools, f"{request.param}_vjp")
+
+
+@pytest.fixture(autouse=True)
+def nothing_global_changes():
+    """No test may leave JAX without the float64 that the others need."""
+    yield
+    if "jax" in sys.modules:
+        assert sys.modules["jax"].config.jax_enable_x64

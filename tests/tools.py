@@ -1,0 +1,109 @@
+"""What tests of all kinds share: trees of arrays placed, fetched and compared; inputs; automatic differentiation."""
+
+import numpy as np
+
+from anynet import tree
+from anynet.random import make_key
+
+
+def place(backend, values, dtype="float64"):
+    """Return a tree of host arrays on a backend; floats in the given dtype, all else as it is."""
+
+    def one(a):
+        a = np.asarray(a)
+        return backend.asarray(a, backend.dtype(dtype) if a.dtype.kind == "f" else None)
+
+    return tree.map(one, values)
+
+
+def fetch(backend, values):
+    """Return a tree of a backend's arrays as copies on the host."""
+    return tree.map(lambda a: np.array(backend.to_numpy(a)), values)
+
+
+def assert_close(actual, expected, *, rtol, atol=0.0):
+    """Compare trees of host arrays: the same places, shapes, and values within `rtol` of the largest in each array."""
+    given, wanted = dict(tree.places(actual)), dict(tree.places(expected))
+    assert given.keys() == wanted.keys()
+    for path, array in wanted.items():
+        scale = float(np.max(np.abs(array))) if np.asarray(array).size else 0.0
+        assert np.shape(given[path]) == np.shape(array), tree.name(path)
+        np.testing.assert_allclose(
+            given[path], array, rtol=0, atol=rtol * scale + atol, err_msg=tree.name(path), equal_nan=False
+        )
+
+
+def assert_same(actual, expected):
+    """Compare trees of host arrays bit for bit, dtypes too."""
+    given, wanted = dict(tree.places(actual)), dict(tree.places(expected))
+    assert given.keys() == wanted.keys()
+    for path, array in wanted.items():
+        np.testing.assert_array_equal(given[path], array, err_msg=tree.name(path), strict=True)
+
+
+# Inputs ---------------------------------------------------------------------------------------------------------------
+
+
+def away_from_zero(rng, shape):
+    """Return numbers of either sign, at least 0.1 from zero, where many layers have a kink."""
+    return rng.choice([-1.0, 1.0], shape) * rng.uniform(0.1, 1.5, shape)
+
+
+def away_from(*kinks):
+    """Return a maker of inputs that stay 0.05 away from each kink."""
+
+    def make(rng, shape):
+        x = rng.uniform(min(kinks) - 2.0, max(kinks) + 2.0, shape)
+        for kink in kinks:
+            x = np.where(np.abs(x - kink) < 0.05, kink + 0.1, x)
+        return x
+
+    return make
+
+
+def indices(count):
+    """Return a maker of inputs that are integers from 0 to count − 1."""
+    return lambda rng, shape: rng.integers(0, count, shape)
+
+
+def key(seed=0):
+    """Return the randomness of a training pass, on the host."""
+    return make_key(seed)
+
+
+# Automatic differentiation of our own forward, as an independent judge of backward -------------------------------------
+
+
+def torch_vjp(f, at, v):
+    """Return ``f(at)`` and the gradient of ⟨v, f(at)⟩ for a tree of host arrays, by torch; None where none reaches."""
+    import torch
+
+    from anynet.backends.torch import TorchBackend
+
+    backend = TorchBackend()
+    at = place(backend, at)
+    floats = [a.requires_grad_() for a in tree.leaves(at) if a.dtype.is_floating_point]
+    y = f(at)
+    found = iter(torch.autograd.grad(y, floats, torch.asarray(v), allow_unused=True))
+    grads = tree.map(lambda a: next(found) if a.dtype.is_floating_point else None, at)
+    return y.detach().numpy(), fetch(backend, grads)
+
+
+def jax_vjp(f, at, v):
+    """Return ``f(at)`` and the gradient of ⟨v, f(at)⟩ for a tree of host arrays, by JAX."""
+    import jax
+
+    from anynet.backends.jax import JaxBackend
+
+    backend = JaxBackend()
+    at = place(backend, at)
+    places = [path for path, a in tree.places(at) if a.dtype.kind == "f"]
+
+    def of_floats(*floats):
+        new = iter(floats)
+        return f(tree.map(lambda a: next(new) if a.dtype.kind == "f" else a, at))
+
+    y, vjp = jax.vjp(of_floats, *(tree.get(at, path) for path in places))
+    found = iter(vjp(backend.asarray(v)))
+    grads = tree.map(lambda a: next(found) if a.dtype.kind == "f" else None, at)
+    return np.asarray(y), fetch(backend, grads)
