@@ -44,9 +44,16 @@ from anynet.layers import Softmax as Softmax
 from anynet.layers import Tanh as Tanh
 from anynet.losses import BinaryCrossEntropy as BinaryCrossEntropy
 from anynet.losses import CategoricalCrossEntropy as CategoricalCrossEntropy
+from anynet.losses import FocalLoss as FocalLoss
 from anynet.losses import HalfSquaredError as HalfSquaredError
+from anynet.losses import Hinge as Hinge
+from anynet.losses import Huber as Huber
+from anynet.losses import KLDivergence as KLDivergence
+from anynet.losses import LogCosh as LogCosh
 from anynet.losses import Loss as Loss
+from anynet.losses import MeanAbsoluteError as MeanAbsoluteError
 from anynet.losses import MeanSquaredError as MeanSquaredError
+from anynet.losses import Poisson as Poisson
 from anynet.losses import SigmoidCrossEntropy as SigmoidCrossEntropy
 from anynet.losses import SoftmaxCrossEntropy as SoftmaxCrossEntropy
 from anynet.metrics import Accuracy as Accuracy

@@ -96,8 +96,11 @@ class LossMetric(Mean):
     def name(self) -> str:
         return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(self.loss).__name__).lower()
 
-    def per_example(self, y_pred: Array, y_true: Array) -> Array:
-        return self.loss.per_example(y_pred, y_true)[0]
+    def sums(self, y_pred: Array, y_true: Array, sample_weight: Array | None = None) -> tuple[Array, ...]:
+        each, _ = self.loss.per_example(y_pred, y_true)
+        xp, shares = namespace(each), self.loss.shares(each, y_true, sample_weight)
+        counted = xp.ones_like(each) if shares is None else shares
+        return xp.sum(each if sample_weight is None else each * sample_weight), xp.sum(counted)
 
 
 def resolve(metrics: Any, loss: Loss | None) -> tuple[Metric, ...]:

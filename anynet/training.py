@@ -49,7 +49,8 @@ def make_step(
         _, grads = layer.backward(params, cache, loss.backward(loss_cache), need_dx=False)
         params, state = optimizer.update(params, grads, state, elementwise)
         params = layer.update_buffers(params, cache)
-        total = None if weight is None else namespace(weight).sum(weight)
+        shares = loss.shares(value, y, weight)
+        total = None if shares is None else namespace(shares).sum(shares)
         return (params, state, next_key(key)), (value, total, [metric.sums(y_pred, y, weight) for metric in metrics])
 
     return step

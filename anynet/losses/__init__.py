@@ -5,5 +5,12 @@ from anynet.losses.classification import BinaryCrossEntropy as BinaryCrossEntrop
 from anynet.losses.classification import CategoricalCrossEntropy as CategoricalCrossEntropy
 from anynet.losses.classification import SigmoidCrossEntropy as SigmoidCrossEntropy
 from anynet.losses.classification import SoftmaxCrossEntropy as SoftmaxCrossEntropy
+from anynet.losses.divergence import KLDivergence as KLDivergence
+from anynet.losses.divergence import Poisson as Poisson
+from anynet.losses.margin import FocalLoss as FocalLoss
+from anynet.losses.margin import Hinge as Hinge
 from anynet.losses.regression import HalfSquaredError as HalfSquaredError
+from anynet.losses.regression import Huber as Huber
+from anynet.losses.regression import LogCosh as LogCosh
+from anynet.losses.regression import MeanAbsoluteError as MeanAbsoluteError
 from anynet.losses.regression import MeanSquaredError as MeanSquaredError

@@ -47,6 +47,13 @@ class Loss:
         """Return ∂ℓ/∂y_pred, of y_pred's shape."""
         raise NotImplementedError(f"{type(self).__name__}: expected derivative(cache) to be written, got none")
 
+    def shares(self, losses: Array, y_true: Array, sample_weight: Array | None) -> Array | None:
+        """Return what each example counts in the denominator of the mean, of the shape (N,) of `losses`; None for one each.
+
+        That is its weight, unless the loss weighs examples by their targets too, as class weights do.
+        """
+        return sample_weight
+
     def forward(self, y_pred: Array, y_true: Array, sample_weight: Array | None = None) -> tuple[Array, Cache]:
         """Return the mean loss of a batch, a 0-d array, and what `backward` has to remember.
 
@@ -54,10 +61,11 @@ class Loss:
         """
         losses, cache = self.per_example(y_pred, y_true)
         xp = namespace(losses)
-        if sample_weight is None:
+        shares = self.shares(losses, y_true, sample_weight)
+        if shares is None:
             return xp.mean(losses), (cache, None)
-        total = xp.maximum(xp.sum(sample_weight), float(xp.finfo(losses.dtype).smallest_normal))
-        weight = sample_weight / total
+        total = xp.maximum(xp.sum(shares), float(xp.finfo(losses.dtype).smallest_normal))
+        weight = (1.0 if sample_weight is None else sample_weight) / total
         return xp.sum(weight * losses), (cache, weight)
 
     def backward(self, cache: Cache) -> Array:

@@ -9,13 +9,17 @@ loss                     the model's output  classes
 `BinaryCrossEntropy`     probabilities       yes or no for each output; y 0 or 1
 =======================  ==================  ==============================================
 
+`FocalLoss` and `Hinge` (anynet.losses.margin) are for yes or no as well, and `KLDivergence` (anynet.losses.divergence)
+for log-probabilities. Derivations: docs/derivations/losses.md.
+
 Legend: N batch, C classes, O outputs.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from array_api_compat import device
@@ -23,11 +27,49 @@ from array_api_compat import device
 from anynet.layers.activations import sigmoid
 from anynet.losses.base import Cache, Loss, check_finite, check_same_shape, outputs
 from anynet.namespace import Array, namespace
+from anynet.validation import check_number
 
 
 @dataclass(frozen=True)
 class ClassLoss(Loss):
-    """A loss whose targets name one of C classes, by an integer or by a row of C probabilities."""
+    """A loss whose targets name one of C classes, by an integer or by a row of C probabilities.
+
+    Parameters
+    ----------
+    label_smoothing : float in [0, 1]
+        ε, the part of each target that is spread evenly over all classes: q = (1 − ε) y + ε/C.
+    class_weight : sequence of C floats >= 0, optional
+        w, by which the loss of each class is multiplied: q = w ⊙ ((1 − ε) y + ε/C).
+
+    Notes
+    -----
+    As in PyTorch, the mean is divided by Σ w of the true classes where y is an integer, and by the number of examples
+    where y is a row of probabilities. `Model.fit` has a `class_weight` too, which multiplies the weights of the examples;
+    for integer y without smoothing the two agree.
+    """
+
+    _: KW_ONLY
+    label_smoothing: float = 0.0
+    class_weight: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        where = type(self).__name__
+        check_number(where, "label_smoothing", self.label_smoothing, low=0.0, high=1.0)
+        if self.class_weight is not None:
+            object.__setattr__(self, "class_weight", check_weights(where, "class_weight", self.class_weight))
+
+    def distribution(self, y_true: Array, like: Array) -> Array:
+        """Return q (N, C), smoothed and weighted, of the dtype of `like`; y as it is where there is neither to do."""
+        if self.label_smoothing == 0.0 and self.class_weight is None:
+            return y_true
+        q = (1.0 - self.label_smoothing) * one_hot(y_true, like) + self.label_smoothing / like.shape[1]
+        return q if self.class_weight is None else q * constant(self.class_weight, like)
+
+    def shares(self, losses: Array, y_true: Array, sample_weight: Array | None) -> Array | None:
+        if self.class_weight is None or len(y_true.shape) == 2:
+            return sample_weight
+        weight = namespace(losses).take(constant(self.class_weight, losses), y_true, axis=0)
+        return weight if sample_weight is None else weight * sample_weight
 
     def targets(self, y: Array, output_shape: tuple[int, ...], dtype: Any) -> Array:
         where, xp = type(self).__name__, namespace(y)
@@ -37,6 +79,7 @@ class ClassLoss(Loss):
                 f"{output_shape}; for a single yes or no use SigmoidCrossEntropy"
             )
         classes = output_shape[0]
+        check_count(where, "class_weight", self.class_weight, classes)
         if xp.isdtype(y.dtype, ("bool", "integral")) and (len(y.shape) == 1 or y.shape[1:] == (1,)):
             return xp.reshape(xp.astype(y, xp.__array_namespace_info__().default_dtypes()["indexing"]), (-1,))
         if y.shape[1:] != (classes,):
@@ -60,6 +103,29 @@ class ClassLoss(Loss):
         check_finite(where, "y", y)
         if bool(xp.any(y < 0)) or float(xp.max(xp.abs(xp.sum(y, axis=1) - 1.0))) > 1e-3:
             raise ValueError(f"{where}: expected one-hot rows in y, or rows of probabilities that sum to 1, got others")
+
+
+def check_weights(where: str, name: str, values: Iterable[float]) -> tuple[float, ...]:
+    """Return weights as a tuple of floats; raise unless they are numbers, at least 0 and not all 0."""
+    if isinstance(values, (str, dict)) or not isinstance(values, Iterable):
+        raise TypeError(f"{where}: expected {name} to be a sequence of numbers, got {values!r}")
+    weights = tuple(values)
+    for value in weights:
+        check_number(where, f"every {name}", value, low=0.0)
+    if not any(weights):
+        raise ValueError(f"{where}: expected a {name} > 0, got {weights!r}")
+    return tuple(map(float, weights))
+
+
+def check_count(where: str, name: str, values: tuple[float, ...] | None, outputs: int) -> None:
+    """Raise unless there are as many weights as outputs."""
+    if values is not None and len(values) != outputs:
+        raise ValueError(f"{where}: expected {outputs} numbers in {name}, one for each output, got {len(values)}")
+
+
+def constant(values: tuple[float, ...], like: Array) -> Array:
+    """Return numbers as an array of the dtype and device of `like`."""
+    return namespace(like).asarray(values, dtype=like.dtype, device=device(like))
 
 
 def one_hot(y_true: Array, like: Array) -> Array:
@@ -95,11 +161,20 @@ class SoftmaxCrossEntropy(ClassLoss):
     .. math:: ℓ_n = \\log \\sum_c e^{z_{nc}} \\sum_c y_{nc} - \\sum_c y_{nc} z_{nc}, \\qquad
               \\frac{∂ℓ_n}{∂z_n} = \\text{softmax}(z_n) \\sum_c y_{nc} - y_n
 
-    With one-hot y this is −log p of the true class, and its derivative the notes' A₂ − Y.
+    With one-hot y this is −log p of the true class, and its derivative the notes' A₂ − Y. The same as PyTorch's
+    `CrossEntropyLoss`, with its `label_smoothing` and its `weight` (here `class_weight`): then q stands for y.
+
+    Parameters
+    ----------
+    label_smoothing : float in [0, 1]
+        ε, the part of each target that is spread evenly over all classes: q = (1 − ε) y + ε/C.
+    class_weight : sequence of C floats >= 0, optional
+        w, by which the loss of each class is multiplied: q = w ⊙ ((1 − ε) y + ε/C). The mean is divided by Σ w of the
+        true classes for integer y, and by the number of examples for rows.
 
     Notes
     -----
-    y_pred (N, C) logits; y_true (N,) integers or (N, C) rows. Cache: softmax(z), y.
+    y_pred (N, C) logits; y_true (N,) integers or (N, C) rows. Cache: softmax(z), y or q.
 
     Examples
     --------
@@ -110,12 +185,13 @@ class SoftmaxCrossEntropy(ClassLoss):
 
     References
     ----------
-    Bishop (2006), "Pattern Recognition and Machine Learning", eqs. 4.108 and 4.109.
+    Bishop (2006), "Pattern Recognition and Machine Learning", eqs. 4.108 and 4.109; Szegedy, Vanhoucke, Ioffe, Shlens,
+    Wojna (2016), "Rethinking the inception architecture for computer vision", section 7 (label smoothing).
     """
 
     def per_example(self, y_pred: Array, y_true: Array) -> tuple[Array, Cache]:
         check_labels("SoftmaxCrossEntropy", y_pred, y_true)
-        xp = namespace(y_pred)
+        xp, y_true = namespace(y_pred), self.distribution(y_true, like=y_pred)
         z = y_pred - xp.max(y_pred, axis=1, keepdims=True)
         e = xp.exp(z)
         total = xp.sum(e, axis=1, keepdims=True)
@@ -138,11 +214,17 @@ class CategoricalCrossEntropy(ClassLoss):
     .. math:: ℓ_n = -\\sum_c y_{nc} \\log p_{nc}, \\qquad \\frac{∂ℓ_n}{∂p_n} = -\\frac{y_n}{p_n}
 
     Probabilities below the smallest normal number of the dtype count as that number, so the loss is finite; but where
-    softmax has underflowed there is no gradient any more, and `SoftmaxCrossEntropy` on logits still has it.
+    softmax has underflowed there is no gradient any more, and `SoftmaxCrossEntropy` on logits still has it. On the
+    logarithm of p it is PyTorch's `NLLLoss`.
+
+    Parameters
+    ----------
+    label_smoothing, class_weight
+        As in `SoftmaxCrossEntropy`: then q stands for y.
 
     Notes
     -----
-    y_pred (N, C) probabilities; y_true (N,) integers or (N, C) rows. Cache: p, y.
+    y_pred (N, C) probabilities; y_true (N,) integers or (N, C) rows. Cache: p, y or q.
 
     Examples
     --------
@@ -154,7 +236,7 @@ class CategoricalCrossEntropy(ClassLoss):
 
     def per_example(self, y_pred: Array, y_true: Array) -> tuple[Array, Cache]:
         check_labels("CategoricalCrossEntropy", y_pred, y_true)
-        p = at_least_tiny(y_pred)
+        p, y_true = at_least_tiny(y_pred), self.distribution(y_true, like=y_pred)
         return -pick(namespace(p).log(p), y_true), (p, y_true)
 
     def derivative(self, cache: Cache) -> Array:
@@ -186,14 +268,19 @@ class BinaryLoss(Loss):
 class SigmoidCrossEntropy(BinaryLoss):
     """Cross-entropy of a sigmoid for each output, from logits, averaged over the outputs.
 
-    .. math:: ℓ_n = \\frac1O \\sum_o \\max(z, 0) - z y + \\log(1 + e^{-|z|}), \\qquad
-              \\frac{∂ℓ_n}{∂z_n} = \\frac1O (σ(z_n) - y_n)
+    .. math:: ℓ_n = \\frac1O \\sum_o (1 - y) s(z) + w y s(-z), \\quad s(z) = \\max(z, 0) + \\log(1 + e^{-|z|}), \\qquad
+              \\frac{∂ℓ_n}{∂z_n} = \\frac1O \\big((1 - y) σ(z) - w y (1 - σ(z))\\big)
 
-    The same as PyTorch's `BCEWithLogitsLoss`.
+    Without weights, w = 1, the derivative is σ(z) − y. The same as PyTorch's `BCEWithLogitsLoss`.
+
+    Parameters
+    ----------
+    pos_weight : sequence of O floats >= 0, optional
+        w, how much a yes counts for each output: more than 1 finds more of them, at the price of false alarms.
 
     Notes
     -----
-    y_pred (N, O) logits; y_true (N, O) from 0 to 1. Cache: σ(z) − y.
+    y_pred (N, O) logits; y_true (N, O) from 0 to 1. Cache: the derivative before it is divided by O.
 
     Examples
     --------
@@ -203,15 +290,28 @@ class SigmoidCrossEntropy(BinaryLoss):
     """
 
     threshold = 0.0
+    _: KW_ONLY
+    pos_weight: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.pos_weight is not None:
+            weights = check_weights("SigmoidCrossEntropy", "pos_weight", self.pos_weight)
+            object.__setattr__(self, "pos_weight", weights)
 
     def per_example(self, y_pred: Array, y_true: Array) -> tuple[Array, Cache]:
         check_same_shape("SigmoidCrossEntropy", y_pred, y_true)
-        xp, z = namespace(y_pred), y_pred
-        losses = xp.maximum(z, 0.0) - z * y_true + xp.log1p(xp.exp(-xp.abs(z)))
-        return xp.mean(losses, axis=outputs(z)), sigmoid(z) - y_true
+        xp, z, no = namespace(y_pred), y_pred, 1.0 - y_true
+        yes = y_true if self.pos_weight is None else y_true * constant(self.pos_weight, z)
+        tail, p = xp.log1p(xp.exp(-xp.abs(z))), sigmoid(z)
+        losses = no * (xp.maximum(z, 0.0) + tail) + yes * (xp.maximum(-z, 0.0) + tail)
+        return xp.mean(losses, axis=outputs(z)), no * p - yes * (1.0 - p)
 
     def derivative(self, cache: Cache) -> Array:
         return cache * (1.0 / math.prod(cache.shape[1:]))
+
+    def targets(self, y: Array, output_shape: tuple[int, ...], dtype: Any) -> Array:
+        check_count("SigmoidCrossEntropy", "pos_weight", self.pos_weight, output_shape[-1] if output_shape else 1)
+        return super().targets(y, output_shape, dtype)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,16 @@
-"""Losses for numbers.
+r"""Losses for numbers: how an error e = ŷ − y is counted.
+
+====================  =======================  =============================================================
+loss                  of one error             grows
+====================  =======================  =============================================================
+`HalfSquaredError`    ½e²                      with the square: its minimum is the mean of the targets
+`MeanSquaredError`    e²                       likewise; averaged over the outputs
+`MeanAbsoluteError`   \|e\|                    evenly: its minimum is their median, and outliers count little
+`Huber`               ½e², or δ(\|e\| − ½δ)    as the square up to δ, evenly beyond
+`LogCosh`             log cosh e               as Huber with δ = 1, without its kink in the second derivative
+====================  =======================  =============================================================
+
+Derivations: docs/derivations/losses.md.
 
 Legend: N batch, O outputs.
 """
@@ -10,6 +22,7 @@ from dataclasses import dataclass
 
 from anynet.losses.base import Cache, Loss, check_same_shape, outputs
 from anynet.namespace import Array, namespace
+from anynet.validation import check_number
 
 
 @dataclass(frozen=True)
@@ -66,3 +79,108 @@ class MeanSquaredError(Loss):
 
     def derivative(self, cache: Cache) -> Array:
         return cache * (2.0 / math.prod(cache.shape[1:]))
+
+
+@dataclass(frozen=True)
+class MeanAbsoluteError(Loss):
+    """The absolute error, averaged over the outputs.
+
+    .. math:: ℓ_n = \\frac1O \\sum_o |ŷ_{no} - y_{no}|, \\qquad
+              \\frac{∂ℓ_n}{∂ŷ_n} = \\frac1O \\operatorname{sign}(ŷ_n - y_n)
+
+    The same as PyTorch's `L1Loss` and Keras' `MeanAbsoluteError`; where an error is exactly zero so is its derivative.
+
+    Notes
+    -----
+    y_pred and y_true (N, ...). Cache: ŷ − y.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> print(MeanAbsoluteError().forward(np.array([[1.0, 3.0]]), np.array([[0.0, 1.0]]))[0])
+    1.5
+    """
+
+    def per_example(self, y_pred: Array, y_true: Array) -> tuple[Array, Cache]:
+        check_same_shape("MeanAbsoluteError", y_pred, y_true)
+        xp, error = namespace(y_pred), y_pred - y_true
+        return xp.mean(xp.abs(error), axis=outputs(error)), error
+
+    def derivative(self, cache: Cache) -> Array:
+        return namespace(cache).sign(cache) * (1.0 / math.prod(cache.shape[1:]))
+
+
+@dataclass(frozen=True)
+class Huber(Loss):
+    """Half the squared error up to δ, growing evenly beyond, averaged over the outputs.
+
+    .. math:: ℓ_n = \\frac1O \\sum_o c_{no} \\big(|e_{no}| - \\tfrac12 c_{no}\\big), \\quad
+              e = ŷ - y, \\; c = \\min(|e|, δ), \\qquad
+              \\frac{∂ℓ_n}{∂ŷ_n} = \\frac1O \\min(\\max(e_n, -δ), δ)
+
+    Parameters
+    ----------
+    delta : float > 0
+        δ, the error at which the square ends.
+
+    Notes
+    -----
+    y_pred and y_true (N, ...). Cache: ŷ − y. The same as PyTorch's `HuberLoss` and Keras' `Huber`; PyTorch's
+    `SmoothL1Loss(beta=δ)` is this divided by δ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> print(Huber(1.0).forward(np.array([[1.0, 3.0]]), np.array([[0.5, 1.0]]))[0])
+    0.8125
+
+    References
+    ----------
+    Huber (1964), "Robust estimation of a location parameter", where δ is called k.
+    """
+
+    delta: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_number("Huber", "delta", self.delta, low=0.0, open_low=True)
+
+    def per_example(self, y_pred: Array, y_true: Array) -> tuple[Array, Cache]:
+        check_same_shape("Huber", y_pred, y_true)
+        xp, error = namespace(y_pred), y_pred - y_true
+        size = xp.abs(error)
+        inner = xp.minimum(size, self.delta)
+        return xp.mean(inner * (size - 0.5 * inner), axis=outputs(error)), error
+
+    def derivative(self, cache: Cache) -> Array:
+        xp = namespace(cache)
+        return xp.minimum(xp.maximum(cache, -self.delta), self.delta) * (1.0 / math.prod(cache.shape[1:]))
+
+
+@dataclass(frozen=True)
+class LogCosh(Loss):
+    """The logarithm of the hyperbolic cosine of the error, averaged over the outputs.
+
+    .. math:: ℓ_n = \\frac1O \\sum_o \\log\\cosh e_{no}, \\quad e = ŷ - y, \\qquad
+              \\frac{∂ℓ_n}{∂ŷ_n} = \\frac1O \\tanh e_n
+
+    Computed as |e| + log(1 + ½(e^{−2|e|} − 1)), whose exponent is never positive: it does not overflow.
+
+    Notes
+    -----
+    y_pred and y_true (N, ...). Cache: ŷ − y. The same as Keras' `LogCosh`; PyTorch has none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> print(LogCosh().forward(np.array([[1e4]]), np.array([[0.0]]))[0].round(4))
+    9999.3069
+    """
+
+    def per_example(self, y_pred: Array, y_true: Array) -> tuple[Array, Cache]:
+        check_same_shape("LogCosh", y_pred, y_true)
+        xp, error = namespace(y_pred), y_pred - y_true
+        size = xp.abs(error)
+        return xp.mean(size + xp.log1p(0.5 * xp.expm1(-2.0 * size)), axis=outputs(error)), error
+
+    def derivative(self, cache: Cache) -> Array:
+        return namespace(cache).tanh(cache) * (1.0 / math.prod(cache.shape[1:]))
