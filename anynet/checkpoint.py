@@ -41,6 +41,8 @@ def save(model: Any, path: str | Path) -> None:
 
 def write(path: Path, content: bytes) -> None:
     """Write a file so that whatever happens, the old content or the new one is there, whole."""
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"save: expected a folder, got {path.parent}, which is not there; make it first")
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:

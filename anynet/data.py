@@ -14,6 +14,7 @@ from anynet.backends import to_numpy
 from anynet.backends.base import Backend
 from anynet.losses.base import check_finite
 from anynet.namespace import Array
+from anynet.validation import check_int, check_number
 
 
 class Data(NamedTuple):
@@ -32,8 +33,9 @@ def as_array(backend: Backend, where: str, name: str, value: Any) -> Array:
     try:
         array = backend.asarray(_numeric(value))
     except (TypeError, ValueError) as error:
+        hint = "; number the classes from 0, as np.unique(y, return_inverse=True)[1] does" if name == "y" else ""
         raise type(error)(
-            f"{where}: expected {name} to be an array of numbers, got {_describe(value)} ({error})"
+            f"{where}: expected {name} to be an array of numbers, got {_describe(value)} ({error}){hint}"
         ) from None
     if array.ndim == 0:
         raise ValueError(f"{where}: expected {name} with a batch axis, got a single number")
@@ -47,13 +49,13 @@ def _numeric(value: Any) -> Any:
     else:
         array = value if hasattr(value, "__dlpack__") else np.asarray(value)
     if isinstance(array, np.ndarray) and array.dtype.kind not in "biuf":
-        raise TypeError(
-            f"its dtype is {array.dtype}" + ("; encode the labels as integers" if array.dtype.kind in "OUS" else "")
-        )
+        raise TypeError(f"its dtype is {array.dtype}")
     return array
 
 
 def _describe(value: Any) -> str:
+    if value is None:
+        return "None"
     shape = getattr(value, "shape", None)
     return type(value).__name__ if shape is None else f"{type(value).__name__} of shape {tuple(shape)}"
 
@@ -86,6 +88,10 @@ def as_inputs(
 
 
 def _shape_hint(got: tuple[int, ...], expected: tuple[int, ...]) -> str:
+    if len(got) == 1 and expected == (1,):
+        return "; give it an axis for the one feature: x[:, None]"
+    if len(got) == 2 and got[:1] == expected:
+        return "; an example is a row: x.T"
     if got == expected:
         return "; a single example needs a batch axis too: x[None]"
     if len(got) > 1 and math.prod(got[1:]) == math.prod(expected):
@@ -140,6 +146,8 @@ def class_weights(where: str, class_weight: Any, labels: np.ndarray) -> np.ndarr
         return (len(labels) / (len(classes) * counts))[index]
     if not isinstance(class_weight, dict):
         raise TypeError(f"{where}: expected class_weight to be 'balanced' or a dict, got {class_weight!r}")
+    for label, weight in class_weight.items():
+        check_number(where, f"class_weight[{label!r}]", weight, low=0.0)
     unknown = [c for c in class_weight if c not in classes]
     if unknown:
         raise ValueError(
@@ -180,8 +188,6 @@ def split(
 
 def check_sizes(where: str, epochs: Any, batch_size: Any) -> None:
     """Raise unless there is at least one epoch and batches have at least one example."""
-    from anynet.validation import check_int
-
     check_int(where, "epochs", epochs, at_least=1)
     if batch_size is not None:
         check_int(where, "batch_size", batch_size, at_least=1)

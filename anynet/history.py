@@ -33,7 +33,12 @@ class History(Mapping[str, list[float]]):
             column.append(float(values.get(name, float("nan"))))
 
     def __getitem__(self, name: str) -> list[float]:
-        return self._columns[name]
+        try:
+            return self._columns[name]
+        except KeyError:
+            raise KeyError(
+                f"History: expected one of {', '.join(self._columns) or 'nothing yet'}, got {name!r}"
+            ) from None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._columns)

@@ -12,6 +12,7 @@ of all batches into one number. A mean of batch means, which is wrong when the l
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,6 +115,8 @@ def resolve(metrics: Any, loss: Loss | None) -> tuple[Metric, ...]:
         If one is something else.
     """
     found: list[Metric] = []
+    if not isinstance(metrics, (str, Metric, Loss, Iterable)):
+        raise TypeError(f"metrics: expected a list of names, metrics or losses, got {metrics!r}")
     for metric in (metrics,) if isinstance(metrics, (str, Metric, Loss)) else metrics:
         if isinstance(metric, Metric):
             found.append(metric)

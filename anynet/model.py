@@ -41,8 +41,9 @@ from anynet.losses.base import Loss, check_finite
 from anynet.metrics import resolve
 from anynet.namespace import Array
 from anynet.optimizers.base import Optimizer
+from anynet.pairing import warn_of_mismatch
 from anynet.summary import summary
-from anynet.validation import check_int, check_shape
+from anynet.validation import check_int, check_kind, check_number, check_shape
 
 PREDICT_ROWS = 2048
 """Examples that `predict` and `evaluate` take at a time: activations stay in the cache and memory stays bounded."""
@@ -99,10 +100,11 @@ class Model:
     ) -> None:
         self.layer = layers if isinstance(layers, Layer) else Sequential(layers)
         self.input_shape = check_shape("Model", "input_shape", input_shape)
-        for name, value, kind in (("loss", loss, Loss), ("optimizer", optimizer, Optimizer)):
-            if value is not None and not isinstance(value, kind):
-                hint = "; write it with parentheses" if isinstance(value, type) else ""
-                raise TypeError(f"Model: expected {name} to be a {kind.__name__}, got {value!r}{hint}")
+        if loss is not None:
+            check_kind("Model", "loss", loss, Loss, "SoftmaxCrossEntropy()")
+            warn_of_mismatch(self.layer, loss)
+        if optimizer is not None:
+            check_kind("Model", "optimizer", optimizer, Optimizer, "Adam()")
         self.loss, self.optimizer, self.metrics = loss, optimizer, resolve(metrics, loss)
         self.seed = check_int("Model", "seed", seed, at_least=0)
         self.backend = backends.get(backend, device)
@@ -266,13 +268,18 @@ class Model:
         self._need_optimizer()
         if y is None:
             raise ValueError("fit: expected y, the targets, got None")
+        check_number(where, "validation_split", validation_split, low=0.0, high=1.0, open_high=True)
+        if not isinstance(callbacks, Sequence):
+            raise TypeError(f"fit: expected callbacks to be a list, got {callbacks!r}; write [...] around it")
+        for callback in callbacks:
+            check_kind(where, "every callback", callback, Callback, "ProgressBar()")
         if validation_data is not None and validation_split:
             raise ValueError(f"fit: expected validation_data or validation_split, got both, {validation_split!r}")
         data = self._check(where, self._data(where, x, y, sample_weight))
         if class_weight is not None:
             labels = class_labels(where, "class_weight", data.y, self.backend)
             weight = self.backend.asarray(class_weights(where, class_weight, labels), self._dtype)
-            data = data._replace(weight=weight if data.weight is None else weight * data.weight)
+            data = Data(data.x, data.y, weight if data.weight is None else weight * data.weight)
         validation = None
         if validation_data is not None:
             if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):

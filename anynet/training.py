@@ -8,6 +8,8 @@ step, give up the old carry's memory, or take many steps in one call.
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -135,6 +137,7 @@ def train(
     call = size * backend.steps_per_call
     run = Run(model=model, epochs=epochs, batches=-(-count // size), history=History())
     names = [metric.name for metric in model.metrics]
+    diverged = False
 
     def tell(hook: str) -> None:
         for callback in callbacks:
@@ -151,7 +154,8 @@ def train(
             outs: list[Any] = []
             for start in range(0, count, call):
                 stop = min(start + call, count)
-                outs += advance(data, order, start, stop, size)
+                with np.errstate(over="ignore", invalid="ignore"):  # said once, and clearly, by `_warn_if_diverged`
+                    outs += advance(data, order, start, stop, size)
                 run.batch, run.loss = -(-stop // size), outs[-1][0]
                 tell("on_batch_end")
                 if run.stop:
@@ -161,6 +165,7 @@ def train(
             values = gather(backend, losses).astype(np.float64)
             share = _batch_sizes(size, count, len(values)) if weights[0] is None else gather(backend, weights)
             run.logs["loss"] = float(values @ share / max(share.sum(), np.finfo(np.float64).tiny))
+            diverged = diverged or _warn_if_diverged(run)
             for i, name in enumerate(names):
                 run.logs[name] = total(backend, [s[i] for s in sums], model.metrics[i])
             if validation is not None:
@@ -172,6 +177,20 @@ def train(
     finally:
         tell("on_fit_end")
     return run.history
+
+
+def _warn_if_diverged(run: Run) -> bool:
+    """Return whether the loss is not finite any more, and say what to do about it."""
+    loss = run.logs["loss"]
+    if math.isfinite(loss):
+        return False
+    warnings.warn(
+        f"fit: expected a finite loss, got {loss} in epoch {run.epoch}; the parameters are of no use any more: make the "
+        "model anew with a lower learning rate, or bring x to a size of about 1",
+        RuntimeWarning,
+        stacklevel=4,
+    )
+    return True
 
 
 def _batch_sizes(size: int, count: int, batches: int) -> np.ndarray:

@@ -20,6 +20,14 @@ def check_int(where: str, name: str, value: Any, *, at_least: int) -> int:
     return number
 
 
+def check_kind(where: str, name: str, value: Any, kind: type, example: str) -> None:
+    """Raise TypeError unless `value` is an instance of `kind`; the message shows one."""
+    if not isinstance(value, kind):
+        a_class = isinstance(value, type) and issubclass(value, kind)
+        got = f"the class {value.__name__}; write it with parentheses" if a_class else repr(value)
+        raise TypeError(f"{where}: expected {name} to be {example} or another {kind.__name__}, got {got}")
+
+
 def check_number(
     where: str,
     name: str,
@@ -44,6 +52,10 @@ def check_number(
 def check_shape(where: str, name: str, value: Any) -> tuple[int, ...]:
     """Return a shape, given as an int or a sequence of ints, as a tuple of ints of at least 1."""
     if isinstance(value, (list, tuple)):
+        if None in value:
+            raise TypeError(
+                f"{where}: expected every axis of {name} to be an integer, got None; leave the batch axis out"
+            )
         return tuple(check_int(where, f"every axis of {name}", n, at_least=1) for n in value)
     return (check_int(where, name, value, at_least=1),)
 

@@ -58,7 +58,10 @@ def get(backend: str | Backend, device: str | None = None) -> Backend:
     elif name == "strict":
         from anynet.backends.strict import StrictBackend as Found  # type: ignore[assignment]
     else:
-        raise ValueError(f"backend: expected one of {', '.join(map(repr, NAMES))}, got {backend!r}")
+        raise ValueError(
+            f"backend: expected one of {', '.join(map(repr, NAMES))}, got {backend!r}; a device "
+            "goes behind a colon, as in 'torch:cuda'"
+        )
     return Found(device)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from anynet.layers.base import Cache, Layer, Params, Shape
 from anynet.namespace import Array
 from anynet.random import fold_in
+from anynet.validation import check_kind
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,7 @@ class Sequential(Layer):
 def _check_layers(where: str, layers: Any) -> tuple[Layer, ...]:
     layers = tuple(layers)
     for index, layer in enumerate(layers):
-        if not isinstance(layer, Layer):
-            hint = "; write it with parentheses" if isinstance(layer, type) else ""
-            raise TypeError(f"{where}: expected layer {index} to be a Layer, got {layer!r}{hint}")
+        check_kind(where, f"layer {index}", layer, Layer, "Dense(10)")
     return layers
 
 

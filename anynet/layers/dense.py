@@ -74,7 +74,8 @@ class Dense(Layer):
     def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
         if len(input_shape) != 1:
             raise ValueError(
-                f"Dense({self.units}): expected input of shape (features,), got {input_shape}; put Flatten() before it"
+                f"Dense({self.units}): expected input of shape (features,), got {input_shape}; "
+                "put Flatten() before it, or leave the batch axis out of input_shape"
             )
         params = {"weight": self._initial("weight", rng, (input_shape[0], self.units))}
         if self.use_bias:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from anynet.namespace import Array, namespace
 
@@ -36,6 +36,9 @@ class Loss:
 
     threshold: ClassVar[float | None] = None
     """Where one output alone divides two classes; None where the largest output names the class."""
+
+    takes: ClassVar[Literal["logits", "probabilities", "numbers"]] = "numbers"
+    """What y_pred is."""
 
     def per_example(self, y_pred: Array, y_true: Array) -> tuple[Array, Cache]:
         """Return ℓ, of shape (N,), and what `derivative` has to remember."""
@@ -94,9 +97,11 @@ class Loss:
         if y.shape[1:] != output_shape and math.prod(y.shape[1:]) == math.prod(output_shape) == 1:
             y = xp.reshape(y, (y.shape[0], *output_shape))  # (N,) beside an output of (N, 1) would broadcast to (N, N)
         if y.shape[1:] != output_shape:
+            classes = len(y.shape) == 1 and xp.isdtype(y.dtype, "integral")
+            hint = "; if these are classes, use SoftmaxCrossEntropy or pass one-hot rows" if classes else ""
             raise ValueError(
                 f"{where}: expected y of shape (N, {', '.join(map(str, output_shape))}), as the model's output, "
-                f"got {tuple(y.shape)}"
+                f"got {tuple(y.shape)}{hint}"
             )
         return y if y.dtype == dtype else xp.astype(y, dtype)
 

@@ -189,6 +189,8 @@ class SoftmaxCrossEntropy(ClassLoss):
     Wojna (2016), "Rethinking the inception architecture for computer vision", section 7 (label smoothing).
     """
 
+    takes = "logits"
+
     def per_example(self, y_pred: Array, y_true: Array) -> tuple[Array, Cache]:
         check_labels("SoftmaxCrossEntropy", y_pred, y_true)
         xp, y_true = namespace(y_pred), self.distribution(y_true, like=y_pred)
@@ -233,6 +235,8 @@ class CategoricalCrossEntropy(ClassLoss):
     >>> print(loss.round(4), CategoricalCrossEntropy().backward(cache))
     0.6931 [[-0. -2.]]
     """
+
+    takes = "probabilities"
 
     def per_example(self, y_pred: Array, y_true: Array) -> tuple[Array, Cache]:
         check_labels("CategoricalCrossEntropy", y_pred, y_true)
@@ -289,6 +293,7 @@ class SigmoidCrossEntropy(BinaryLoss):
     0.3466
     """
 
+    takes = "logits"
     threshold = 0.0
     _: KW_ONLY
     pos_weight: tuple[float, ...] | None = None
@@ -335,6 +340,7 @@ class BinaryCrossEntropy(BinaryLoss):
     0.6931
     """
 
+    takes = "probabilities"
     threshold = 0.5
 
     def per_example(self, y_pred: Array, y_true: Array) -> tuple[Array, Cache]:
