@@ -13,6 +13,8 @@ from anynet._version import __version__ as __version__
 from anynet.checkpoint import load as load
 from anynet.datasets import load_digits as load_digits
 from anynet.datasets import load_mnist as load_mnist
+from anynet.explain import Explanation as Explanation
+from anynet.explain import explain as explain
 from anynet.gradcheck import GradientError as GradientError
 from anynet.gradcheck import GradientReport as GradientReport
 from anynet.gradcheck import check_gradients as check_gradients

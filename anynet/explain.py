@@ -1,0 +1,187 @@
+"""Tell one training step as the lecture notes tell it: Z and A forward, the loss, e, δ, ∂W and ∂b backward, the update.
+
+The notes' letters, in the library's row convention (a batch is (N, features)):
+
+====================  ==================================================================================
+A0 = X                the batch
+Z1, W1, b1            what the first layer with parameters makes, and its parameters; Z2, W2, b2 the second
+A1                    what the layers without parameters make of it; A1′, A1′′ where there are more of them
+e1 = ∂L/∂A1           the error that comes back to A1
+δ1 = ∂L/∂Z1           the same for Z1
+∂W1, ∂b1              ∂L/∂W1 and ∂L/∂b1
+====================  ==================================================================================
+
+>>> from anynet import SGD, Dense, HalfSquaredError, Model, Sigmoid
+>>> neuron = Model([Dense(1, weight=[[0.1], [0.6]]), Sigmoid()], input_shape=2, loss=HalfSquaredError(), optimizer=SGD(1.0))
+>>> told = explain(neuron, [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 1])
+>>> print(told["δ1"].round(3).T)
+[[ 0.031 -0.02  -0.03  -0.018]]
+>>> print(round(told.loss, 3), told["W1 new"].round(3).T, told["b1 new"].round(3))
+0.089 [[0.148 0.639]] [0.037]
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from anynet import matrices
+from anynet.story import Part, Story, calls
+from anynet.trace import Event, observed
+from anynet.training import cast
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One training step, told.
+
+    Attributes
+    ----------
+    title : str
+        What was done on what.
+    parts : tuple of Part
+        The story in order: the batch, each layer forward, the loss, each layer backward, the update. A part has a `heading`
+        and `quantities`, each with `name`, `formula` and `value`.
+    loss : float
+        The loss before the update.
+
+    Notes
+    -----
+    ``print(told)`` shows it in a terminal, a notebook shows it with formulas, and ``told["δ1"]`` is a matrix by its
+    name, as a NumPy array; ``told.names`` lists them.
+    """
+
+    title: str
+    parts: tuple[Part, ...]
+    loss: float
+
+    @property
+    def names(self) -> list[str]:
+        """Names of all quantities, in the order of the story."""
+        return [q.name for part in self.parts for q in part.quantities]
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        for part in self.parts:
+            for quantity in part.quantities:
+                if quantity.name == name:
+                    return quantity.value
+        raise KeyError(f"explain: expected one of {', '.join(self.names)}, got {name!r}")
+
+    def text(self, *, rows: int = 8, columns: int = 8) -> str:
+        """Return the story for a terminal, with matrices of at most so many rows and columns."""
+        lines = [self.title]
+        for part in self.parts:
+            lines += ["", part.heading]
+            for q in part.quantities:
+                line = f"  {q.name} = {q.formula}" if q.formula else f"  {q.name}"
+                if not q.value.ndim:
+                    lines.append(f"{line} = {matrices.number(q.value.item())}")
+                    continue
+                lines.append(f"{line}   {matrices.shape(q.value, rows, columns)}")
+                lines += ["      " + row for row in matrices.text(q.value, rows, columns)]
+        return "\n".join(lines)
+
+    def markdown(self, *, rows: int = 8, columns: int = 8) -> str:
+        """Return the story as Markdown with LaTeX, with matrices of at most so many rows and columns."""
+        blocks = [f"**{self.title}**"]
+        for part in self.parts:
+            blocks.append(f"**{part.heading}**")
+            for q in part.quantities:
+                left = f"{q.name_latex} = {q.formula_latex}" if q.formula_latex else q.name_latex
+                if q.value.ndim:
+                    size = matrices.shape(q.value, rows, columns)
+                    right = rf"{matrices.latex(q.value, rows, columns)} \qquad \text{{{size}}}"
+                else:
+                    right = matrices.number(q.value.item())
+                blocks.append(f"$$\n{left} = {right}\n$$")
+        return "\n\n".join(blocks)
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def _repr_markdown_(self) -> str:
+        return self.markdown()
+
+
+def explain(model: Any, x: Any, y: Any) -> Explanation:
+    """Tell one training step of a model on a batch: what `train_step` would do, with every matrix on the way.
+
+    Parameters
+    ----------
+    model : Model
+        With a loss; the update is told if it has an optimiser. Any layers, in any nesting. It is not changed.
+    x, y : array or list
+        The batch, as for `Model.train_step`.
+
+    Returns
+    -------
+    Explanation
+        Text for ``print``, Markdown for a notebook, matrices by name.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the batch does not fit the model, or the model has no loss.
+
+    Notes
+    -----
+    Dropout drops and batch normalisation normalises by the batch, as in the next training step. Where a container lets
+    several layers read one matrix, the error that comes back through each is told as ``e1 via 0.1``, by the layer's place,
+    and ``e1`` is their sum.
+
+    Examples
+    --------
+    >>> from anynet import Dense, HalfSquaredError, Model
+    >>> line = Model([Dense(1, weight=[[2.0]])], input_shape=1, loss=HalfSquaredError())
+    >>> print(explain(line, [[1.0], [2.0]], [3.0, 3.0]))
+    One training step of Dense on 2 examples
+    <BLANKLINE>
+    The batch
+      A0 = X   (2, 1)
+          1
+          2
+    <BLANKLINE>
+    Forward: layer 0, Dense
+      W1   (1, 1)
+          2
+      b1   (1,)
+          0
+      Z1 = A0·W1 + b1   (2, 1)
+          2
+          4
+    <BLANKLINE>
+    The loss
+      y   (2, 1)
+          3
+          3
+      L = HalfSquaredError(Z1, y) = 0.5
+      δ1 = (Z1 − y) / N   (2, 1)
+          -0.5
+           0.5
+    <BLANKLINE>
+    Backward: layer 0, Dense
+      ∂W1 = A0ᵀ·δ1   (1, 1)
+          0.5
+      ∂b1 = Σ over the batch of δ1   (1,)
+          0
+    """
+    data = model._check("explain", model._data("explain", x, y))
+    params, state, key = model._carry
+    events: list[Event] = []
+    network = observed(model.layer, events.append)
+    inputs = cast(data.x, model._dtype, integers=model.layer.integer_input)
+    y_pred, cache = network.forward(params, inputs, key=key)
+    loss, loss_cache = model.loss.forward(y_pred, data.y)
+    dy_pred = model.loss.backward(loss_cache)
+    _, grads = network.backward(params, cache, dy_pred, need_dx=False)
+
+    story = Story(calls(events), params, grads, inputs, y_pred, model.backend.to_numpy)
+    parts = [story.batch(), *story.forward(), story.loss(model.loss, data.y, loss, dy_pred), *story.backward()]
+    if model.optimizer is not None:
+        new, _ = model.optimizer.update(params, grads, state)
+        parts.append(story.update(model.optimizer, network.update_buffers(new, cache)))
+    layers = " – ".join(type(call.layer).__name__ for call in story.calls) or type(model.layer).__name__
+    title = f"One training step of {layers} on {len(data)} example{'' if len(data) == 1 else 's'}"
+    return Explanation(title, tuple(parts), float(loss))

@@ -1,0 +1,121 @@
+"""Write matrices for a reader: aligned text for a terminal, LaTeX for a page, large ones abbreviated and saying so."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+DECIMALS = 4
+"""Places behind the point at most; more where even the largest number would lose its fourth digit."""
+
+
+def text(a: np.ndarray, rows: int, columns: int) -> list[str]:
+    """Return the lines of a matrix.
+
+    Examples
+    --------
+    >>> print("\\n".join(text(np.array([[0.125, -20.0]]), 8, 8)))
+    0.125  -20.000
+    >>> print("\\n".join(text(np.arange(30.0).reshape(3, 10), 8, 4)))
+     0   1  …   9
+    10  11  …  19
+    20  21  …  29
+    """
+    cells = _cells(a, rows, columns, right="…", down="⋮", both="⋱")
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in cells]
+
+
+def latex(a: np.ndarray, rows: int, columns: int) -> str:
+    """Return a matrix as LaTeX.
+
+    Examples
+    --------
+    >>> print(latex(np.array([[1.0, 2.0], [3.0, 4.0]]), 8, 8))
+    \\begin{pmatrix} 1 & 2 \\\\ 3 & 4 \\end{pmatrix}
+    """
+    cells = _cells(a, rows, columns, right=r"\cdots", down=r"\vdots", both=r"\ddots")
+    body = r" \\ ".join(" & ".join(map(_latex_number, row)) for row in cells)
+    return rf"\begin{{pmatrix}} {body} \end{{pmatrix}}"
+
+
+def number(value: float) -> str:
+    """Return a single number as text.
+
+    Examples
+    --------
+    >>> number(0.0888571)
+    '0.08886'
+    """
+    return _number_format([value])(value)
+
+
+def shape(a: np.ndarray, rows: int, columns: int) -> str:
+    """Return the shape of an array, with what of it is shown if that is not all.
+
+    Examples
+    --------
+    >>> shape(np.zeros((3, 10)), 8, 4)
+    '(3, 10), 3 of 10 columns shown'
+    >>> shape(np.zeros((2, 5, 5, 3)), 8, 4)
+    '(2, 5, 5, 3) as 50 × 3, 7 of 50 rows shown'
+    """
+    whole = f"({', '.join(map(str, a.shape))}{',' if a.ndim == 1 else ''})"
+    m, n = _matrix(a).shape
+    if a.ndim > 2:
+        whole += f" as {m} × {n}"
+    cut = [
+        f"{len(shown) - 1} of {count}{what}"
+        for what, count, shown in (
+            (" rows", m, _shown(m, rows)),
+            ("" if a.ndim == 1 else " columns", n, _shown(n, columns)),
+        )
+        if None in shown
+    ]
+    return f"{whole}, {' and '.join(cut)} shown" if cut else whole
+
+
+def _matrix(a: np.ndarray) -> np.ndarray:
+    """Return an array as a matrix: a vector as one row, and all axes but the last of a larger array as rows."""
+    return a.reshape(math.prod(a.shape[:-1]), a.shape[-1]) if a.ndim else a.reshape(1, 1)
+
+
+def _shown(count: int, limit: int) -> list[int | None]:
+    """Return the places to show, with None where some are left out; one more would not be worth leaving out."""
+    limit = max(limit, 3)
+    return [*range(count)] if count <= limit else [*range(limit - 2), None, count - 1]
+
+
+def _cells(a: np.ndarray, rows: int, columns: int, *, right: str, down: str, both: str) -> list[list[str]]:
+    matrix = _matrix(a)
+    at_rows, at_columns = _shown(matrix.shape[0], rows), _shown(matrix.shape[1], columns)
+    kept = [i for i in at_rows if i is not None], [j for j in at_columns if j is not None]
+    write = _number_format(matrix[np.ix_(*kept)].ravel().tolist())
+
+    def cell(i: int | None, j: int | None) -> str:
+        if i is None:
+            return both if j is None else down
+        return right if j is None else write(matrix[i, j].item())
+
+    return [[cell(i, j) for j in at_columns] for i in at_rows]
+
+
+def _number_format(values: list[float]) -> Callable[[float], str]:
+    """Return a function that writes each number with the same decimals: as many as the numbers need, and no more."""
+    finite = [abs(v) for v in values if math.isfinite(v)]
+    largest = max(finite, default=0.0)
+    if largest and not 1e-4 <= largest < 1e6:
+        return lambda v: f"{v:.{DECIMALS - 1}e}"
+    decimals = max(DECIMALS, DECIMALS - 1 - math.floor(math.log10(largest))) if largest else 0
+    while decimals and all(round(v, decimals - 1) == round(v, decimals) for v in finite):
+        decimals -= 1
+    return lambda v: f"{round(v, decimals) + 0.0:.{decimals}f}"  # + 0.0 makes 0 of −0
+
+
+def _latex_number(cell: str) -> str:
+    mantissa, e, exponent = cell.partition("e")
+    if e and exponent.lstrip("+-").isdigit():
+        return rf"{mantissa} \cdot 10^{{{int(exponent)}}}"
+    return {"nan": r"\text{nan}", "inf": r"\infty", "-inf": r"-\infty"}.get(cell, cell)
