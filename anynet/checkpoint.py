@@ -28,7 +28,7 @@ def save(model: Any, path: str | Path) -> None:
 
     params, state, key = model._carry
     trees = {"params": params, "state": state, "key": key}
-    tensors = {tree.name(p): np.ascontiguousarray(model.backend.to_numpy(a)) for p, a in tree.places(trees)}
+    tensors = {tree.name(p): np.asarray(model.backend.to_numpy(a), order="C") for p, a in tree.places(trees)}
     settings = {**model._settings(), "metrics": list(model.metrics)}
     header = {
         "format": FORMAT,

@@ -1,4 +1,4 @@
-"""Adam: steps of a size that the gradient's own noise sets."""
+"""Adam: steps of a size that the gradient's own noise sets. AdamW: the same, with weight decay beside it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from anynet.namespace import Array, namespace
-from anynet.optimizers.arithmetic import sqrt
+from anynet.optimizers.arithmetic import maximum, sqrt
 from anynet.optimizers.base import Optimizer, Rule, Schedule, at
-from anynet.validation import check_hyperparameter, check_number
+from anynet.validation import check_hyperparameter
 
 
 def adam(
@@ -19,6 +19,45 @@ def adam(
     v += mix2 * (g * g - v)
     p -= rate * m / (scale * sqrt(v) + epsilon)
     return p, m, v
+
+
+def amsgrad(
+    p: Array, g: Array, m: Array, v: Array, top: Array, rate: Any, mix1: Any, mix2: Any, scale: Any, epsilon: Any
+) -> tuple[Array, ...]:
+    m += mix1 * (g - m)
+    v += mix2 * (g * g - v)
+    top = maximum(top, v)
+    p -= rate * m / (scale * sqrt(top) + epsilon)
+    return p, m, v, top
+
+
+def adamw(
+    p: Array, g: Array, m: Array, v: Array, rate: Any, mix1: Any, mix2: Any, scale: Any, epsilon: Any, shrink: Any
+) -> tuple[Array, ...]:
+    m += mix1 * (g - m)
+    v += mix2 * (g * g - v)
+    p -= rate * m / (scale * sqrt(v) + epsilon) + shrink * p
+    return p, m, v
+
+
+def amsgradw(
+    p: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    top: Array,
+    rate: Any,
+    mix1: Any,
+    mix2: Any,
+    scale: Any,
+    epsilon: Any,
+    shrink: Any,
+) -> tuple[Array, ...]:
+    m += mix1 * (g - m)
+    v += mix2 * (g * g - v)
+    top = maximum(top, v)
+    p -= rate * m / (scale * sqrt(top) + epsilon) + shrink * p
+    return p, m, v, top
 
 
 @dataclass(frozen=True)
@@ -34,10 +73,17 @@ class Adam(Optimizer):
     ----------
     learning_rate : float > 0, or a schedule
         α.
-    beta1, beta2 : float in [0, 1)
+    beta1, beta2 : float in [0, 1), or a schedule
         How much of the averages of the gradient and of its square survives a step.
-    epsilon : float > 0
+    epsilon : float > 0, or a schedule
         Added to the root, as in the paper and in PyTorch.
+    amsgrad : bool
+        Whether to divide by the largest v so far instead of v, so that no rate grows again.
+
+    Notes
+    -----
+    Where a β is a schedule, the corrections take its present value, as PyTorch's do. For L2 regularisation see `anynet.L2`,
+    for decoupled weight decay `AdamW`.
 
     Examples
     --------
@@ -46,35 +92,90 @@ class Adam(Optimizer):
 
     References
     ----------
-    Kingma, Ba (2015), "Adam: a method for stochastic optimization", algorithm 1.
+    Kingma, Ba (2015), "Adam: a method for stochastic optimization", algorithm 1; Reddi, Kale, Kumar (2018), "On the
+    convergence of Adam and beyond", algorithm 2 (with Adam's corrections, as in PyTorch).
     """
 
     learning_rate: float | Schedule = 1e-3
     _: KW_ONLY
-    beta1: float = 0.9
-    beta2: float = 0.999
-    epsilon: float = 1e-8
+    beta1: float | Schedule = 0.9
+    beta2: float | Schedule = 0.999
+    epsilon: float | Schedule = 1e-8
+    amsgrad: bool = False
 
     def __post_init__(self) -> None:
-        check_hyperparameter("Adam", "learning_rate", self.learning_rate, low=0.0, open_low=True)
-        check_number("Adam", "beta1", self.beta1, low=0.0, high=1.0, open_high=True)
-        check_number("Adam", "beta2", self.beta2, low=0.0, high=1.0, open_high=True)
-        check_number("Adam", "epsilon", self.epsilon, low=0.0, open_low=True)
+        where = type(self).__name__
+        check_hyperparameter(where, "learning_rate", self.learning_rate, low=0.0, open_low=True)
+        check_hyperparameter(where, "beta1", self.beta1, low=0.0, high=1.0, open_high=True)
+        check_hyperparameter(where, "beta2", self.beta2, low=0.0, high=1.0, open_high=True)
+        check_hyperparameter(where, "epsilon", self.epsilon, low=0.0, open_low=True)
 
     @property
     def slots(self) -> tuple[str, ...]:
-        return ("m", "v")
+        return ("m", "v", "top") if self.amsgrad else ("m", "v")
 
     @property
     def rule(self) -> Rule:
-        return adam
+        return amsgrad if self.amsgrad else adam
 
     def coefficients(self, step: Array) -> tuple[Any, ...]:
-        correction1, correction2 = bias_correction(self.beta1, step), bias_correction(self.beta2, step)
-        rate = at(self.learning_rate, step) / correction1
-        return rate, 1.0 - self.beta1, 1.0 - self.beta2, correction2**-0.5, self.epsilon
+        beta1, beta2 = at(self.beta1, step), at(self.beta2, step)
+        rate = at(self.learning_rate, step) / bias_correction(beta1, step)
+        return rate, 1.0 - beta1, 1.0 - beta2, bias_correction(beta2, step) ** -0.5, at(self.epsilon, step)
 
 
-def bias_correction(beta: float, step: Array) -> Array:
+@dataclass(frozen=True)
+class AdamW(Adam):
+    r"""Adam with weight decay that the gradient's scale does not touch.
+
+    .. math::
+
+        θ ← θ - α \Big(\frac{m / (1 - β_1^t)}{\sqrt{v / (1 - β_2^t)} + ε} + λ θ\Big), \quad m, v \text{ as for } `Adam`
+
+    Parameters
+    ----------
+    learning_rate, beta1, beta2, epsilon, amsgrad
+        As for `Adam`.
+    weight_decay : float >= 0, or a schedule
+        λ, of every parameter; see `Groups` for leaving biases out.
+
+    Notes
+    -----
+    The decay is multiplied by the learning rate, as in PyTorch and Keras; the paper's η_t is the schedule alone.
+
+    Examples
+    --------
+    >>> AdamW(1e-3, weight_decay=0.1).weight_decay
+    0.1
+
+    References
+    ----------
+    Loshchilov, Hutter (2019), "Decoupled weight decay regularization", algorithm 2.
+    """
+
+    _: KW_ONLY
+    weight_decay: float | Schedule = 0.01
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_hyperparameter("AdamW", "weight_decay", self.weight_decay, low=0.0)
+
+    @property
+    def rule(self) -> Rule:
+        return amsgradw if self.amsgrad else adamw
+
+    def coefficients(self, step: Array) -> tuple[Any, ...]:
+        return *super().coefficients(step), at(self.learning_rate, step) * at(self.weight_decay, step)
+
+
+def bias_correction(beta: Any, step: Array) -> Array:
     """Return 1 − β^(step + 1), without the cancellation that 1 − 0.999 would suffer in float32."""
-    return -namespace(step).expm1((step + 1.0) * math.log(beta)) if beta > 0 else step * 0.0 + 1.0
+    return -namespace(step).expm1((step + 1.0) * log(beta, like=step))
+
+
+def log(beta: Any, like: Array) -> Any:
+    """Return log β of a number, or of a 0-d array; a large negative number, whose exponential is 0, of 0."""
+    if isinstance(beta, (int, float)):
+        return math.log(beta) if beta > 0 else -1e4
+    xp = namespace(like)
+    return xp.log(xp.maximum(beta, float(xp.finfo(like.dtype).smallest_normal)))

@@ -29,6 +29,30 @@ def nesterov(p: Array, g: Array, v: Array, rate: Any, momentum: Any) -> tuple[Ar
     return p, v
 
 
+def plain_decay(p: Array, g: Array, rate: Any, shrink: Any) -> tuple[Array, ...]:
+    p -= rate * g + shrink * p
+    return (p,)
+
+
+def heavy_ball_decay(
+    p: Array, g: Array, v: Array, rate: Any, momentum: Any, coupled: Any, shrink: Any
+) -> tuple[Array, ...]:
+    v *= momentum
+    v += g + coupled * p
+    p -= rate * v + shrink * p
+    return p, v
+
+
+def nesterov_decay(
+    p: Array, g: Array, v: Array, rate: Any, momentum: Any, coupled: Any, shrink: Any
+) -> tuple[Array, ...]:
+    full = g + coupled * p
+    v *= momentum
+    v += full
+    p -= rate * (full + momentum * v) + shrink * p
+    return p, v
+
+
 @dataclass(frozen=True)
 class SGD(Optimizer):
     """Gradient descent: the notes' W ← W − α ∂L/∂W.
@@ -45,6 +69,10 @@ class SGD(Optimizer):
         μ. With 0 no velocity is kept.
     nesterov : bool
         Look ahead along the velocity.
+    weight_decay : float >= 0, or a schedule
+        λ: g + λθ stands for g.
+    decoupled : bool
+        Whether the decay goes past the velocity instead, θ ← θ − α(v + λθ); without momentum the two are the same.
 
     Notes
     -----
@@ -63,17 +91,21 @@ class SGD(Optimizer):
     References
     ----------
     Polyak (1964); Sutskever, Martens, Dahl, Hinton (2013), "On the importance of initialization and momentum in deep
-    learning", eqs. 1 to 4.
+    learning", eqs. 1 to 4; decoupled decay: Loshchilov, Hutter (2019), "Decoupled weight decay regularization",
+    algorithm 1, with the decay multiplied by α as in PyTorch's AdamW.
     """
 
     learning_rate: float | Schedule = 0.01
     _: KW_ONLY
     momentum: float | Schedule = 0.0
     nesterov: bool = False
+    weight_decay: float | Schedule = 0.0
+    decoupled: bool = False
 
     def __post_init__(self) -> None:
         check_hyperparameter("SGD", "learning_rate", self.learning_rate, low=0.0, open_low=True)
         check_hyperparameter("SGD", "momentum", self.momentum, low=0.0, high=1.0, open_high=True)
+        check_hyperparameter("SGD", "weight_decay", self.weight_decay, low=0.0)
         if self.nesterov and not self.momentum:
             raise ValueError(f"SGD: expected momentum > 0 with nesterov=True, got {self.momentum!r}")
 
@@ -84,9 +116,16 @@ class SGD(Optimizer):
     @property
     def rule(self) -> Rule:
         if not self.momentum:
-            return plain
+            return plain_decay if self.weight_decay else plain
+        if self.weight_decay:
+            return nesterov_decay if self.nesterov else heavy_ball_decay
         return nesterov if self.nesterov else heavy_ball
 
     def coefficients(self, step: Array) -> tuple[Any, ...]:
-        rate = at(self.learning_rate, step)
-        return (rate, at(self.momentum, step)) if self.momentum else (rate,)
+        rate, momentum, decay = (at(value, step) for value in (self.learning_rate, self.momentum, self.weight_decay))
+        first = (rate, momentum) if self.momentum else (rate,)
+        if not self.weight_decay:
+            return first
+        if not self.momentum:
+            return rate, rate * decay
+        return (*first, 0.0, rate * decay) if self.decoupled else (*first, decay, 0.0)

@@ -1,0 +1,121 @@
+r"""Optimisers that divide each gradient by the size of those before it.
+
+Derivations: docs/derivations/optimizers.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+from anynet.namespace import Array
+from anynet.optimizers.arithmetic import sqrt
+from anynet.optimizers.base import Optimizer, Rule, Schedule, at
+from anynet.validation import check_hyperparameter
+
+
+def adagrad(p: Array, g: Array, s: Array, rate: Any, epsilon: Any) -> tuple[Array, ...]:
+    s += g * g
+    p -= rate * g / (sqrt(s) + epsilon)
+    return p, s
+
+
+@dataclass(frozen=True)
+class Adagrad(Optimizer):
+    r"""Divide by the root of the sum of all squared gradients: rare features keep a large rate.
+
+    .. math:: s ← s + g^2, \qquad θ ← θ - α \frac{g}{\sqrt{s} + ε}
+
+    Parameters
+    ----------
+    learning_rate : float > 0, or a schedule
+        α.
+    epsilon : float > 0, or a schedule
+        Added to the root, as in PyTorch.
+
+    Notes
+    -----
+    The sum begins at 0, as in the paper and in PyTorch; Keras begins at 0.1.
+
+    References
+    ----------
+    Duchi, Hazan, Singer (2011), "Adaptive subgradient methods for online learning and stochastic optimization", eq. 1 with
+    the diagonal matrix.
+    """
+
+    learning_rate: float | Schedule = 0.01
+    _: KW_ONLY
+    epsilon: float | Schedule = 1e-10
+
+    def __post_init__(self) -> None:
+        check_hyperparameter("Adagrad", "learning_rate", self.learning_rate, low=0.0, open_low=True)
+        check_hyperparameter("Adagrad", "epsilon", self.epsilon, low=0.0, open_low=True)
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        return ("s",)
+
+    @property
+    def rule(self) -> Rule:
+        return adagrad
+
+    def coefficients(self, step: Array) -> tuple[Any, ...]:
+        return at(self.learning_rate, step), at(self.epsilon, step)
+
+
+def adadelta(p: Array, g: Array, v: Array, u: Array, rate: Any, keep: Any, mix: Any, epsilon: Any) -> tuple[Array, ...]:
+    v *= keep
+    v += mix * g * g
+    move = sqrt((u + epsilon) / (v + epsilon)) * g
+    u *= keep
+    u += mix * move * move
+    p -= rate * move
+    return p, v, u
+
+
+@dataclass(frozen=True)
+class Adadelta(Optimizer):
+    r"""Scale each gradient by the size of recent moves over the size of recent gradients: moves get the units of θ.
+
+    .. math::
+
+        v ← ρ v + (1 - ρ) g^2, \quad
+        δ = \sqrt{\frac{u + ε}{v + ε}}\, g, \quad
+        u ← ρ u + (1 - ρ) δ^2, \quad
+        θ ← θ - α δ
+
+    Parameters
+    ----------
+    learning_rate : float > 0, or a schedule
+        α; 1 in the paper and in PyTorch, 0.001 in Keras.
+    rho : float in [0, 1), or a schedule
+        ρ, how much of the averages survives a step.
+    epsilon : float > 0, or a schedule
+        Under both roots.
+
+    References
+    ----------
+    Zeiler (2012), "ADADELTA: an adaptive learning rate method", algorithm 1.
+    """
+
+    learning_rate: float | Schedule = 1.0
+    _: KW_ONLY
+    rho: float | Schedule = 0.9
+    epsilon: float | Schedule = 1e-6
+
+    def __post_init__(self) -> None:
+        check_hyperparameter("Adadelta", "learning_rate", self.learning_rate, low=0.0, open_low=True)
+        check_hyperparameter("Adadelta", "rho", self.rho, low=0.0, high=1.0, open_high=True)
+        check_hyperparameter("Adadelta", "epsilon", self.epsilon, low=0.0, open_low=True)
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        return ("v", "u")
+
+    @property
+    def rule(self) -> Rule:
+        return adadelta
+
+    def coefficients(self, step: Array) -> tuple[Any, ...]:
+        rho = at(self.rho, step)
+        return at(self.learning_rate, step), rho, 1.0 - rho, at(self.epsilon, step)

@@ -1,0 +1,67 @@
+r"""Lion: steps of one size, in the direction of the sign of the momentum."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+from anynet.namespace import Array
+from anynet.optimizers.arithmetic import sign
+from anynet.optimizers.base import Optimizer, Rule, Schedule, at
+from anynet.validation import check_hyperparameter
+
+
+def lion(p: Array, g: Array, m: Array, rate: Any, mix1: Any, mix2: Any, shrink: Any) -> tuple[Array, ...]:
+    move = rate * sign(m + mix1 * (g - m))
+    p -= move + shrink * p
+    m += mix2 * (g - m)
+    return p, m
+
+
+@dataclass(frozen=True)
+class Lion(Optimizer):
+    r"""Evolved sign momentum: every parameter moves by α, up or down.
+
+    .. math::
+
+        c = β_1 m + (1 - β_1) g, \quad
+        θ ← θ - α (\operatorname{sign} c + λ θ), \quad
+        m ← β_2 m + (1 - β_2) g
+
+    Parameters
+    ----------
+    learning_rate : float > 0, or a schedule
+        α; the paper advises 3 to 10 times less than for AdamW.
+    beta1, beta2 : float in [0, 1), or a schedule
+        How much of the momentum counts in a step, and survives it.
+    weight_decay : float >= 0, or a schedule
+        λ, decoupled; the paper advises 3 to 10 times more than for AdamW.
+
+    References
+    ----------
+    Chen et al. (2023), "Symbolic discovery of optimization algorithms", algorithm 2.
+    """
+
+    learning_rate: float | Schedule = 1e-4
+    _: KW_ONLY
+    beta1: float | Schedule = 0.9
+    beta2: float | Schedule = 0.99
+    weight_decay: float | Schedule = 0.0
+
+    def __post_init__(self) -> None:
+        check_hyperparameter("Lion", "learning_rate", self.learning_rate, low=0.0, open_low=True)
+        check_hyperparameter("Lion", "beta1", self.beta1, low=0.0, high=1.0, open_high=True)
+        check_hyperparameter("Lion", "beta2", self.beta2, low=0.0, high=1.0, open_high=True)
+        check_hyperparameter("Lion", "weight_decay", self.weight_decay, low=0.0)
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        return ("m",)
+
+    @property
+    def rule(self) -> Rule:
+        return lion
+
+    def coefficients(self, step: Array) -> tuple[Any, ...]:
+        rate = at(self.learning_rate, step)
+        return rate, 1.0 - at(self.beta1, step), 1.0 - at(self.beta2, step), rate * at(self.weight_decay, step)

@@ -1,0 +1,94 @@
+r"""RAdam: Adam that holds its adaptive rate back until its variance is known."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+from anynet.namespace import Array, namespace
+from anynet.optimizers.adam import bias_correction
+from anynet.optimizers.arithmetic import sqrt
+from anynet.optimizers.base import Optimizer, Rule, Schedule, at
+from anynet.validation import check_hyperparameter, check_number
+
+
+def radam(
+    p: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    rate: Any,
+    adapted: Any,
+    mix1: Any,
+    mix2: Any,
+    epsilon: Any,
+) -> tuple[Array, ...]:
+    m += mix1 * (g - m)
+    v += mix2 * (g * g - v)
+    p -= m * (rate + adapted / (sqrt(v) + epsilon))
+    return p, m, v
+
+
+@dataclass(frozen=True)
+class RAdam(Optimizer):
+    r"""Rectified Adam: plain momentum for the first steps, then Adam with a rate that grows to its own.
+
+    .. math::
+
+        ρ_∞ = \frac{2}{1 - β_2} - 1, \quad ρ_t = ρ_∞ - \frac{2 t β_2^t}{1 - β_2^t}, \quad
+        r_t = \sqrt{\frac{(ρ_t - 4)(ρ_t - 2) ρ_∞}{(ρ_∞ - 4)(ρ_∞ - 2) ρ_t}}
+
+        θ ← θ - α \frac{m}{1 - β_1^t} \cdot \begin{cases} r_t / (\sqrt{v / (1 - β_2^t)} + ε') & ρ_t > 5 \\
+        1 & \text{else} \end{cases}, \qquad m, v \text{ as for } `Adam`
+
+    Parameters
+    ----------
+    learning_rate : float > 0, or a schedule
+        α.
+    beta1 : float in [0, 1), or a schedule
+        How much of the average of the gradient survives a step.
+    beta2 : float in (0.6, 1)
+        The same for its square; at 0.6 and below ρ_∞ is 4 at most and there is nothing to rectify.
+    epsilon : float > 0, or a schedule
+        ε. Added to √v before it is corrected, ε′ = ε / √(1 − β₂ᵗ), as in PyTorch.
+
+    Notes
+    -----
+    The bound on ρ_t is 5, as in PyTorch and the authors' own program; the paper's is 4.
+
+    References
+    ----------
+    Liu et al. (2020), "On the variance of the adaptive learning rate and beyond", algorithm 2.
+    """
+
+    learning_rate: float | Schedule = 1e-3
+    _: KW_ONLY
+    beta1: float | Schedule = 0.9
+    beta2: float = 0.999
+    epsilon: float | Schedule = 1e-8
+
+    def __post_init__(self) -> None:
+        check_hyperparameter("RAdam", "learning_rate", self.learning_rate, low=0.0, open_low=True)
+        check_hyperparameter("RAdam", "beta1", self.beta1, low=0.0, high=1.0, open_high=True)
+        check_number("RAdam", "beta2", self.beta2, low=0.6, high=1.0, open_low=True, open_high=True)
+        check_hyperparameter("RAdam", "epsilon", self.epsilon, low=0.0, open_low=True)
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        return ("m", "v")
+
+    @property
+    def rule(self) -> Rule:
+        return radam
+
+    def coefficients(self, step: Array) -> tuple[Any, ...]:
+        xp, t, beta1 = namespace(step), step + 1.0, at(self.beta1, step)
+        rate = at(self.learning_rate, step) / bias_correction(beta1, step)
+        correction2 = bias_correction(self.beta2, step)
+        top = 2.0 / (1.0 - self.beta2) - 1.0
+        rho = top - 2.0 * t * (1.0 - correction2) / correction2
+        known = xp.astype(rho > 5.0, step.dtype)
+        rho = xp.maximum(rho, 5.0)  # what is not used must not be the root of a negative number
+        rectifier = xp.sqrt((rho - 4.0) * (rho - 2.0) / rho * (top / ((top - 4.0) * (top - 2.0))))
+        adapted = known * rate * rectifier * xp.sqrt(correction2)
+        return (1.0 - known) * rate, adapted, 1.0 - beta1, 1.0 - self.beta2, at(self.epsilon, step)

@@ -1,0 +1,103 @@
+r"""RMSprop: steps divided by the root of the mean square of recent gradients."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+from anynet.namespace import Array
+from anynet.optimizers.arithmetic import maximum, sqrt
+from anynet.optimizers.base import Optimizer, Rule, Schedule, at
+from anynet.validation import check_hyperparameter
+
+
+def rmsprop(p: Array, g: Array, v: Array, rate: Any, mix: Any, epsilon: Any) -> tuple[Array, ...]:
+    v += mix * (g * g - v)
+    p -= rate * g / (sqrt(v) + epsilon)
+    return p, v
+
+
+def rmsprop_momentum(
+    p: Array, g: Array, v: Array, b: Array, rate: Any, mix: Any, epsilon: Any, momentum: Any
+) -> tuple[Array, ...]:
+    v += mix * (g * g - v)
+    b *= momentum
+    b += g / (sqrt(v) + epsilon)
+    p -= rate * b
+    return p, v, b
+
+
+def centered(p: Array, g: Array, v: Array, m: Array, rate: Any, mix: Any, epsilon: Any) -> tuple[Array, ...]:
+    v += mix * (g * g - v)
+    m += mix * (g - m)
+    p -= rate * g / (sqrt(maximum(v - m * m, m - m)) + epsilon)  # m - m is zero: the variance may round to below it
+    return p, v, m
+
+
+def centered_momentum(
+    p: Array, g: Array, v: Array, m: Array, b: Array, rate: Any, mix: Any, epsilon: Any, momentum: Any
+) -> tuple[Array, ...]:
+    v += mix * (g * g - v)
+    m += mix * (g - m)
+    b *= momentum
+    b += g / (sqrt(maximum(v - m * m, m - m)) + epsilon)
+    p -= rate * b
+    return p, v, m, b
+
+
+@dataclass(frozen=True)
+class RMSprop(Optimizer):
+    r"""Divide each gradient by the root of the mean square of those before it.
+
+    .. math::
+
+        v ← ρ v + (1 - ρ) g^2, \quad
+        d = \frac{g}{\sqrt{v} + ε} \;\text{ or, centred, }\;
+        m ← ρ m + (1 - ρ) g, \; d = \frac{g}{\sqrt{v - m^2} + ε}, \quad
+        b ← μ b + d, \quad θ ← θ - α b
+
+    Parameters
+    ----------
+    learning_rate : float > 0, or a schedule
+        α.
+    rho : float in [0, 1), or a schedule
+        ρ, how much of the averages survives a step; PyTorch calls it alpha.
+    momentum : float in [0, 1), or a schedule
+        μ. With 0 no velocity is kept, and b is d.
+    centered : bool
+        Divide by the standard deviation of the gradient instead.
+    epsilon : float > 0, or a schedule
+        Added to the root, as in PyTorch; Keras and TensorFlow have it under the root.
+
+    References
+    ----------
+    Tieleman, Hinton (2012), "Neural networks for machine learning", lecture 6.5; centred: Graves (2013), "Generating
+    sequences with recurrent neural networks", eqs. 38 to 41.
+    """
+
+    learning_rate: float | Schedule = 0.01
+    _: KW_ONLY
+    rho: float | Schedule = 0.99
+    momentum: float | Schedule = 0.0
+    centered: bool = False
+    epsilon: float | Schedule = 1e-8
+
+    def __post_init__(self) -> None:
+        check_hyperparameter("RMSprop", "learning_rate", self.learning_rate, low=0.0, open_low=True)
+        check_hyperparameter("RMSprop", "rho", self.rho, low=0.0, high=1.0, open_high=True)
+        check_hyperparameter("RMSprop", "momentum", self.momentum, low=0.0, high=1.0, open_high=True)
+        check_hyperparameter("RMSprop", "epsilon", self.epsilon, low=0.0, open_low=True)
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        return ("v", *(("m",) if self.centered else ()), *(("velocity",) if self.momentum else ()))
+
+    @property
+    def rule(self) -> Rule:
+        if self.centered:
+            return centered_momentum if self.momentum else centered
+        return rmsprop_momentum if self.momentum else rmsprop
+
+    def coefficients(self, step: Array) -> tuple[Any, ...]:
+        shared = at(self.learning_rate, step), 1.0 - at(self.rho, step), at(self.epsilon, step)
+        return (*shared, at(self.momentum, step)) if self.momentum else shared
