@@ -251,7 +251,7 @@ class Model:
         callbacks : sequence of Callback
             Who is told.
         progress : bool, optional
-            Whether to show a progress bar; by default if the error output is a terminal.
+            Whether to print a line for each epoch and, at a terminal, a bar; by default if both outputs are one.
 
         Returns
         -------

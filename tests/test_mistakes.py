@@ -1,6 +1,7 @@
 """What beginners get wrong, and that the message says what to do."""
 
 import re
+import sys
 import warnings
 
 import numpy as np
@@ -22,6 +23,7 @@ from anynet import (
     SigmoidCrossEntropy,
     Softmax,
     SoftmaxCrossEntropy,
+    backends,
 )
 from anynet.callbacks import ProgressBar
 
@@ -176,6 +178,30 @@ def test_warns_of_a_softmax_too_many_or_too_few(end, loss, advice):
 )
 def test_does_not_warn_of_what_fits(end, loss):
     model([Dense(3), end], loss=loss)
+
+
+@pytest.mark.parametrize(
+    ("name", "package", "command"),
+    [
+        ("torch", "torch", "pip install torch"),
+        ("jax", "jax", "pip install jax"),
+        ("cupy", "cupy", 'pip install "cupy-cuda13x[ctk]"'),
+        ("strict", "array_api_strict", "pip install array-api-strict"),
+    ],
+)
+def test_says_how_to_install_a_missing_library(monkeypatch, name, package, command):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ImportError, match=re.escape(f"run: {command}")):
+        model(backend=name)
+    assert name not in backends.available()
+
+
+def test_names_the_devices_that_are_there():
+    with pytest.raises(ValueError, match="expected device 'cpu', got 'cuda'"):
+        model(device="cuda")
+    pytest.importorskip("torch")
+    with pytest.raises(RuntimeError, match=r"expected a device that is there, got 'cuda:99' .* available here: cpu"):
+        model(backend="torch:cuda:99")
 
 
 def test_warns_once_when_training_diverges(backend):

@@ -11,7 +11,7 @@ import numpy as np
 from anynet.backends.base import Backend, bad_device, missing
 from anynet.namespace import Array
 
-INSTALL = 'pip install "anynet-nn[cuda13]" (or [cuda12], as the driver has it)'
+INSTALL = 'pip install "cupy-cuda13x[ctk]" (or cupy-cuda12x, as `nvidia-smi` says what the driver has)'
 
 
 class CupyBackend(Backend):
