@@ -1,0 +1,84 @@
+"""The command line: ``python -m tests.benchmarks``."""
+
+import argparse
+import json
+import sys
+from dataclasses import asdict, replace
+from datetime import date
+from pathlib import Path
+
+from . import data, machine, report
+from .cases import CPU, GPU, QUICK
+from .contenders import CONTENDERS, SLOW_TO_START
+from .rounds import Settings, measure
+
+QUICK_SETTINGS = Settings(rounds=1, seconds=0.02, warm=0.05, pause=0.0, processes=1, epochs=1)
+
+
+def main(argv=None):
+    """Run the benchmarks; return 1 where a contender failed or computed something else, whatever the times say."""
+    options = _parser().parse_args(argv)
+    settings = QUICK_SETTINGS if options.quick else Settings()
+    given = {name: value for name in asdict(settings) if (value := getattr(options, name, None)) is not None}
+    settings = replace(settings, **given)
+    cases = GPU if options.device == "cuda" else QUICK if options.quick else CPU
+    cases = [case for case in cases if _chosen(case.name, options.only)]
+    contenders = [c for c in CONTENDERS.values() if _chosen(c.name, options.contenders)]
+    if options.quick and not options.contenders:
+        contenders = [c for c in contenders if c.name not in SLOW_TO_START]
+    if not cases or not contenders:
+        print("nothing to measure: see --list", file=sys.stderr)
+        return 2
+    if options.list:
+        print(*(case.name for case in cases), "", *(c.name for c in contenders), sep="\n")
+        return 0
+    described, results, missing = machine.describe(), [], {}
+    for contender in contenders:
+        if contender.device == options.device and (why := contender.missing()):
+            missing[contender.name] = why
+            _say(f"{contender.name}: left out, {why}")
+    contenders = [c for c in contenders if c.name not in missing]
+    for case in cases:
+        print(case.name, file=sys.stderr, flush=True)
+        if case.kind == "mnist" and data.mnist_folder() is None:
+            _say("  skipped: no MNIST; set ANYNET_DATA to a folder with mnist/*.gz")
+            continue
+        results += measure(case, contenders, settings, _say)
+    run = report.as_run(date.today().isoformat(), described, asdict(settings), results, missing)
+    page = report.as_markdown(run)
+    if options.output:
+        options.output.mkdir(parents=True, exist_ok=True)
+        (options.output / "results.json").write_text(json.dumps(run, indent=1, ensure_ascii=False) + "\n")
+        (options.output / "results.md").write_text(page)
+    print(page, end="")
+    notes = [note for result in results for note in result.notes.values()]
+    return int(any(note.startswith(("failed", "computes")) for note in notes))
+
+
+def _say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def _chosen(name, texts):
+    """Return whether one of the comma-separated `texts` occurs in `name`; None chooses everything."""
+    return texts is None or any(text.strip().lower() in name.lower() for text in texts.split(","))
+
+
+def _parser():
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description="anynet against its peers.")
+    parser.add_argument("--quick", action="store_true", help="tiny rounds, to prove that it works: under a minute")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="which cases (default: cpu)")
+    parser.add_argument("--only", metavar="A,B", help="cases whose name contains one of these texts")
+    parser.add_argument("--contenders", metavar="A,B", help="contenders whose name contains one of these texts")
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="write results.json and results.md there")
+    parser.add_argument("--list", action="store_true", help="name the cases and contenders, and stop")
+    parser.add_argument("--rounds", type=int, help="samples per contender")
+    parser.add_argument("--seconds", type=float, help="length of a round")
+    parser.add_argument("--warm", type=float, help="seconds of training before the first round")
+    parser.add_argument("--pause", type=float, help="seconds between two contenders")
+    parser.add_argument("--processes", type=int, help="whole processes per contender, after one uncounted")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,57 @@
+"""The parts of the benchmarks that could mislead: ratios, rivals, checks, and batches that must not be learnable."""
+
+import math
+
+import numpy as np
+import pytest
+
+from . import data
+from .cases import CASES, STEPS
+from .contenders.numpy_by_hand import Trainer
+from .summary import Result, best, ratio, same_losses, spread
+from .targets import TARGETS, judged
+
+
+def test_ratio_is_taken_round_by_round():
+    assert ratio([1.0, 10.0, 2.0], [2.0, 20.0, 4.0]) == [0.5, 0.5, 0.5]
+
+
+def test_spread_is_quartiles_around_the_median():
+    assert spread([5.0, 1.0, 3.0, 2.0, 4.0]) == [2.0, 3.0, 4.0]
+    assert spread([7.0]) == [7.0, 7.0, 7.0]
+
+
+def test_best_rival_is_the_one_with_the_lowest_median():
+    samples = {"a": [1.0, 9.0, 9.0], "b": [2.0, 2.0, 2.0]}
+    assert best(samples, ("a", "b", "absent")) == "b"
+    assert best(samples, ("absent",)) is None
+
+
+def test_losses_differ_where_one_does():
+    assert same_losses([1.0, 0.9], [1.0, 0.90001])
+    assert not same_losses([1.0, 0.8], [1.0, 0.9])
+    assert same_losses([math.nan, math.nan], [1.0, 0.9])
+
+
+def test_a_target_is_judged_against_the_best_rival_measured():
+    target = TARGETS[0]
+    case = Result(target.name, "step", "µs", {target.ours: [1.0], target.rivals[0]: [4.0], target.rivals[1]: [2.0]})
+    row = judged([case])[0]
+    assert (row["rival"], row["ratio"]) == (target.rivals[1], 0.5)
+
+
+def test_every_target_names_a_case():
+    names = {case.name for case in CASES.values()} | {f"mnist {what}" for what in ("whole", "fit", "memory")}
+    assert {target.name for target in TARGETS} <= names
+
+
+@pytest.mark.parametrize("network", [network for network, _ in STEPS[:3]], ids=str)
+def test_long_training_on_one_batch_leaves_gradients_and_moments_alive(network):
+    trainer = Trainer(network, "by-hand", "cpu", data.weights(network))
+    trainer.hold(*data.rows(network, network.batch))
+    for _ in range(2_000):
+        trainer.step()
+    assert trainer.loss() > 0.05
+    tiny = np.finfo(np.float32).tiny
+    for moment in trainer.first if network.optimizer == "adam" else []:
+        assert not np.any((moment != 0.0) & (np.abs(moment) < tiny))
