@@ -15,6 +15,7 @@ from anynet import (
     CategoricalCrossEntropy,
     Dense,
     Flatten,
+    FocalLoss,
     MeanSquaredError,
     Model,
     ReLU,
@@ -156,6 +157,7 @@ def test_a_refused_fit_changes_nothing():
     [
         (Softmax(), SoftmaxCrossEntropy(), "leave Softmax() out, since SoftmaxCrossEntropy brings its own"),
         (Sigmoid(), SigmoidCrossEntropy(), "leave Sigmoid() out, since SigmoidCrossEntropy brings its own"),
+        (Sigmoid(), FocalLoss(), "leave Sigmoid() out, since FocalLoss brings its own"),
         (Dense(3), CategoricalCrossEntropy(), "end it in Sigmoid() or Softmax(), or use SoftmaxCrossEntropy()"),
         (Dense(3), BinaryCrossEntropy(), "end it in Sigmoid() or Softmax(), or use SigmoidCrossEntropy()"),
     ],

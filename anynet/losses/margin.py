@@ -95,6 +95,7 @@ class FocalLoss(BinaryLoss):
     """
 
     threshold = 0.0
+    takes = "logits"
     gamma: float = 2.0
     _: KW_ONLY
     alpha: float | None = 0.25
