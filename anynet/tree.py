@@ -51,6 +51,30 @@ def _collect(tree: Tree, like: Tree, found: list[Any]) -> None:
         found.append(tree)
 
 
+def rows(like: Tree, *trees: Tree) -> list[tuple[Any, ...]]:
+    """Return, for each leaf of `like`, the leaves of `trees` at the same place.
+
+    Examples
+    --------
+    >>> rows({"weight": 0}, {"weight": 1, "mean": 3}, {"weight": 2})
+    [(1, 2)]
+    """
+    found: list[tuple[Any, ...]] = []
+    _collect_rows(like, trees, found)
+    return found
+
+
+def _collect_rows(like: Tree, trees: tuple[Tree, ...], found: list[tuple[Any, ...]]) -> None:
+    """Walk once, and call itself for containers only: this runs in every training step."""
+    for key, value in like.items() if isinstance(like, dict) else enumerate(like):
+        parts = tuple([tree[key] for tree in trees])
+        if isinstance(value, (dict, list, tuple)):
+            if value:
+                _collect_rows(value, parts, found)
+        elif value is not None:
+            found.append(parts)
+
+
 def replace(tree: Tree, new: Iterator[Any], like: Tree) -> Tree:
     """Return `tree` with its leaves at the places of `like` taken, in that order, from `new`.
 

@@ -88,8 +88,14 @@ class Backend:
     steps_per_call = 1
     """How many steps `run` should be given at a time."""
 
+    steps_ahead = 0
+    """How many steps `Model.fit` is about to take: whether a compiler is worth its time."""
+
     def elementwise(self, rule: Callable[..., Any]) -> Callable[..., Any]:
-        """Return ``run(rows, coefficients)``, which applies an update rule to each row of arrays and may do so in place."""
+        """Return ``run(rows, coefficients)`` for an update rule, the rows being ``(p, g, *slots)``.
+
+        It returns new rows ``(p, *slots)``; or None, having changed the arrays in place.
+        """
         return run_whole(rule)
 
 

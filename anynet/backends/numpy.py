@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Sequence
+from time import perf_counter
 from typing import Any
 
 import array_api_compat.numpy as xp
@@ -13,16 +13,30 @@ from anynet.backends.base import Backend, bad_device
 from anynet.backends.tiles import run_tiled
 from anynet.namespace import Array
 
+COMPILER = 0.5
+"""Seconds that it takes to import numba and load, or compile, a rule."""
+
 
 class NumpyBackend(Backend):
-    """Arrays of NumPy."""
+    """Arrays of NumPy. Update rules run in tiles and, where numba is installed and it will pay, compiled.
 
-    def __init__(self, device: str | None = None) -> None:
+    Parameters
+    ----------
+    device : "cpu", optional
+    compiled : bool
+        Whether numba may be used. It makes no difference to the numbers.
+    """
+
+    def __init__(self, device: str | None = None, *, compiled: bool = True) -> None:
         if device not in (None, "cpu"):
             raise bad_device("numpy", str(device), "'cpu'")
         self.name, self.xp, self.device = "numpy", xp, "cpu"
+        self._compiled = compiled
+        self._rules: dict[Callable[..., Any], Callable[..., None]] = {}
 
     def asarray(self, x: Any, dtype: Any = None, *, copy: bool | None = None) -> Array:
+        if copy is None and type(x) is np.ndarray and (dtype is None or x.dtype == dtype):
+            return x
         from anynet.backends import to_numpy
 
         return np.array(to_numpy(x), dtype=dtype, copy=copy, order="C" if copy else None)
@@ -30,6 +44,35 @@ class NumpyBackend(Backend):
     def to_numpy(self, x: Array) -> np.ndarray:
         return np.asarray(x)
 
-    @cache  # noqa: B019 - a handful of rules, and backends live as long as the process
-    def elementwise(self, rule: Callable[..., Any]) -> Callable[..., Any]:
-        return run_tiled(rule)
+    def elementwise(self, rule: Callable[..., Any]) -> Callable[..., None]:
+        run = self._rules.get(rule)
+        if run is None:
+            run = self._rules[rule] = self._until_it_pays(rule) if self._compiled else run_tiled(rule)
+        return run
+
+    def _until_it_pays(self, rule: Callable[..., Any]) -> Callable[..., None]:
+        """Return a runner that works in tiles at first, and has the rule compiled when that will save time.
+
+        It will where `steps_ahead` more updates would take longer than the compiler; and whoever has spent as much time as
+        the compiler takes is likely to go on, so that at worst a run takes its compiler's time longer than it had to.
+        """
+        tiled = run_tiled(rule)
+        spent, calls = 0.0, 0
+
+        def run(rows: Sequence[tuple[Array, ...]], coefficients: tuple[Any, ...]) -> None:
+            nonlocal spent, calls
+            start = perf_counter()
+            tiled(rows, coefficients)
+            spent += perf_counter() - start
+            calls += 1
+            if spent > COMPILER or (calls == 20 and spent / calls * self.steps_ahead > 2 * COMPILER):
+                self._rules[rule] = _compiled_or(tiled, rule, len(rows[0]) - 2)
+
+        return run
+
+
+def _compiled_or(tiled: Callable[..., None], rule: Callable[..., Any], slots: int) -> Callable[..., None]:
+    """Return the compiled rule, or the tiled one where numba is not installed."""
+    from anynet.backends import compiled
+
+    return tiled if compiled.numba() is None else compiled.compile_rule(rule, slots)

@@ -16,25 +16,24 @@ from anynet.namespace import Array, namespace
 TILE = 16384  # elements: 64 KiB of float32
 
 
-def run_tiled(rule: Callable[..., Any], tile: int = TILE) -> Callable[..., Any]:
-    """Return ``run(rows, coefficients)``, which updates the arrays of each row but its gradient, the second, in place."""
+def run_tiled(rule: Callable[..., Any], tile: int = TILE) -> Callable[..., None]:
+    """Return ``run(rows, coefficients)``, which changes the arrays of each row but its gradient, the second, in place."""
 
-    def run(rows: Sequence[tuple[Array, ...]], coefficients: tuple[Any, ...]) -> list[tuple[Array, ...]]:
-        done = []
+    def update(parts: Sequence[Array], coefficients: tuple[Any, ...]) -> None:
+        new = rule(*parts, *coefficients)
+        for old, part in zip((parts[0], *parts[2:]), new, strict=True):
+            if part is not old:
+                old[...] = part
+
+    def run(rows: Sequence[tuple[Array, ...]], coefficients: tuple[Any, ...]) -> None:
         for row in rows:
             size = math.prod(row[0].shape)
             if size <= tile:
-                done.append(rule(*row, *coefficients))
+                update(row, coefficients)
                 continue
             reshape = namespace(row[0]).reshape
             flat = [reshape(array, (-1,)) for array in row]
             for i in range(0, size, tile):
-                parts = [array[i : i + tile] for array in flat]
-                new = rule(*parts, *coefficients)
-                for old, part in zip((parts[0], *parts[2:]), new, strict=True):
-                    if part is not old:
-                        old[...] = part
-            done.append((row[0], *row[2:]))
-        return done
+                update([array[i : i + tile] for array in flat], coefficients)
 
     return run

@@ -6,6 +6,7 @@ Each remembers only what its derivative is cheapest in, which for these is the o
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from anynet.layers.base import Cache, Layer, Params
 from anynet.namespace import Array, namespace
@@ -20,6 +21,8 @@ class Identity(Layer):
     >>> Identity().forward({}, 2.0)[0]
     2.0
     """
+
+    draws: ClassVar[bool] = False
 
     def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
         return x, None
@@ -44,6 +47,8 @@ class Sigmoid(Layer):
     >>> Sigmoid().forward({}, np.array([[-1e4, 0.0, 1e4]]))[0]
     array([[0. , 0.5, 1. ]])
     """
+
+    draws: ClassVar[bool] = False
 
     def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
         y = sigmoid(x)
@@ -77,6 +82,8 @@ class Tanh(Layer):
     array([[0., 1.]])
     """
 
+    draws: ClassVar[bool] = False
+
     def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
         y = namespace(x).tanh(x)
         return y, y
@@ -106,6 +113,8 @@ class ReLU(Layer):
     ----------
     Nair, Hinton (2010), "Rectified linear units improve restricted Boltzmann machines", section 2.1.
     """
+
+    draws: ClassVar[bool] = False
 
     def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
         y = namespace(x).maximum(x, 0.0)

@@ -41,6 +41,10 @@ class Layer:
     buffers: ClassVar[tuple[str, ...]] = ()
     """Names of entries of `params` that are not trained, such as a running mean."""
 
+    draws: ClassVar[bool] = True
+    """Whether `forward` draws random numbers. A container derives a key of its own only for layers that do; the others get
+    the container's, as the sign of training that it is. Deriving one costs as much as a small layer."""
+
     integer_input: ClassVar[bool] = False
     """Whether the layer takes integers (indices) as they are; other inputs are cast to the model's dtype."""
 
@@ -67,6 +71,11 @@ class Layer:
     def update_buffers(self, params: Params, cache: Cache) -> Params:
         """Return `params` with its buffers moved by what a training pass saw; the identity for nearly every layer."""
         return params
+
+    @property
+    def has_buffers(self) -> bool:
+        """Whether `update_buffers` does anything."""
+        return type(self).update_buffers is not Layer.update_buffers
 
     def trainable(self, params: Params) -> Params:
         """Return the part of `params` that has gradients."""

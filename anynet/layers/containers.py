@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -43,9 +43,17 @@ class Sequential(Layer):
     """
 
     layers: tuple[Layer, ...]
+    _moving: ClassVar[tuple[int, ...]] = ()
 
     def __init__(self, layers: Any) -> None:
         object.__setattr__(self, "layers", _check_layers("Sequential", layers))
+        object.__setattr__(self, "draws", any(layer.draws for layer in self.layers))
+        moving = tuple(i for i, layer in enumerate(self.layers) if layer.has_buffers)
+        object.__setattr__(self, "_moving", moving)
+
+    @property
+    def has_buffers(self) -> bool:
+        return bool(self._moving)
 
     def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
         params, shape = [], input_shape
@@ -62,7 +70,7 @@ class Sequential(Layer):
         index = 0
         try:
             for index, (layer, part) in enumerate(zip(self.layers, params, strict=True)):
-                x, cache = layer.forward(part, x, key=None if key is None else fold_in(key, index))
+                x, cache = layer.forward(part, x, key=child_key(layer, key, index))
                 caches.append(cache)
         except ValueError as error:
             raise _at(index, error) from error
@@ -76,7 +84,12 @@ class Sequential(Layer):
         return (dy if need_dx else None), grads
 
     def update_buffers(self, params: Params, cache: Cache) -> Params:
-        return [layer.update_buffers(p, c) for layer, p, c in zip(self.layers, params, cache, strict=True)]
+        if not self._moving:
+            return params
+        params = list(params)
+        for i in self._moving:
+            params[i] = self.layers[i].update_buffers(params[i], cache[i])
+        return params
 
     def trainable(self, params: Params) -> Params:
         return [layer.trainable(part) for layer, part in zip(self.layers, params, strict=True)]
@@ -87,6 +100,11 @@ class Sequential(Layer):
     @property
     def integer_input(self) -> bool:  # type: ignore[override]
         return bool(self.layers) and self.layers[0].integer_input
+
+
+def child_key(layer: Layer, key: Array | None, index: int) -> Array | None:
+    """Return the key for a container's child: one of its own if it draws."""
+    return key if key is None or not layer.draws else fold_in(key, index)
 
 
 def _check_layers(where: str, layers: Any) -> tuple[Layer, ...]:

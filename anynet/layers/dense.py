@@ -6,7 +6,7 @@ Legend: N batch, I inputs, O outputs.
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -66,6 +66,8 @@ class Dense(Layer):
     weight: Any = GlorotUniform()
     bias: Any = Zeros()
 
+    draws: ClassVar[bool] = False
+
     def __post_init__(self) -> None:
         check_int("Dense", "units", self.units, at_least=1)
         object.__setattr__(self, "weight", as_initializer(self.weight, "Dense: weight"))
@@ -97,9 +99,9 @@ class Dense(Layer):
         return y, x
 
     def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
-        x, xp = cache, namespace(dy)
-        grads = {"weight": xp.matrix_transpose(x) @ dy}  # (I, N) @ (N, O)
+        x = cache
+        grads = {"weight": x.T @ dy}  # (I, N) @ (N, O)
         if self.use_bias:
-            grads["bias"] = xp.sum(dy, axis=0)
-        dx = dy @ xp.matrix_transpose(params["weight"]) if need_dx else None
+            grads["bias"] = namespace(dy).sum(dy, axis=0)
+        dx = dy @ params["weight"].T if need_dx else None
         return dx, grads

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -33,6 +34,8 @@ class Reshape(Layer):
     >>> Reshape((2, 3)).forward({}, np.zeros((5, 6)))[0].shape
     (5, 2, 3)
     """
+
+    draws: ClassVar[bool] = False
 
     shape: Shape
 
@@ -70,6 +73,8 @@ class Flatten(Layer):
     >>> Flatten().forward({}, np.zeros((5, 28, 28)))[0].shape
     (5, 784)
     """
+
+    draws: ClassVar[bool] = False
 
     def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
         return {}, (math.prod(input_shape),)

@@ -6,6 +6,7 @@ Legend: N batch, C classes.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from anynet.layers.base import Cache, Layer, Params
 from anynet.namespace import Array, namespace
@@ -40,6 +41,8 @@ class Softmax(Layer):
     Bridle (1990), "Probabilistic interpretation of feedforward classification network outputs", eq. 3.
     """
 
+    draws: ClassVar[bool] = False
+
     def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
         y = softmax(x)
         return y, y
@@ -70,6 +73,8 @@ class LogSoftmax(Layer):
     >>> LogSoftmax().forward({}, np.array([[0.0, 1e4]]))[0]
     array([[-10000.,      0.]])
     """
+
+    draws: ClassVar[bool] = False
 
     def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
         y = log_softmax(x)

@@ -66,7 +66,7 @@ class Loss:
         xp = namespace(losses)
         shares = self.shares(losses, y_true, sample_weight)
         if shares is None:
-            return xp.mean(losses), (cache, None)
+            return xp.sum(losses) * (1.0 / losses.shape[0]), (cache, None)
         total = xp.maximum(xp.sum(shares), float(xp.finfo(losses.dtype).smallest_normal))
         weight = (1.0 if sample_weight is None else sample_weight) / total
         return xp.sum(weight * losses), (cache, weight)

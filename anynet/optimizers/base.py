@@ -26,7 +26,7 @@ from anynet.namespace import Array, namespace
 
 Rule = Callable[..., tuple[Array, ...]]
 Rows = list[tuple[Array, ...]]
-Elementwise = Callable[[Rule], Callable[[Rows, tuple[Any, ...]], Sequence[tuple[Array, ...]]]]
+Elementwise = Callable[[Rule], Callable[[Rows, tuple[Any, ...]], Sequence[tuple[Array, ...]] | None]]
 Schedule = Callable[[Array], Array]
 State = dict[str, Any]
 
@@ -83,15 +83,19 @@ class Optimizer:
 
         Only what has a gradient moves: a parameter without an entry in `grads` (a buffer, a frozen layer) is passed on.
         """
-        columns = [tree.leaves(part, like=grads) for part in (params, grads, *(state[s] for s in self.slots if state))]
-        if not columns[0]:
+        slots = self.slots if state else ()
+        rows = tree.rows(grads, params, grads, *(state[slot] for slot in slots))
+        if not rows:
             return params, state
         step = state["step"]
-        count = namespace(step).astype(step, columns[1][0].dtype)
-        rows = elementwise(self.rule)(list(zip(*columns, strict=True)), self.coefficients(count))
-        new_params, *new_slots = zip(*rows, strict=True)
-        slots = {s: tree.replace(state[s], iter(new), like=grads) for s, new in zip(self.slots, new_slots, strict=True)}
-        return tree.replace(params, iter(new_params), like=grads), {"step": step + 1, **slots}
+        count = namespace(step).astype(step, rows[0][1].dtype)
+        new = elementwise(self.rule)(rows, self.coefficients(count))
+        if new is None:  # changed in place
+            return params, {**state, "step": step + 1}
+        columns = zip(*new, strict=True)
+        params = tree.replace(params, iter(next(columns)), like=grads)
+        moved = {slot: tree.replace(state[slot], iter(column), like=grads) for slot, column in zip(slots, columns, strict=True)}
+        return params, {"step": step + 1, **moved}
 
 
 def at(value: float | Schedule, step: Array) -> Any:
