@@ -115,6 +115,7 @@ class Model:
 
         params, self.output_shape = self.layer.init(np.random.default_rng((self.seed, 0)), self.input_shape)
         self._compiled: dict[str, Callable[..., Any]] = {}
+        self._fitting: set[Any] = set()
         self._lent = False
         self._restore(params, None, random.make_key(self.seed))
 
@@ -196,12 +197,23 @@ class Model:
         return as_inputs(self.backend, where, x, self.input_shape, self._dtype, integers=self.layer.integer_input)
 
     def _data(self, where: str, x: Any, y: Any, sample_weight: Any = None) -> Data:
-        """Return checked shapes and kinds on the backend; `_check` looks at the values too."""
+        """Return checked shapes and kinds on the backend; `_check` looks at the values too.
+
+        Arrays of a kind and shape that were once found to need nothing done go straight through: this is on the way of
+        every `train_step`.
+        """
+        kind = None
+        if sample_weight is None and hasattr(x, "dtype") and hasattr(y, "dtype"):
+            kind = tuple([(type(a), a.dtype, a.shape[1:], getattr(a, "device", None)) for a in (x, y)])
+            if kind in self._fitting and x.shape[0] == y.shape[0] > 0:
+                return Data(x, y)
         loss = self._need_loss()
         inputs = self._inputs(where, x)
         targets = loss.targets(as_array(self.backend, where, "y", y), self.output_shape, self._dtype)
         weight = as_weights(self.backend, where, sample_weight, self._dtype)
         same_length(where, inputs, y=targets, sample_weight=weight)
+        if inputs is x and targets is y:
+            self._fitting.add(kind)
         return Data(inputs, targets, weight)
 
     def _check(self, where: str, data: Data) -> Data:

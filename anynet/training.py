@@ -53,7 +53,11 @@ def make_step(
         params = layer.update_buffers(params, cache)
         shares = loss.shares(value, y, weight)
         total = None if shares is None else namespace(shares).sum(shares)
-        return (params, state, next_key(key) if layer.draws else key), (value, total, [metric.sums(y_pred, y, weight) for metric in metrics])
+        return (params, state, next_key(key) if layer.draws else key), (
+            value,
+            total,
+            [metric.sums(y_pred, y, weight) for metric in metrics],
+        )
 
     return step
 

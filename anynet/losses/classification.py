@@ -81,7 +81,8 @@ class ClassLoss(Loss):
         classes = output_shape[0]
         check_count(where, "class_weight", self.class_weight, classes)
         if xp.isdtype(y.dtype, ("bool", "integral")) and (len(y.shape) == 1 or y.shape[1:] == (1,)):
-            return xp.reshape(xp.astype(y, xp.__array_namespace_info__().default_dtypes()["indexing"]), (-1,))
+            index_dtype = xp.__array_namespace_info__().default_dtypes()["indexing"]
+            return y if y.dtype == index_dtype and len(y.shape) == 1 else xp.reshape(xp.astype(y, index_dtype), (-1,))
         if y.shape[1:] != (classes,):
             hint = "; cast the labels to integers" if len(y.shape) == 1 else ""
             raise ValueError(

@@ -94,7 +94,10 @@ class Optimizer:
             return params, {**state, "step": step + 1}
         columns = zip(*new, strict=True)
         params = tree.replace(params, iter(next(columns)), like=grads)
-        moved = {slot: tree.replace(state[slot], iter(column), like=grads) for slot, column in zip(slots, columns, strict=True)}
+        moved = {
+            slot: tree.replace(state[slot], iter(column), like=grads)
+            for slot, column in zip(slots, columns, strict=True)
+        }
         return params, {"step": step + 1, **moved}
 
 
