@@ -1,0 +1,185 @@
+"""`check_gradients` sees errors: backward passes that are wrong in one sign, one factor or one missing piece."""
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from anynet import (
+    Dense,
+    Dropout,
+    GradientError,
+    HalfSquaredError,
+    Layer,
+    Model,
+    ReLU,
+    Sequential,
+    SoftmaxCrossEntropy,
+    Tanh,
+    check_gradients,
+    tree,
+)
+from anynet.namespace import namespace
+from tests.tools import fetch
+
+X = np.random.default_rng(0).normal(size=(5, 4))
+
+
+@dataclass(frozen=True)
+class Wrong(Dense):
+    """A dense layer with one gradient multiplied by something."""
+
+    what: str = "weight"
+    factor: float = -1.0
+
+    def backward(self, params, cache, dy, *, need_dx=True):
+        dx, grads = super().backward(params, cache, dy, need_dx=need_dx)
+        if self.what == "x":
+            return (dx * self.factor if need_dx else None), grads
+        return dx, {**grads, self.what: grads[self.what] * self.factor}
+
+
+@pytest.mark.parametrize("what", ["weight", "bias", "x"])
+@pytest.mark.parametrize("factor", [-1.0, 0.0, 1.0 + 1e-6])
+def test_sees_a_wrong_gradient(what, factor, backend):
+    with pytest.raises(GradientError, match=rf"^Wrong: {what}: expected a relative error of at most 1e-07") as raised:
+        check_gradients(Wrong(3, what=what, factor=factor), X, backend=backend)
+    assert "got" in str(raised.value)
+    check_gradients(Wrong(3, what=what, factor=1.0), X, backend=backend)
+
+
+@pytest.mark.parametrize("what", ["weight", "bias"])
+def test_names_the_place_in_nested_containers(what, backend):
+    nested = Sequential([Dense(3), Sequential([Tanh(), Sequential([Wrong(3, what=what), Tanh()])])])
+    with pytest.raises(GradientError, match=rf"^layer 1\.1\.0 \(Wrong\): {what}: expected"):
+        check_gradients(nested, X, backend=backend)
+
+
+def test_a_wrong_dx_inside_shows_in_the_layer_before(backend):
+    nested = Sequential([Dense(3), Tanh(), Wrong(3, what="x")])
+    with pytest.raises(GradientError, match=r"^layer 0 \(Dense\): weight: expected"):
+        check_gradients(nested, X, backend=backend)
+
+
+@pytest.mark.parametrize("what", ["weight", "bias"])
+def test_sees_it_inside_a_model(what, backend):
+    layers = [Dense(6), ReLU(), Dropout(0.3), Wrong(3, what=what)]
+    y = np.array([0, 1, 2, 0, 1])
+    model = Model(layers, input_shape=4, loss=SoftmaxCrossEntropy(), backend=backend, dtype="float64")
+    with pytest.raises(GradientError, match=rf"^layer 3 \(Wrong\): {what}: expected"):
+        check_gradients(model, X, y)
+    layers[3] = dataclasses.replace(layers[3], factor=1.0)
+    right = Model(layers, input_shape=4, loss=SoftmaxCrossEntropy(), backend=backend, dtype="float32")
+    before = fetch(backend, right.params)
+    report = check_gradients(right, X, y)
+    assert report.worst <= 1e-7 and str(report).splitlines()[0].startswith("layer 0 (Dense): weight  ")
+    for (_, a), (_, b) in zip(tree.places(before), tree.places(fetch(backend, right.params)), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@dataclass(frozen=True)
+class WrongLoss(HalfSquaredError):
+    """A loss whose derivative has the wrong sign."""
+
+    def derivative(self, cache):
+        return -cache
+
+
+def test_sees_a_wrong_loss(backend):
+    model = Model([Dense(2)], input_shape=4, loss=WrongLoss(), backend=backend)
+    with pytest.raises(GradientError, match=r"^layer 0 \(Dense\): weight: expected"):
+        check_gradients(model, X, X[:, :2])
+
+
+@dataclass(frozen=True)
+class Scale(Layer):
+    """A layer whose parameter begins at one, whose buffer begins at one, and whose dx may forget either."""
+
+    forget: str = ""
+    buffers = ("spread",)
+
+    def init(self, rng, input_shape):
+        return {"scale": np.ones(input_shape), "spread": np.ones(input_shape)}, input_shape
+
+    def forward(self, params, x, *, key=None):
+        spread = 1.0 + namespace(x).mean(x * x, axis=0) if key is not None else params["spread"]
+        return x * params["scale"] / params["spread"], (x, spread)
+
+    def backward(self, params, cache, dy, *, need_dx=True):
+        x, _ = cache
+        grads = {"scale": namespace(dy).sum(dy * x / params["spread"], axis=0)}
+        factor = 1.0 if self.forget == "scale" else params["scale"]
+        return dy * factor / (1.0 if self.forget == "spread" else params["spread"]), grads
+
+    def update_buffers(self, params, cache):
+        return {**params, "spread": cache[1]}
+
+
+@pytest.mark.parametrize("forget", ["scale", "spread"])
+def test_initial_values_hide_nothing(forget, backend):
+    """A parameter or a buffer of ones must not hide a backward that forgets to multiply by it."""
+    check_gradients(Scale(), X, backend=backend)
+    with pytest.raises(GradientError, match=r"^Scale: x: expected"):
+        check_gradients(Scale(forget), X, backend=backend)
+
+
+@dataclass(frozen=True)
+class Silent(Dense):
+    """A dense layer that leaves out the gradient of its bias, or adds one too many."""
+
+    extra: bool = False
+
+    def backward(self, params, cache, dy, *, need_dx=True):
+        dx, grads = super().backward(params, cache, dy, need_dx=need_dx)
+        if self.extra:
+            return dx, {**grads, "other": grads["bias"]}
+        del grads["bias"]
+        return dx, grads
+
+
+def test_sees_a_missing_gradient_and_one_too_many(backend):
+    with pytest.raises(GradientError, match=r"^layer 1 \(Silent\): bias: expected a gradient .* got none"):
+        check_gradients(Sequential([Tanh(), Silent(3)]), X, backend=backend)
+    with pytest.raises(GradientError, match=r"^Silent: other: expected a gradient .* got one too many"):
+        check_gradients(Silent(3, extra=True), X, backend=backend)
+
+
+@dataclass(frozen=True)
+class Broadcast(Dense):
+    """A dense layer whose bias gradient forgot the sum over the batch."""
+
+    def backward(self, params, cache, dy, *, need_dx=True):
+        dx, grads = super().backward(params, cache, dy, need_dx=need_dx)
+        return dx, {**grads, "bias": dy}
+
+
+def test_sees_a_wrong_shape(backend):
+    with pytest.raises(GradientError, match=r"^Broadcast: bias: expected a gradient of shape \(3,\), got \(5, 3\)"):
+        check_gradients(Broadcast(3), X, backend=backend)
+
+
+def test_passes_over_kinks(backend):
+    """Inputs at random straddle the kink of ReLU; a direction that crosses it is drawn again."""
+    x = np.random.default_rng(3).normal(size=(200, 50))
+    assert check_gradients(Sequential([Dense(20), ReLU(), Dense(5)]), x, backend=backend).worst <= 1e-7
+
+
+def test_a_nan_is_no_pass(backend):
+    with pytest.raises(GradientError):
+        check_gradients(Wrong(3, what="weight", factor=float("nan")), X, backend=backend)
+
+
+def test_dropout_drops_the_same_in_every_pass(backend):
+    assert check_gradients(Dropout(0.5), X, backend=backend).worst <= 1e-7
+    assert check_gradients(Dropout(0.5), X, backend=backend, training=False).worst <= 1e-7
+
+
+def test_takes_any_kind_of_array(backend):
+    assert check_gradients(Dense(3), backend.asarray(X)).worst <= 1e-7
+    assert check_gradients(Dense(3), X.tolist(), backend=backend).worst <= 1e-7
+
+
+def test_a_model_needs_y():
+    with pytest.raises(ValueError, match="expected y beside a model, got None"):
+        check_gradients(Model([Dense(2)], input_shape=4, loss=HalfSquaredError()), X)
