@@ -1,0 +1,323 @@
+"""Pictures of training and of what was learnt, with matplotlib (the extra ``plots``).
+
+=========================  =====================================================
+`plot_history`             loss and metrics, epoch by epoch
+`plot_decision_boundary`   how a network of two inputs divides the plane
+`plot_weights`             what each neuron of a first layer looks for, as images
+`plot_predictions`         images with what they are and what they were taken for
+`save_or_show`             write a figure to a file, or show it
+=========================  =====================================================
+
+Each draws on the Axes that it is given, or on those of a new figure, and returns them, so that titles, limits and colours
+can be changed as in any other plot. matplotlib is imported when the first picture is drawn.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from anynet.backends import to_numpy
+
+
+def plot_history(
+    history: Mapping[str, Sequence[float]], names: Sequence[str] | None = None, *, log: bool = False, ax: Any = None
+) -> Any:
+    """Plot what training recorded, epoch by epoch.
+
+    Parameters
+    ----------
+    history : History, or mapping from names to values
+        As `Model.fit` returns it.
+    names : sequence of str, optional
+        Which quantities; by default ``"loss"``, and ``"val_loss"`` where there is one. Validation is drawn dashed.
+    log : bool
+        Whether the vertical axis is logarithmic.
+    ax : matplotlib Axes, optional
+        Where to draw; by default a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    KeyError
+        If a name was not recorded.
+
+    Examples
+    --------
+    >>> ax = plot_history({"loss": [0.5, 0.3, 0.2], "val_loss": [0.6, 0.4, 0.35]})
+    >>> [line.get_label() for line in ax.lines]
+    ['loss', 'val_loss']
+    """
+    if names is None:
+        names = [name for name in ("loss", "val_loss") if name in history]
+    for name in names:
+        if name not in history:
+            raise KeyError(f"plot_history: expected one of {', '.join(history)}, got {name!r}")
+    ax = _axes(ax)
+    colours: dict[str, Any] = {}
+    for name in names:
+        values = history[name]
+        base = name.removeprefix("val_")
+        (line,) = ax.plot(
+            range(1, len(values) + 1),
+            values,
+            label=name,
+            color=colours.get(base),
+            linestyle="--" if name.startswith("val_") else "-",
+            marker="." if len(values) <= 30 else "",
+        )
+        colours[base] = line.get_color()
+    ax.set_xlabel("epoch")
+    if log:
+        ax.set_yscale("log")
+    if len(names) == 1:
+        ax.set_ylabel(names[0])
+    else:
+        ax.legend()
+    if all(len(history[name]) <= 30 for name in names):
+        ax.xaxis.get_major_locator().set_params(integer=True)
+    return ax
+
+
+def plot_decision_boundary(
+    model: Any, x: Any, y: Any = None, *, margin: float = 0.5, steps: int = 200, ax: Any = None
+) -> Any:
+    """Colour the plane by what a model of two inputs answers, with the line where it changes its mind.
+
+    Parameters
+    ----------
+    model : Model
+        With input shape (2,). One output is a yes or no, above the threshold of its loss or 0.5; of several the largest
+        names the class.
+    x : array (N, 2)
+        Points that the picture has to show.
+    y : array (N,), optional
+        Their classes, for the colour of the points.
+    margin : float
+        How far the picture reaches beyond the points.
+    steps : int
+        Points of the grid along each side.
+    ax : matplotlib Axes, optional
+        Where to draw; by default a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ValueError
+        If the model does not take two inputs.
+
+    Examples
+    --------
+    >>> from anynet import Dense, Model, Sigmoid
+    >>> model = Model([Dense(1, weight=[[1.0], [1.0]]), Sigmoid()], input_shape=2)
+    >>> plot_decision_boundary(model, [[0.0, 0.0], [1.0, 1.0]], [0, 1]).get_xlabel()
+    '$x_1$'
+    """
+    if model.input_shape != (2,):
+        raise ValueError(
+            f"plot_decision_boundary: expected a model of input shape (2,), got {model.input_shape}; a plane has two axes"
+        )
+    ax = _axes(ax)
+    points = to_numpy(x)
+    low, high = points.min(axis=0) - margin, points.max(axis=0) + margin
+    first, second = (np.linspace(low[i], high[i], steps) for i in (0, 1))
+    grid = np.stack([a.ravel() for a in np.meshgrid(first, second)], axis=1)
+    answers = to_numpy(model.predict(grid.astype(np.float32)))
+    if answers.shape[1] == 1:
+        field = answers[:, 0].reshape(steps, steps)
+        threshold = 0.5 if model.loss is None or model.loss.threshold is None else model.loss.threshold
+        reach = max(float(np.abs(field - threshold).max()), 1e-6)
+        colours = {"cmap": "coolwarm", "vmin": threshold - reach, "vmax": threshold + reach}
+        dots = {"cmap": "coolwarm", "vmin": 0, "vmax": 1}
+        if field.min() < threshold < field.max():
+            ax.contour(first, second, field, levels=[threshold], colors="black")
+    else:
+        field = answers.argmax(axis=1).reshape(steps, steps)
+        colours = dots = {
+            "cmap": _class_colours(answers.shape[1]),
+            "vmin": -0.5,
+            "vmax": answers.shape[1] - 0.5,
+        }
+    edges = (low[0], high[0], low[1], high[1])
+    ax.imshow(field, extent=edges, origin="lower", aspect="auto", alpha=0.5, **colours)
+    if y is not None:
+        labels = to_numpy(y).reshape(len(points), -1)
+        labels = labels.argmax(axis=1) if labels.shape[1] > 1 else labels[:, 0]
+        ax.scatter(points[:, 0], points[:, 1], c=labels, edgecolors="black", zorder=3, **dots)
+    ax.set_xlim(low[0], high[0])
+    ax.set_ylim(low[1], high[1])
+    ax.set_xlabel("$x_1$")
+    ax.set_ylabel("$x_2$")
+    return ax
+
+
+def plot_weights(
+    weight: Any, *, shape: tuple[int, int], columns: int | None = None, count: int = 100, ax: Any = None
+) -> Any:
+    """Show the weights that lead to each neuron of a first layer as an image: red where it likes ink, blue where not.
+
+    Parameters
+    ----------
+    weight : array (I, O), or Model
+        Weights; of a model, those of its first layer.
+    shape : (int, int)
+        Height and width of the input images, I pixels in all.
+    columns : int, optional
+        Images side by side; by default about as many as there are rows.
+    count : int
+        The most neurons to show; the title says so if there are more.
+    ax : matplotlib Axes, optional
+        Where to draw; by default a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ValueError
+        If the weights do not belong to images of that shape.
+
+    Examples
+    --------
+    >>> plot_weights(np.zeros((12, 5)), shape=(3, 4), columns=3).images[0].get_array().shape
+    (9, 16)
+    """
+    if hasattr(weight, "params"):
+        weight = _first_weight(weight.params)
+    weight = to_numpy(weight)
+    if weight.ndim != 2 or weight.shape[0] != math.prod(shape):
+        raise ValueError(
+            f"plot_weights: expected weights of shape ({math.prod(shape)}, neurons) for images of {shape}, got {weight.shape}"
+        )
+    ax = _axes(ax)
+    shown = weight[:, :count].T.reshape(-1, *shape)
+    board, _ = _tile(shown, columns, fill=np.nan)
+    reach = float(np.abs(shown).max()) or 1.0
+    ax.imshow(board, cmap="RdBu_r", vmin=-reach, vmax=reach)
+    ax.set_axis_off()
+    if weight.shape[1] > count:
+        ax.set_title(f"{count} of {weight.shape[1]} neurons")
+    return ax
+
+
+def plot_predictions(
+    images: Any, y_true: Any, y_pred: Any, *, columns: int | None = None, count: int = 25, ax: Any = None
+) -> Any:
+    """Show images, each with its class, and in red what it was taken for where that is another.
+
+    Parameters
+    ----------
+    images : array (N, H, W)
+        Images in shades of grey.
+    y_true, y_pred : array (N,), or (N, C)
+        Classes; of rows, the largest names the class.
+    columns : int, optional
+        Images side by side; by default about as many as there are rows.
+    count : int
+        The most images to show, from the first on.
+    ax : matplotlib Axes, optional
+        Where to draw; by default a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Examples
+    --------
+    >>> ax = plot_predictions(np.zeros((2, 8, 8)), [3, 5], [3, 6])
+    >>> [text.get_text() for text in ax.texts]
+    ['3', '5, not 6']
+    """
+    images = to_numpy(images)[:count]
+    truth, answers = (
+        a.argmax(axis=1) if a.ndim == 2 else a for a in (to_numpy(y_true)[:count], to_numpy(y_pred)[:count])
+    )
+    if images.ndim != 3 or not len(images) == len(truth) == len(answers):
+        raise ValueError(
+            f"plot_predictions: expected images of shape (N, H, W) with N classes and answers, got {images.shape}, "
+            f"{truth.shape} and {answers.shape}"
+        )
+    ax = _axes(ax)
+    height, width = images.shape[1:]
+    label = max(height // 3, 3)  # room above each image
+    board, corners = _tile(np.pad(images.astype(float), ((0, 0), (label, 0), (0, 0)), constant_values=np.nan), columns)
+    ax.imshow(board, cmap="gray_r")
+    for (top, left), true, answer in zip(corners, truth.tolist(), answers.tolist(), strict=True):
+        ax.text(
+            left + width / 2,
+            top + label * 0.8,
+            str(true) if true == answer else f"{true}, not {answer}",
+            color="black" if true == answer else "firebrick",
+            ha="center",
+            fontsize="small",
+        )
+    ax.set_axis_off()
+    return ax
+
+
+def save_or_show(figure: Any, path: str | Path | None = None) -> None:
+    """Write a figure to a file and say so, or show it; without a file and without a display, say how to get one."""
+    import matplotlib.pyplot as plt
+
+    if path is not None:
+        figure.savefig(path, dpi=120)
+        print(f"wrote {path}")
+    elif plt.get_backend().lower() == "agg":
+        print("no display: give --output picture.png to see the picture")
+    else:
+        plt.show()
+    plt.close(figure)
+
+
+def _axes(ax: Any) -> Any:
+    if ax is not None:
+        return ax
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError:
+        raise ImportError(
+            'plots: expected matplotlib to be installed, got none; run: pip install "anynet-nn[plots]"'
+        ) from None
+    return plt.subplots(layout="constrained")[1]
+
+
+def _class_colours(classes: int) -> Any:
+    import matplotlib
+
+    base = matplotlib.colormaps["tab10" if classes <= 10 else "tab20"]
+    return matplotlib.colors.ListedColormap([base(i % base.N) for i in range(classes)])
+
+
+def _first_weight(params: Any) -> Any:
+    """Return the first matrix that goes by the name of weight."""
+    from anynet import tree
+
+    for path, array in tree.places(params):
+        if path and path[-1] == "weight" and len(array.shape) == 2:
+            return array
+    raise ValueError("plot_weights: expected a model with a Dense layer, got none; give the weights themselves")
+
+
+def _tile(images: np.ndarray, columns: int | None, fill: float = np.nan) -> tuple[np.ndarray, list[tuple[int, int]]]:
+    """Return images side by side on one board with a gap between, and the top left corner of each."""
+    count, height, width = images.shape
+    columns = min(columns or math.ceil(math.sqrt(count)), count)
+    rows, gap = -(-count // columns), 1
+    board = np.full((rows * (height + gap) + gap, columns * (width + gap) + gap), fill)
+    corners = []
+    for i, image in enumerate(images):
+        top, left = gap + i // columns * (height + gap), gap + i % columns * (width + gap)
+        board[top : top + height, left : left + width] = image
+        corners.append((top, left))
+    return board, corners

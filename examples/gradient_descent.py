@@ -1,0 +1,100 @@
+"""Compare batch, mini-batch and stochastic gradient descent on one problem: their paths, and the cost second by second.
+
+Two weights are learnt from 400 000 noisy examples, so the cost is a bowl that can be drawn. A step of batch gradient descent
+goes straight down and looks at all examples for it; a stochastic step looks at one and staggers.
+
+    python examples/gradient_descent.py
+    python examples/gradient_descent.py --output gradient_descent.png
+"""
+
+import argparse
+import time
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from anynet import SGD, Dense, HalfSquaredError, Model
+from anynet.callbacks import Callback
+from anynet.plots import save_or_show
+
+KINDS = {"batch": (None, 0.5), "mini-batch of 32": (32, 0.2), "stochastic": (1, 0.02)}
+TRUE = np.array([1.5, -1.0])
+
+
+def make_data(count: int = 400_000) -> tuple[np.ndarray, np.ndarray]:
+    """Return inputs that are correlated, so that the bowl is longer than it is wide, and noisy outputs."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(count, 2)) @ np.array([[1.0, 0.6], [0.0, 0.6]])
+    return x.astype("float32"), (x @ TRUE + 0.5 * rng.normal(size=count)).astype("float32")
+
+
+class Recorder(Callback):
+    """Remembers the weights and the processor's time after each step, and stops when the time is up."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.times, self.weights = seconds, [], []
+
+    def record(self, model: Model) -> None:
+        self.times.append(time.process_time())
+        self.weights.append(model.params[0]["weight"][:, 0].copy())
+
+    def on_fit_begin(self, run: Any) -> None:
+        self.record(run.model)
+
+    def on_batch_end(self, run: Any) -> None:
+        self.record(run.model)
+        run.stop = self.times[-1] - self.times[0] > self.seconds
+
+
+def main(seconds: float = 0.5, output: str | None = None) -> dict[str, float]:
+    """Descend in each way for so many seconds, and return the last costs."""
+    x, y = make_data()
+    moment, cross, square = x.T @ x / len(x), x.T @ y / len(x), float(y @ y) / len(x)
+
+    def cost(w: np.ndarray) -> np.ndarray:
+        """½ mean (y − x·w)², for many w at once."""
+        return 0.5 * (np.einsum("...i,ij,...j->...", w, moment, w) - 2 * w @ cross + square)
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.6), layout="constrained")
+    grid = np.stack(np.meshgrid(np.linspace(-1.2, 2.4, 120), np.linspace(-1.8, 1.4, 120)), axis=-1)
+    best = np.linalg.solve(moment, cross)
+    left.contour(grid[..., 0], grid[..., 1], cost(grid), levels=np.geomspace(0.13, 4, 14), colors="lightgray")
+    last = {}
+    for name, (batch_size, rate) in KINDS.items():
+        start = [[-0.8], [1.0]]
+        model = Model(
+            [Dense(1, use_bias=False, weight=start)], input_shape=2, loss=HalfSquaredError(), optimizer=SGD(rate)
+        )
+        model.train_step(x[:1], y[:1])  # whatever is slow at first, such as compiling, is not what is compared
+        model.params = [{"weight": np.array(start)}]
+        recorder = Recorder(seconds)
+        settings = {"batch_size": batch_size, "shuffle": False}  # the examples come in random order as they are
+        model.fit(x, y, epochs=1_000_000, callbacks=[recorder], progress=False, **settings)
+        path, times = np.array(recorder.weights), np.array(recorder.times) - recorder.times[0]
+        costs = cost(path)
+        left.plot(*path[:400].T, ".-", markersize=3, linewidth=1, label=name)
+        some = np.unique(np.geomspace(1, len(path) - 1, 120).astype(int))
+        right.plot(times[some] * 1e3, costs[some] - cost(best), ".-", markersize=4, linewidth=1, label=name)
+        last[name] = float(costs[-1])
+        print(f"{name:16}  {len(path) - 1:6} steps in {times[-1]:.2f} s  cost {costs[0]:.3f} → {costs[-1]:.4f}")
+    left.plot(*best, "k*", markersize=10)
+    left.set(xlabel="$w_1$", ylabel="$w_2$", title="the first 400 steps")
+    right.set(
+        xscale="log",
+        yscale="log",
+        xlabel="milliseconds of processor time",
+        ylabel="cost above the smallest",
+        title="cost and time",
+    )
+    left.legend()
+    right.legend()
+    save_or_show(figure, output)
+    return last
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Compare batch, mini-batch and stochastic gradient descent.")
+    parser.add_argument("--seconds", type=float, default=0.5, help="for each of the three")
+    parser.add_argument("--output", help="write the picture to this file instead of showing it")
+    main(**vars(parser.parse_args()))
