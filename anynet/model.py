@@ -37,7 +37,7 @@ from anynet.data import (
 )
 from anynet.history import History
 from anynet.layers import Layer, Sequential
-from anynet.losses.base import Loss, check_finite
+from anynet.losses.base import Loss
 from anynet.metrics import resolve
 from anynet.namespace import Array
 from anynet.optimizers.base import Optimizer
@@ -217,7 +217,7 @@ class Model:
         return Data(inputs, targets, weight)
 
     def _check(self, where: str, data: Data) -> Data:
-        check_finite(where, "x", data.x)
+        self.layer.check_input(where, data.x)
         self._need_loss().check_values(data.y, self.output_shape)
         return data
 
@@ -350,7 +350,7 @@ class Model:
     def predict(self, x: Any) -> Any:
         """Return the output for each example, as the same kind of array as x and on the same device; NumPy for lists."""
         inputs = self._inputs("predict", x)
-        check_finite("predict", "x", inputs)
+        self.layer.check_input("predict", inputs)
         predict, params = self._function("predict"), self._carry[0]
         count = inputs.shape[0]
         parts = [predict(params, inputs[i : min(i + PREDICT_ROWS, count), ...]) for i in range(0, count, PREDICT_ROWS)]

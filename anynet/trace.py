@@ -88,6 +88,9 @@ class Observed(Layer):
         self.see(Event(self.path, self.layer, "backward", params, dy, dx, cache, grads))
         return dx, grads
 
+    def check_input(self, where: str, x: Array) -> None:
+        self.layer.check_input(where, x)
+
     def update_buffers(self, params: Params, cache: Cache) -> Params:
         return self.layer.update_buffers(params, cache)
 

@@ -6,6 +6,10 @@ import math
 import operator
 from typing import Any
 
+import numpy as np
+
+from anynet.namespace import Array, namespace
+
 
 def check_int(where: str, name: str, value: Any, *, at_least: int) -> int:
     """Return `value` as an int; TypeError unless it is an integer, ValueError unless it is at least `at_least`."""
@@ -64,3 +68,24 @@ def check_hyperparameter(where: str, name: str, value: Any, **bounds: Any) -> No
     """Check a number as `check_number` does; a schedule, a callable of the step, is taken as it is."""
     if not callable(value):
         check_number(where, name, value, **bounds)
+
+
+def check_finite(where: str, name: str, x: Array) -> None:
+    """Raise if a floating-point array holds NaN or infinity.
+
+    The sum tells in one pass without temporaries; only if it is not finite, by overflow perhaps, is each element asked.
+    """
+    xp = namespace(x)
+    if not xp.isdtype(x.dtype, "real floating") or math.prod(x.shape) == 0:
+        return
+    if not math.isfinite(float(_quiet_sum(x))) and not bool(xp.all(xp.isfinite(x))):
+        bad = int(xp.sum(xp.astype(~xp.isfinite(x), xp.int32)))
+        raise ValueError(
+            f"{where}: expected finite values in {name}, got NaN or infinity in {bad} places of {tuple(x.shape)}; "
+            f"remove or fill those rows first"
+        )
+
+
+def _quiet_sum(x: Array) -> Array:
+    with np.errstate(all="ignore"):
+        return namespace(x).sum(x)

@@ -21,7 +21,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from anynet.initializers import Initializer
 from anynet.namespace import Array
+from anynet.validation import check_finite
 
 Shape = tuple[int, ...]
 Params = Any
@@ -68,6 +70,13 @@ class Layer:
             f"{type(self).__name__}: expected backward(params, cache, dy) to be written, got none"
         )
 
+    def check_input(self, where: str, x: Array) -> None:
+        """Raise ValueError if an input has an impossible value; called once for the data, never in a step.
+
+        `where` begins the message. The default is for inputs that are numbers, and wants finite ones.
+        """
+        check_finite(where, "x", x)
+
     def update_buffers(self, params: Params, cache: Cache) -> Params:
         """Return `params` with its buffers moved by what a training pass saw; the identity for nearly every layer."""
         return params
@@ -84,6 +93,21 @@ class Layer:
     def children(self) -> Iterator[tuple[str | int, Layer]]:
         """Yield the layers inside a container with their keys in `params`; nothing for a plain layer."""
         return iter(())
+
+
+def initial(where: str, initializer: Initializer, rng: np.random.Generator, shape: Shape) -> np.ndarray:
+    """Return a parameter's initial value; a ValueError of the initialiser gets `where` in front."""
+    try:
+        return initializer(rng, shape)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
+
+
+def last_axis(where: str, input_shape: Shape) -> int:
+    """Return the size of the last axis, the features or channels of an input; raise if it has none."""
+    if not input_shape:
+        raise ValueError(f"{where}: expected input of shape (..., channels), got (); give the model an input_shape")
+    return input_shape[-1]
 
 
 def check_axis(where: str, x: Array, size: int) -> None:

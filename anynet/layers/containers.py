@@ -97,6 +97,9 @@ class Sequential(Layer):
     def children(self) -> Iterator[tuple[str | int, Layer]]:
         return iter(enumerate(self.layers))
 
+    def check_input(self, where: str, x: Array) -> None:
+        (self.layers[0].check_input if self.layers else super().check_input)(where, x)
+
     @property
     def integer_input(self) -> bool:  # type: ignore[override]
         return bool(self.layers) and self.layers[0].integer_input

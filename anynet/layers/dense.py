@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from anynet.initializers import GlorotUniform, Zeros, as_initializer
-from anynet.layers.base import Cache, Layer, Params, Shape, check_axis
+from anynet.layers.base import Cache, Layer, Params, Shape, check_axis, initial
 from anynet.namespace import Array, namespace
 from anynet.validation import check_int
 
@@ -79,16 +79,10 @@ class Dense(Layer):
                 f"Dense({self.units}): expected input of shape (features,), got {input_shape}; "
                 "put Flatten() before it, or leave the batch axis out of input_shape"
             )
-        params = {"weight": self._initial("weight", rng, (input_shape[0], self.units))}
+        params = {"weight": initial(f"Dense({self.units}): weight", self.weight, rng, (input_shape[0], self.units))}
         if self.use_bias:
-            params["bias"] = self._initial("bias", rng, (self.units,))
+            params["bias"] = initial(f"Dense({self.units}): bias", self.bias, rng, (self.units,))
         return params, (self.units,)
-
-    def _initial(self, name: str, rng: np.random.Generator, shape: Shape) -> np.ndarray:
-        try:
-            return getattr(self, name)(rng, shape)
-        except ValueError as error:
-            raise ValueError(f"Dense({self.units}): {name}: {error}") from None
 
     def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
         weight = params["weight"]  # (I, O)

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from anynet.namespace import Array, namespace
+from anynet.validation import check_finite as check_finite
 
 Cache = Any
 
@@ -116,29 +117,6 @@ def check_same_shape(where: str, y_pred: Array, y_true: Array) -> None:
         raise ValueError(
             f"{where}: expected y_true of shape {tuple(y_pred.shape)}, as y_pred, got {tuple(y_true.shape)}"
         )
-
-
-def check_finite(where: str, name: str, x: Array) -> None:
-    """Raise if a floating-point array holds NaN or infinity.
-
-    The sum tells in one pass without temporaries; only if it is not finite, by overflow perhaps, is each element asked.
-    """
-    xp = namespace(x)
-    if not xp.isdtype(x.dtype, "real floating") or math.prod(x.shape) == 0:
-        return
-    if not math.isfinite(float(_quiet_sum(x))) and not bool(xp.all(xp.isfinite(x))):
-        bad = int(xp.sum(xp.astype(~xp.isfinite(x), xp.int32)))
-        raise ValueError(
-            f"{where}: expected finite values in {name}, got NaN or infinity in {bad} places of {tuple(x.shape)}; "
-            f"remove or fill those rows first"
-        )
-
-
-def _quiet_sum(x: Array) -> Array:
-    import numpy as np
-
-    with np.errstate(all="ignore"):
-        return namespace(x).sum(x)
 
 
 def outputs(x: Array) -> tuple[int, ...]:
