@@ -1,13 +1,19 @@
 """Layers: pure functions of parameters and input, each with its hand-derived backward pass.
 
-=====================================  =============================
-`Dense`                                affine map
-`Sigmoid`, `Tanh`, `ReLU`, `Identity`  elementwise activations
-`Softmax`, `LogSoftmax`                over the last axis
-`Dropout`                              noise while training
-`Flatten`, `Reshape`                   other shapes
-`Sequential`                           containers
-=====================================  =============================
+========================================================  ======================================
+`Dense`                                                   affine map
+`Conv1D`, `Conv2D`                                        the same affine map at every place
+`MaxPool2D`, `AvgPool2D`, `GlobalAvgPool2D`               smaller images
+`Embedding`                                               a vector for each integer
+`Sigmoid`, `Tanh`, `Softplus`, `Identity`                 elementwise activations
+`ReLU`, `LeakyReLU`, `PReLU`, `ELU`, `SELU`               rectifiers
+`GELU`, `SiLU`, `Mish`                                    gates that the input opens
+`Softmax`, `LogSoftmax`                                   over the last axis
+`BatchNorm`, `LayerNorm`, `RMSNorm`                       normalisation
+`Dropout`, `AlphaDropout`, `GaussianNoise`                noise while training
+`Flatten`, `Reshape`                                      other shapes
+`Sequential`                                              containers
+========================================================  ======================================
 """
 
 from anynet.layers.activations import Identity as Identity
@@ -18,7 +24,15 @@ from anynet.layers.base import Layer as Layer
 from anynet.layers.containers import Sequential as Sequential
 from anynet.layers.dense import Dense as Dense
 from anynet.layers.dropout import Dropout as Dropout
+from anynet.layers.rectifiers import ELU as ELU
+from anynet.layers.rectifiers import SELU as SELU
+from anynet.layers.rectifiers import LeakyReLU as LeakyReLU
+from anynet.layers.rectifiers import PReLU as PReLU
 from anynet.layers.reshape import Flatten as Flatten
 from anynet.layers.reshape import Reshape as Reshape
+from anynet.layers.smooth import GELU as GELU
+from anynet.layers.smooth import Mish as Mish
+from anynet.layers.smooth import SiLU as SiLU
+from anynet.layers.smooth import Softplus as Softplus
 from anynet.layers.softmax import LogSoftmax as LogSoftmax
 from anynet.layers.softmax import Softmax as Softmax

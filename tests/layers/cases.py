@@ -1,22 +1,29 @@
 """Every layer, with the shape of an example that it takes. A new layer is a new row.
 
 ``(layer, input_shape)``, or ``(layer, input_shape, inputs)`` where `inputs(rng, shape)` makes a batch that suits it better
-than numbers away from zero: ``away_from(0, 6)`` where there are other kinks, ``indices(7)`` for integers.
 """
 
 from anynet import (
+    ELU,
+    GELU,
+    SELU,
     Constant,
     Dense,
     Dropout,
     Flatten,
     HeNormal,
     Identity,
+    LeakyReLU,
     LogSoftmax,
+    Mish,
+    PReLU,
     ReLU,
     Reshape,
     Sequential,
     Sigmoid,
+    SiLU,
     Softmax,
+    Softplus,
     Tanh,
 )
 
@@ -31,6 +38,18 @@ LAYERS = [
     (Tanh(), (4,)),
     (ReLU(), (4,)),
     (ReLU(), (2, 2, 3)),
+    (LeakyReLU(), (4,)),
+    (LeakyReLU(0.3), (2, 3)),
+    (PReLU(), (2, 3)),
+    (PReLU(per_channel=True), (2, 3)),
+    (ELU(), (4,)),
+    (ELU(0.5), (2, 3)),
+    (SELU(), (4,)),
+    (GELU(), (4,)),
+    (GELU("tanh"), (2, 3)),
+    (SiLU(), (4,)),
+    (Softplus(), (4,)),
+    (Mish(), (4,)),
     (Softmax(), (5,)),
     (Softmax(), (2, 3)),
     (LogSoftmax(), (5,)),

@@ -1,0 +1,214 @@
+"""Kin of `ReLU`: the identity for positive inputs, and something small rather than nothing for negative ones.
+
+At 0, where the derivatives jump, that of the negative side is taken, as in PyTorch. Derivations:
+docs/derivations/activations.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from anynet.initializers import Constant, as_initializer
+from anynet.layers.base import Cache, Layer, Params, Shape, initial, last_axis
+from anynet.namespace import Array, namespace
+from anynet.validation import check_number
+
+
+@dataclass(frozen=True)
+class LeakyReLU(Layer):
+    """A rectifier that lets a little of the negative side through.
+
+    .. math:: y = \\max(x, 0) + α \\min(x, 0), \\qquad
+              \\frac{∂L}{∂x} = \\frac{∂L}{∂y} ⊙ \\begin{cases} 1 & x > 0 \\\\ α & x ≤ 0 \\end{cases}
+
+    Parameters
+    ----------
+    negative_slope : float >= 0
+        α; 0.01 in the paper and in PyTorch (Keras: 0.3).
+
+    Notes
+    -----
+    Any shape. Cache: y, which is positive exactly where x is.
+
+    Examples
+    --------
+    >>> LeakyReLU(0.1).forward({}, np.array([[-2.0, 3.0]]))[0]
+    array([[-0.2,  3. ]])
+
+    References
+    ----------
+    Maas, Hannun, Ng (2013), "Rectifier nonlinearities improve neural network acoustic models", eq. 2.
+    """
+
+    draws: ClassVar[bool] = False
+
+    negative_slope: float = 0.01
+
+    def __post_init__(self) -> None:
+        check_number("LeakyReLU", "negative_slope", self.negative_slope, low=0.0)
+
+    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+        xp = namespace(x)
+        y = xp.maximum(x, 0.0) + self.negative_slope * xp.minimum(x, 0.0)
+        return y, y
+
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+        if not need_dx:
+            return None, {}
+        y = cache
+        positive = namespace(dy).astype(y > 0, dy.dtype)
+        return dy * (positive * (1.0 - self.negative_slope) + self.negative_slope), {}
+
+
+@dataclass(frozen=True)
+class PReLU(Layer):
+    """A leaky rectifier that learns its slope.
+
+    .. math::
+
+        y = \\max(x, 0) + w \\min(x, 0), \\qquad
+        \\frac{∂L}{∂x} = \\frac{∂L}{∂y} ⊙ \\begin{cases} 1 & x > 0 \\\\ w & x ≤ 0 \\end{cases}, \\qquad
+        \\frac{∂L}{∂w} = \\sum \\frac{∂L}{∂y} \\min(x, 0)
+
+    Parameters
+    ----------
+    weight : initialiser, or the array itself
+        w; 0.25 as in the paper.
+    per_channel : bool
+        Whether each channel, the last axis, has a slope of its own, w of shape (C,); else all share one, of shape (1,), as
+        PyTorch does by default.
+
+    Notes
+    -----
+    Any shape (..., C). Cache: x.
+
+    Examples
+    --------
+    >>> layer = PReLU()
+    >>> params, _ = layer.init(np.random.default_rng(0), (2,))
+    >>> layer.forward(params, np.array([[-2.0, 3.0]]))[0]
+    array([[-0.5,  3. ]])
+
+    References
+    ----------
+    He, Zhang, Ren, Sun (2015), "Delving deep into rectifiers", eqs. 1 to 3.
+    """
+
+    draws: ClassVar[bool] = False
+
+    _: KW_ONLY
+    weight: Any = Constant(0.25)
+    per_channel: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weight", as_initializer(self.weight, "PReLU: weight"))
+
+    def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
+        shape = (last_axis("PReLU", input_shape) if self.per_channel else 1,)
+        return {"weight": initial("PReLU: weight", self.weight, rng, shape)}, input_shape
+
+    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+        xp = namespace(x)
+        return xp.maximum(x, 0.0) + params["weight"] * xp.minimum(x, 0.0), x
+
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+        x, w, xp = cache, params["weight"], namespace(dy)
+        each = dy * xp.minimum(x, 0.0)
+        rows = xp.reshape(each, (-1, x.shape[-1] if self.per_channel else 1))
+        grads = {"weight": xp.sum(rows, axis=0)}
+        if not need_dx:
+            return None, grads
+        positive = xp.astype(x > 0, dy.dtype)
+        return dy * (positive + (1.0 - positive) * w), grads
+
+
+@dataclass(frozen=True)
+class ELU(Layer):
+    """The exponential linear unit, which saturates at −α.
+
+    .. math:: y = \\begin{cases} x & x > 0 \\\\ α (e^x - 1) & x ≤ 0 \\end{cases}, \\qquad
+              \\frac{∂L}{∂x} = \\frac{∂L}{∂y} ⊙ \\begin{cases} 1 & x > 0 \\\\ α e^x & x ≤ 0 \\end{cases}
+
+    Parameters
+    ----------
+    alpha : float >= 0
+        α.
+
+    Notes
+    -----
+    Any shape. Cache: x. (y + α gives the derivative too, but loses its last digits where it is small.)
+
+    Examples
+    --------
+    >>> ELU().forward({}, np.array([[-1e4, 3.0]]))[0]
+    array([[-1.,  3.]])
+
+    References
+    ----------
+    Clevert, Unterthiner, Hochreiter (2016), "Fast and accurate deep network learning by exponential linear units",
+    eq. 15.
+    """
+
+    draws: ClassVar[bool] = False
+
+    alpha: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_number("ELU", "alpha", self.alpha, low=0.0)
+
+    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+        xp = namespace(x)
+        return xp.maximum(x, 0.0) + self.alpha * xp.expm1(xp.minimum(x, 0.0)), x
+
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+        return (_exponential_slope(cache, dy, 1.0, self.alpha) if need_dx else None), {}
+
+
+SELU_SCALE = 1.0507009873554805
+"""λ, for which mean 0 and variance 1 are a fixed point of a layer with normal weights (eq. 14)."""
+
+SELU_ALPHA = 1.6732632423543772
+"""α, likewise."""
+
+
+@dataclass(frozen=True)
+class SELU(Layer):
+    """The scaled exponential linear unit, which keeps activations at mean 0 and variance 1 by itself.
+
+    .. math:: y = λ \\begin{cases} x & x > 0 \\\\ α (e^x - 1) & x ≤ 0 \\end{cases}, \\qquad
+              \\frac{∂L}{∂x} = \\frac{∂L}{∂y} ⊙ λ \\begin{cases} 1 & x > 0 \\\\ α e^x & x ≤ 0 \\end{cases}
+
+    with λ = 1.0507… and α = 1.6732…. It needs `LecunNormal` weights before it and `AlphaDropout` in place of `Dropout`.
+
+    Notes
+    -----
+    Any shape. Cache: x.
+
+    Examples
+    --------
+    >>> SELU().forward({}, np.array([[-1e4, 1.0]]))[0].round(4)
+    array([[-1.7581,  1.0507]])
+
+    References
+    ----------
+    Klambauer, Unterthiner, Mayr, Hochreiter (2017), "Self-normalizing neural networks", eqs. 2 and 14.
+    """
+
+    draws: ClassVar[bool] = False
+
+    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+        xp = namespace(x)
+        return SELU_SCALE * xp.maximum(x, 0.0) + (SELU_SCALE * SELU_ALPHA) * xp.expm1(xp.minimum(x, 0.0)), x
+
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+        return (_exponential_slope(cache, dy, SELU_SCALE, SELU_SCALE * SELU_ALPHA) if need_dx else None), {}
+
+
+def _exponential_slope(x: Array, dy: Array, above: float, below: float) -> Array:
+    """Return dy times `above` where x > 0, and times `below` · eˣ elsewhere."""
+    xp = namespace(x)
+    positive = xp.astype(x > 0, dy.dtype)
+    return dy * (positive * above + (1.0 - positive) * (below * xp.exp(xp.minimum(x, 0.0))))

@@ -1,0 +1,198 @@
+"""Smooth activations: softplus, and the self-gated kin y = x · gate(x).
+
+Each is written so that no exponent is positive and nothing is subtracted from its like. Derivations:
+docs/derivations/activations.md.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+from anynet.erf import normal_cdf
+from anynet.layers.activations import sigmoid
+from anynet.layers.base import Cache, Layer, Params
+from anynet.namespace import Array, namespace
+
+
+@dataclass(frozen=True)
+class Softplus(Layer):
+    """The integral of the logistic function, a smooth rectifier.
+
+    .. math:: y = \\log(1 + e^x) = \\max(x, 0) + \\log(1 + e^{-|x|}), \\qquad
+              \\frac{∂L}{∂x} = \\frac{∂L}{∂y} ⊙ (1 - e^{-y})
+
+    Notes
+    -----
+    Any shape. Cache: y, since σ(x) = 1 − e^{−y}. Exact everywhere; PyTorch passes x itself on above 20.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Softplus().forward({}, np.array([[-1e4, 0.0, 1e4]]))[0].round(4)
+    array([[0.000e+00, 6.931e-01, 1.000e+04]])
+
+    References
+    ----------
+    Dugas, Bengio, Bélisle, Nadeau, Garcia (2001), "Incorporating second-order functional knowledge for better option
+    pricing", eq. 4.
+    """
+
+    draws: ClassVar[bool] = False
+
+    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+        xp = namespace(x)
+        y = xp.maximum(x, 0.0) + xp.log1p(xp.exp(-xp.abs(x)))
+        return y, y
+
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+        y = cache
+        return (dy * -namespace(dy).expm1(-y) if need_dx else None), {}
+
+
+@dataclass(frozen=True)
+class SiLU(Layer):
+    """The sigmoid linear unit, also known as swish.
+
+    .. math:: y = x σ(x), \\qquad \\frac{∂L}{∂x} = \\frac{∂L}{∂y} ⊙ \\big(σ(x) + y (1 - σ(x))\\big)
+
+    Notes
+    -----
+    Any shape. Cache: y and σ(x); y costs nothing where the next layer remembers it too.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> SiLU().forward({}, np.array([[0.0, 1.0, 1e4]]))[0].round(4)
+    array([[0.000e+00, 7.311e-01, 1.000e+04]])
+
+    References
+    ----------
+    Elfwing, Uchibe, Doya (2018), "Sigmoid-weighted linear units for neural network function approximation in reinforcement
+    learning", eqs. 5 and 7.
+    """
+
+    draws: ClassVar[bool] = False
+
+    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+        gate = sigmoid(x)
+        y = x * gate
+        return y, (y, gate)
+
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+        y, gate = cache
+        return (dy * (gate + y * (1.0 - gate)) if need_dx else None), {}
+
+
+@dataclass(frozen=True)
+class GELU(Layer):
+    """The Gaussian error linear unit: x times the probability that a normal number is below x.
+
+    .. math::
+
+        y = x Φ(x), \\quad \\frac{∂L}{∂x} = \\frac{∂L}{∂y} ⊙ \\big(Φ(x) + x φ(x)\\big), \\quad
+        Φ(x) = \\tfrac12 \\big(1 + \\text{erf}(x / \\sqrt2)\\big), \\quad φ(x) = \\frac{e^{-x^2/2}}{\\sqrt{2π}}
+
+    The tanh form takes ½(1 + t) with t = tanh u, u = √(2/π)(x + 0.044715 x³) for Φ(x), and its derivative
+
+    .. math:: \\tfrac12 (1 + t) + \\tfrac12 x (1 - t^2) \\sqrt{2/π}\\, (1 + 3 \\cdot 0.044715\\, x^2)
+
+    Parameters
+    ----------
+    approximate : "none" or "tanh"
+        The exact form, or the tanh form: it differs by up to 5e-4, and is what GPT-2 and BERT were trained with.
+
+    Notes
+    -----
+    Any shape. Cache: x and the gate Φ(x), or its tanh form.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> GELU().forward({}, np.array([[-1.0, 0.0, 1e4]]))[0].round(4)
+    array([[-1.587e-01,  0.000e+00,  1.000e+04]])
+
+    References
+    ----------
+    Hendrycks, Gimpel (2016), "Gaussian error linear units (GELUs)", section 2.
+    """
+
+    draws: ClassVar[bool] = False
+
+    approximate: str = "none"
+
+    def __post_init__(self) -> None:
+        if self.approximate not in ("none", "tanh"):
+            raise ValueError(f"GELU: expected approximate to be 'none' or 'tanh', got {self.approximate!r}")
+
+    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+        gate = normal_cdf(x) if self.approximate == "none" else sigmoid(2.0 * _tanh_argument(x)[0])
+        return x * gate, (x, gate)
+
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+        if not need_dx:
+            return None, {}
+        (x, gate), xp = cache, namespace(dy)
+        if self.approximate == "none":
+            x = xp.minimum(
+                xp.maximum(x, -40.0), 40.0
+            )  # beyond, the density has underflowed; its square must not overflow
+            return dy * (gate + x * (xp.exp(-0.5 * x * x) * (2.0 * math.pi) ** -0.5)), {}
+        x, slope = _tanh_argument(x)[1:]
+        return dy * (gate + x * (2.0 * gate * (1.0 - gate) * slope)), {}
+
+
+def _tanh_argument(x: Array) -> tuple[Array, Array, Array]:
+    """Return u, x bounded to ±100, where tanh u has long been ±1, and du/dx. Note that ½(1 + tanh u) = σ(2u)."""
+    xp = namespace(x)
+    x = xp.minimum(xp.maximum(x, -100.0), 100.0)
+    square = x * x
+    scale = math.sqrt(2.0 / math.pi)
+    return scale * x * (1.0 + 0.044715 * square), x, scale * (1.0 + 3.0 * 0.044715 * square)
+
+
+@dataclass(frozen=True)
+class Mish(Layer):
+    """A smooth gate that softplus opens.
+
+    .. math::
+
+        y = x w, \\quad w = \\tanh \\log(1 + e^x) = \\frac{n}{n + 2}, \\quad n = e^x (e^x + 2), \\qquad
+        \\frac{∂L}{∂x} = \\frac{∂L}{∂y} ⊙ \\Big(w + x \\frac{4 e^x (e^x + 1)}{(n + 2)^2}\\Big)
+
+    Notes
+    -----
+    Any shape. Cache: x. Above 20, w is 1 to the last digit, so e^x is taken at 20 there.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Mish().forward({}, np.array([[-1.0, 0.0, 1e4]]))[0].round(4)
+    array([[-3.034e-01,  0.000e+00,  1.000e+04]])
+
+    References
+    ----------
+    Misra (2020), "Mish: a self regularized non-monotonic activation function", eq. 1.
+    """
+
+    draws: ClassVar[bool] = False
+
+    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+        _, n = _mish_terms(x)
+        return x * (n / (n + 2.0)), x
+
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+        if not need_dx:
+            return None, {}
+        x = cache
+        e, n = _mish_terms(x)
+        m = n + 2.0
+        return dy * (n / m + x * (4.0 * e * (e + 1.0) / (m * m))), {}
+
+
+def _mish_terms(x: Array) -> tuple[Array, Array]:
+    """Return eˣ and n = eˣ(eˣ + 2)."""
+    xp = namespace(x)
+    e = xp.exp(xp.minimum(x, 20.0))
+    return e, e * (e + 2.0)
