@@ -24,6 +24,11 @@ from anynet.layers.base import Layer as Layer
 from anynet.layers.containers import Sequential as Sequential
 from anynet.layers.dense import Dense as Dense
 from anynet.layers.dropout import Dropout as Dropout
+from anynet.layers.noise import AlphaDropout as AlphaDropout
+from anynet.layers.noise import GaussianNoise as GaussianNoise
+from anynet.layers.normalization import BatchNorm as BatchNorm
+from anynet.layers.normalization import LayerNorm as LayerNorm
+from anynet.layers.normalization import RMSNorm as RMSNorm
 from anynet.layers.rectifiers import ELU as ELU
 from anynet.layers.rectifiers import SELU as SELU
 from anynet.layers.rectifiers import LeakyReLU as LeakyReLU

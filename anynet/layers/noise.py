@@ -1,0 +1,105 @@
+"""Noise while training, beside `Dropout`: added to the input, or dropped to where SELU saturates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from anynet import random
+from anynet.layers.base import Cache, Layer, Params
+from anynet.layers.rectifiers import SELU_ALPHA, SELU_SCALE
+from anynet.namespace import Array, namespace
+from anynet.validation import check_number
+
+
+@dataclass(frozen=True)
+class GaussianNoise(Layer):
+    """Add normal noise to each input while training.
+
+    .. math:: y = x + σ z, \\quad z \\sim \\mathcal N(0, 1), \\qquad \\frac{∂L}{∂x} = \\frac{∂L}{∂y}
+
+    Parameters
+    ----------
+    sigma : float >= 0
+        Standard deviation σ of the noise.
+
+    Notes
+    -----
+    Any shape. Without a key it passes x on. Nothing is cached. On one seed, z differs by up to 5e-7 between backends, whose
+    logarithms and sines round differently.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from anynet.random import make_key
+    >>> y, _ = GaussianNoise(0.1).forward({}, np.zeros((1, 2)), key=make_key(0))
+    >>> bool((y != 0).all()), GaussianNoise(0.1).forward({}, np.zeros((1, 2)))[0]
+    (True, array([[0., 0.]]))
+
+    References
+    ----------
+    Bishop (1995), "Training with noise is equivalent to Tikhonov regularization", eq. 3.
+    """
+
+    sigma: float
+
+    def __post_init__(self) -> None:
+        check_number("GaussianNoise", "sigma", self.sigma, low=0.0)
+
+    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+        return (x if key is None else x + self.sigma * random.normal(key, x.shape, x.dtype)), None
+
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+        return (dy if need_dx else None), {}
+
+
+@dataclass(frozen=True)
+class AlphaDropout(Layer):
+    """Dropout for `SELU`: drop to its lower limit, and keep mean 0 and variance 1.
+
+    .. math:: y = a \\big(x ⊙ m + α' (1 - m)\\big) + b, \\quad m \\sim \\text{Bernoulli}(q), \\qquad
+              \\frac{∂L}{∂x} = \\frac{∂L}{∂y} ⊙ a\\, m
+
+    with α′ = −λα ≈ −1.7581, q = 1 − rate, a = (q + α′² q (1 − q))^{−1/2} and b = −a (1 − q) α′.
+
+    Parameters
+    ----------
+    rate : float in [0, 1)
+        The probability of dropping an input, rounded to a multiple of 2⁻¹⁶.
+
+    Notes
+    -----
+    Any shape. Without a key it passes x on. Cache: a m, or None.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from anynet.random import make_key
+    >>> y, _ = AlphaDropout(0.5).forward({}, np.zeros((1, 8)), key=make_key(0))
+    >>> sorted(set(y[0].round(4).tolist()))
+    [-0.7792, 0.7792]
+
+    References
+    ----------
+    Klambauer, Unterthiner, Mayr, Hochreiter (2017), "Self-normalizing neural networks", section 3, "New dropout technique".
+    """
+
+    rate: float
+
+    def __post_init__(self) -> None:
+        check_number("AlphaDropout", "rate", self.rate, low=0.0, high=1.0, open_high=True)
+        if random.rounded_probability(1.0 - self.rate) == 0.0:
+            raise ValueError(f"AlphaDropout: expected rate <= 1 - 2**-16, got {self.rate!r}; such a rate keeps nothing")
+
+    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+        if key is None:
+            return x, None
+        keep = random.rounded_probability(1.0 - self.rate)
+        low = -SELU_SCALE * SELU_ALPHA
+        a = (keep + low * low * keep * (1.0 - keep)) ** -0.5
+        mask = namespace(x).astype(random.bernoulli(key, keep, x.shape), x.dtype)
+        return a * (x * mask + low * (1.0 - mask)) - a * (1.0 - keep) * low, a * mask
+
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+        if not need_dx:
+            return None, {}
+        return (dy if cache is None else dy * cache), {}

@@ -1,0 +1,291 @@
+"""Layers that bring their input to mean 0 and variance 1, or to length 1, and then give it a learned scale and shift.
+
+===========  ===============================================  ==========================
+layer        statistics over                                  at inference
+===========  ===============================================  ==========================
+`BatchNorm`  the batch (and all positions), for each channel  running averages instead
+`LayerNorm`  the channels, for each example (and position)    the same
+`RMSNorm`    as `LayerNorm`, without the mean                 the same
+===========  ===============================================  ==========================
+
+Legend: N batch, C features or channels, always the last axis; M = N · positions, what a batch statistic averages over.
+Derivations: docs/derivations/batch-normalization.md and layer-normalization.md.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from anynet.initializers import Constant, Zeros, as_initializer
+from anynet.layers.base import Cache, Layer, Params, Shape, initial, last_axis
+from anynet.namespace import Array, namespace
+from anynet.validation import check_number
+
+
+@dataclass(frozen=True)
+class BatchNorm(Layer):
+    """Normalise each channel by its mean and variance over the batch; at inference, by running averages of them.
+
+    .. math::
+
+        \\hat x = \\frac{x - μ}{\\sqrt{σ^2 + ε}}, \\qquad y = w ⊙ \\hat x + b, \\qquad
+        \\frac{∂L}{∂w} = \\sum_m \\frac{∂L}{∂y_m} \\hat x_m, \\quad \\frac{∂L}{∂b} = \\sum_m \\frac{∂L}{∂y_m}
+
+    In training μ and σ² = (1/M) Σ (x − μ)² depend on x, at inference they do not:
+
+    .. math::
+
+        \\frac{∂L}{∂x} = \\frac{w}{\\sqrt{σ^2 + ε}} ⊙
+        \\begin{cases}
+        \\frac{∂L}{∂y} - \\frac1M \\frac{∂L}{∂b} - \\frac1M \\hat x \\frac{∂L}{∂w} & \\text{training} \\\\
+        \\frac{∂L}{∂y} & \\text{inference}
+        \\end{cases}
+
+    Parameters
+    ----------
+    momentum : float in [0, 1]
+        How far the running averages move towards a batch's: running ← running + momentum · (batch − running). PyTorch's
+        convention; Keras' momentum is 1 minus this.
+    epsilon : float > 0
+        ε.
+    weight, bias : initialiser, or the array itself
+        w and b, of shape (C,).
+
+    Notes
+    -----
+    Input and output (N, C) or (N, ..., C). Buffers: `running_mean` and `running_var`, of shape (C,); as in PyTorch the
+    running variance averages the unbiased M/(M − 1) σ², while the batch is normalised by σ². A batch of M = 1, for which
+    PyTorch raises, has variance 0 and gives b.
+    Cache: x̂, 1/√(σ² + ε), and in training the batch's mean and unbiased variance.
+
+    Raises
+    ------
+    ValueError
+        If the input has no channel axis, or given values have the wrong shape.
+
+    Examples
+    --------
+    >>> layer = BatchNorm()
+    >>> params, _ = layer.init(np.random.default_rng(0), (1,))
+    >>> x = np.array([[1.0], [3.0]])
+    >>> y, cache = layer.forward(params, x, key=np.zeros(2, np.int32))  # a key means training
+    >>> y.round(3).tolist(), layer.forward(params, x)[0].round(3).tolist()
+    ([[-1.0], [1.0]], [[1.0], [3.0]])
+    >>> print(layer.update_buffers(params, cache)["running_mean"])
+    [0.2]
+
+    References
+    ----------
+    Ioffe, Szegedy (2015), "Batch normalization: accelerating deep network training by reducing internal covariate shift",
+    algorithms 1 and 2.
+    """
+
+    draws: ClassVar[bool] = False
+    buffers: ClassVar[tuple[str, ...]] = ("running_mean", "running_var")
+
+    _: KW_ONLY
+    momentum: float = 0.1
+    epsilon: float = 1e-5
+    weight: Any = Constant(1.0)
+    bias: Any = Zeros()
+
+    def __post_init__(self) -> None:
+        check_number("BatchNorm", "momentum", self.momentum, low=0.0, high=1.0)
+        check_number("BatchNorm", "epsilon", self.epsilon, low=0.0, open_low=True)
+        object.__setattr__(self, "weight", as_initializer(self.weight, "BatchNorm: weight"))
+        object.__setattr__(self, "bias", as_initializer(self.bias, "BatchNorm: bias"))
+
+    def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
+        shape = (last_axis("BatchNorm", input_shape),)
+        params = {
+            "weight": initial("BatchNorm: weight", self.weight, rng, shape),
+            "bias": initial("BatchNorm: bias", self.bias, rng, shape),
+            "running_mean": np.zeros(shape),
+            "running_var": np.ones(shape),
+        }
+        return params, input_shape
+
+    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+        xp = namespace(x)
+        if key is None:
+            scale = (params["running_var"] + self.epsilon) ** -0.5
+            x_hat = (x - params["running_mean"]) * scale
+            return params["weight"] * x_hat + params["bias"], (x_hat, scale, None, None)
+        axes = tuple(range(x.ndim - 1))
+        mean = xp.mean(x, axis=axes)  # (C,)
+        centred = x - mean
+        variance = xp.mean(centred * centred, axis=axes)
+        scale = (variance + self.epsilon) ** -0.5
+        x_hat = centred * scale
+        count = math.prod(x.shape[:-1])
+        return params["weight"] * x_hat + params["bias"], (x_hat, scale, mean, variance * (count / max(count - 1, 1)))
+
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+        (x_hat, scale, mean, _), xp = cache, namespace(dy)
+        axes = tuple(range(dy.ndim - 1))
+        grads = {"weight": xp.sum(dy * x_hat, axis=axes), "bias": xp.sum(dy, axis=axes)}
+        if not need_dx:
+            return None, grads
+        if mean is not None:  # training: the statistics moved with x
+            count = math.prod(dy.shape[:-1])
+            dy = dy - grads["bias"] * (1.0 / count) - x_hat * (grads["weight"] * (1.0 / count))
+        return dy * (params["weight"] * scale), grads
+
+    def update_buffers(self, params: Params, cache: Cache) -> Params:
+        _, _, mean, variance = cache
+        if mean is None:
+            return params
+        old_mean, old_var = params["running_mean"], params["running_var"]
+        return {
+            **params,
+            "running_mean": old_mean + self.momentum * (mean - old_mean),
+            "running_var": old_var + self.momentum * (variance - old_var),
+        }
+
+
+@dataclass(frozen=True)
+class LayerNorm(Layer):
+    """Normalise each example, at each position, by the mean and variance of its channels.
+
+    .. math::
+
+        \\hat x = \\frac{x - μ}{\\sqrt{σ^2 + ε}}, \\quad y = w ⊙ \\hat x + b, \\qquad
+        \\frac{∂L}{∂x} = \\frac{1}{\\sqrt{σ^2 + ε}} ⊙ \\Big(g - \\overline{g} - \\hat x\\, \\overline{g ⊙ \\hat x}\\Big),
+        \\quad g = w ⊙ \\frac{∂L}{∂y}
+
+    with means (the bars, μ and σ²) over the C channels; ∂L/∂w = Σ ∂L/∂y ⊙ x̂ and ∂L/∂b = Σ ∂L/∂y over all other axes.
+
+    Parameters
+    ----------
+    epsilon : float > 0
+        ε.
+    weight, bias : initialiser, or the array itself
+        w and b, of shape (C,).
+
+    Notes
+    -----
+    Input and output (N, C) or (N, ..., C); PyTorch's `LayerNorm(C)`. Cache: x̂ (N, ..., C) and 1/√(σ² + ε) (N, ..., 1).
+
+    Raises
+    ------
+    ValueError
+        If the input has no channel axis, or given values have the wrong shape.
+
+    Examples
+    --------
+    >>> layer = LayerNorm()
+    >>> params, _ = layer.init(np.random.default_rng(0), (2,))
+    >>> layer.forward(params, np.array([[1.0, 3.0]]))[0].round(3)
+    array([[-1.,  1.]])
+
+    References
+    ----------
+    Ba, Kiros, Hinton (2016), "Layer normalization", eq. 3.
+    """
+
+    draws: ClassVar[bool] = False
+
+    _: KW_ONLY
+    epsilon: float = 1e-5
+    weight: Any = Constant(1.0)
+    bias: Any = Zeros()
+
+    def __post_init__(self) -> None:
+        check_number("LayerNorm", "epsilon", self.epsilon, low=0.0, open_low=True)
+        object.__setattr__(self, "weight", as_initializer(self.weight, "LayerNorm: weight"))
+        object.__setattr__(self, "bias", as_initializer(self.bias, "LayerNorm: bias"))
+
+    def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
+        shape = (last_axis("LayerNorm", input_shape),)
+        weight = initial("LayerNorm: weight", self.weight, rng, shape)
+        return {"weight": weight, "bias": initial("LayerNorm: bias", self.bias, rng, shape)}, input_shape
+
+    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+        xp = namespace(x)
+        centred = x - xp.mean(x, axis=-1, keepdims=True)
+        scale = (xp.mean(centred * centred, axis=-1, keepdims=True) + self.epsilon) ** -0.5
+        x_hat = centred * scale
+        return params["weight"] * x_hat + params["bias"], (x_hat, scale)
+
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+        (x_hat, scale), xp = cache, namespace(dy)
+        axes = tuple(range(dy.ndim - 1))
+        grads = {"weight": xp.sum(dy * x_hat, axis=axes), "bias": xp.sum(dy, axis=axes)}
+        if not need_dx:
+            return None, grads
+        g = dy * params["weight"]
+        along = xp.mean(g * x_hat, axis=-1, keepdims=True)
+        return (g - xp.mean(g, axis=-1, keepdims=True) - x_hat * along) * scale, grads
+
+
+@dataclass(frozen=True)
+class RMSNorm(Layer):
+    """Scale each example, at each position, to a root mean square of 1 over its channels.
+
+    .. math::
+
+        \\hat x = \\frac{x}{\\sqrt{\\overline{x^2} + ε}}, \\quad y = w ⊙ \\hat x, \\qquad
+        \\frac{∂L}{∂x} = \\frac{1}{\\sqrt{\\overline{x^2} + ε}} ⊙ \\Big(g - \\hat x\\, \\overline{g ⊙ \\hat x}\\Big),
+        \\quad g = w ⊙ \\frac{∂L}{∂y}
+
+    with means over the C channels; ∂L/∂w = Σ ∂L/∂y ⊙ x̂ over all other axes.
+
+    Parameters
+    ----------
+    epsilon : float > 0
+        ε. PyTorch takes the dtype's machine epsilon unless told otherwise.
+    weight : initialiser, or the array itself
+        w, of shape (C,).
+
+    Notes
+    -----
+    Input and output (N, C) or (N, ..., C). Cache: x̂ (N, ..., C) and 1/√(mean x² + ε) (N, ..., 1).
+
+    Raises
+    ------
+    ValueError
+        If the input has no channel axis, or given values have the wrong shape.
+
+    Examples
+    --------
+    >>> layer = RMSNorm()
+    >>> params, _ = layer.init(np.random.default_rng(0), (2,))
+    >>> layer.forward(params, np.array([[1.0, 7.0]]))[0].round(3)
+    array([[0.2, 1.4]])
+
+    References
+    ----------
+    Zhang, Sennrich (2019), "Root mean square layer normalization", eq. 4.
+    """
+
+    draws: ClassVar[bool] = False
+
+    _: KW_ONLY
+    epsilon: float = 1e-5
+    weight: Any = Constant(1.0)
+
+    def __post_init__(self) -> None:
+        check_number("RMSNorm", "epsilon", self.epsilon, low=0.0, open_low=True)
+        object.__setattr__(self, "weight", as_initializer(self.weight, "RMSNorm: weight"))
+
+    def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
+        shape = (last_axis("RMSNorm", input_shape),)
+        return {"weight": initial("RMSNorm: weight", self.weight, rng, shape)}, input_shape
+
+    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+        xp = namespace(x)
+        scale = (xp.mean(x * x, axis=-1, keepdims=True) + self.epsilon) ** -0.5
+        x_hat = x * scale
+        return params["weight"] * x_hat, (x_hat, scale)
+
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+        (x_hat, scale), xp = cache, namespace(dy)
+        grads = {"weight": xp.sum(dy * x_hat, axis=tuple(range(dy.ndim - 1)))}
+        if not need_dx:
+            return None, grads
+        g = dy * params["weight"]
+        return (g - x_hat * xp.mean(g * x_hat, axis=-1, keepdims=True)) * scale, grads
