@@ -22,6 +22,8 @@ from anynet.layers.activations import Sigmoid as Sigmoid
 from anynet.layers.activations import Tanh as Tanh
 from anynet.layers.base import Layer as Layer
 from anynet.layers.containers import Sequential as Sequential
+from anynet.layers.convolution import Conv1D as Conv1D
+from anynet.layers.convolution import Conv2D as Conv2D
 from anynet.layers.dense import Dense as Dense
 from anynet.layers.dropout import Dropout as Dropout
 from anynet.layers.noise import AlphaDropout as AlphaDropout
@@ -29,6 +31,9 @@ from anynet.layers.noise import GaussianNoise as GaussianNoise
 from anynet.layers.normalization import BatchNorm as BatchNorm
 from anynet.layers.normalization import LayerNorm as LayerNorm
 from anynet.layers.normalization import RMSNorm as RMSNorm
+from anynet.layers.pooling import AvgPool2D as AvgPool2D
+from anynet.layers.pooling import GlobalAvgPool2D as GlobalAvgPool2D
+from anynet.layers.pooling import MaxPool2D as MaxPool2D
 from anynet.layers.rectifiers import ELU as ELU
 from anynet.layers.rectifiers import SELU as SELU
 from anynet.layers.rectifiers import LeakyReLU as LeakyReLU

@@ -1,0 +1,286 @@
+"""Convolution: one small weight at every place of an image or a sequence.
+
+The arithmetic is in `anynet.layers.correlation`, for both. What is remembered for the way back is the input alone.
+Derivation: docs/derivations/convolution.md.
+
+Legend: N batch, H W height and width, L length, C channels, F filters, G groups.
+"""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from anynet.initializers import GlorotUniform, Zeros, as_initializer
+from anynet.layers.base import Cache, Layer, Params, Shape, initial
+from anynet.layers.correlation import Geometry, correlate, input_gradient, weight_gradient
+from anynet.layers.windows import Pair, check_padding, outputs, pads, pair
+from anynet.namespace import Array, namespace
+from anynet.validation import check_int
+
+
+@dataclass(frozen=True)
+class Conv2D(Layer):
+    """Slide a window over an image and take the same affine map of it everywhere.
+
+    .. math::
+
+        y_{nhwf} = b_f + \\sum_{i,j,c} \\tilde x_{n,\\, hs+id,\\, ws+jd,\\, c} W_{ijcf}, \\qquad
+        \\frac{∂L}{∂W_{ijcf}} = \\sum_{n,h,w} \\tilde x_{n,\\, hs+id,\\, ws+jd,\\, c} \\frac{∂L}{∂y_{nhwf}}, \\quad
+        \\frac{∂L}{∂b_f} = \\sum_{n,h,w} \\frac{∂L}{∂y_{nhwf}}
+
+    and ∂L/∂x is the convolution, with stride 1 and the same dilation, of ∂L/∂y, with s − 1 zeros between its elements, and
+    W turned by 180° with C and F swapped. x̃ is x with its padding of zeros.
+
+    Parameters
+    ----------
+    filters : int, at least 1
+        Number of output channels F.
+    kernel_size : int or two
+        Taps (kh, kw) of the window.
+    stride : int or two
+        s: the window moves by this many inputs.
+    padding : "valid", "same", int, two ints, or ((above, below), (left, right))
+        Zeros around the image: none; as many as give ⌈H/s⌉ × ⌈W/s⌉ outputs, the odd one below and on the right; or the
+        given number, by side, the same on opposite sides with an int or two.
+    dilation : int or two
+        d: distance of the taps.
+    groups : int, at least 1
+        Filters of each of G groups see only their part of the channels. With G = C it is a depthwise convolution.
+    use_bias : bool
+        Whether b is added.
+    weight : initialiser, or the array itself
+        W, of shape (kh, kw, C/G, F); PyTorch's is (F, C/G, kh, kw).
+    bias : initialiser, or the array itself
+        b, of shape (F,).
+
+    Notes
+    -----
+    Input (N, H, W, C), output (N, ⌊(H + padding − d(kh − 1) − 1)/s⌋ + 1, likewise, F). Cache: x. Beyond input and output,
+    forward and backward need about four times the memory of x, or a megabyte where that is more. As everywhere, it is a
+    correlation: the window is not turned.
+
+    Raises
+    ------
+    ValueError
+        If the input is not an image, the window is larger than the padded image, or groups do not divide C and F.
+
+    Examples
+    --------
+    >>> layer = Conv2D(1, 2, weight=np.ones((2, 2, 1, 1)))
+    >>> params, shape = layer.init(np.random.default_rng(0), (2, 3, 1))
+    >>> y, _ = layer.forward(params, np.arange(6.0).reshape(1, 2, 3, 1))
+    >>> shape, y.ravel().tolist()
+    ((1, 2, 1), [8.0, 12.0])
+
+    References
+    ----------
+    LeCun, Bottou, Bengio, Haffner (1998), "Gradient-based learning applied to document recognition", section II.A;
+    Dumoulin, Visin (2016), "A guide to convolution arithmetic for deep learning", sections 2 and 4.
+    """
+
+    draws: ClassVar[bool] = False
+
+    filters: int
+    kernel_size: Any
+    _: KW_ONLY
+    stride: Any = 1
+    padding: Any = "valid"
+    dilation: Any = 1
+    groups: int = 1
+    use_bias: bool = True
+    weight: Any = GlorotUniform()
+    bias: Any = Zeros()
+
+    def __post_init__(self) -> None:
+        check_int("Conv2D", "filters", self.filters, at_least=1)
+        check_int("Conv2D", "groups", self.groups, at_least=1)
+        check_divisible("Conv2D", "filters", self.filters, self.groups)
+        for name in ("kernel_size", "stride", "dilation"):
+            object.__setattr__(self, name, pair("Conv2D", name, getattr(self, name)))
+        object.__setattr__(self, "padding", check_padding("Conv2D", self.padding))
+        object.__setattr__(self, "weight", as_initializer(self.weight, "Conv2D: weight"))
+        object.__setattr__(self, "bias", as_initializer(self.bias, "Conv2D: bias"))
+
+    def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
+        where = f"Conv2D({self.filters})"
+        if len(input_shape) != 3:
+            raise ValueError(
+                f"{where}: expected input of shape (height, width, channels), got {input_shape}"
+                + ("; put Reshape((*shape, 1)) before it" if len(input_shape) == 2 else "")
+            )
+        height, width, channels = input_shape
+        check_divisible(where, "input channels", channels, self.groups)
+        sizes = self._sizes(height, width)
+        if min(sizes) < 1:
+            raise ValueError(
+                f"{where}: expected an image of at least the window {self._window()} with padding "
+                f"{self.padding!r}, got input {input_shape}"
+            )
+        shape = (*self.kernel_size, channels // self.groups, self.filters)
+        params = {"weight": initial(f"{where}: weight", self.weight, rng, shape)}
+        if self.use_bias:
+            params["bias"] = initial(f"{where}: bias", self.bias, rng, (self.filters,))
+        return params, (*sizes, self.filters)
+
+    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+        weight = params["weight"]
+        if x.ndim != 4 or x.shape[3] != weight.shape[2] * self.groups:
+            raise ValueError(
+                f"Conv2D({self.filters}): expected x of shape (N, H, W, {weight.shape[2] * self.groups}), "
+                f"got {tuple(x.shape)}"
+            )
+        y = correlate(x, weight, self._geometry(x))
+        if self.use_bias:
+            y += params["bias"]
+        return y, x
+
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+        x, weight = cache, params["weight"]
+        geometry = self._geometry(x)
+        grads = {"weight": weight_gradient(x, dy, weight.shape, geometry)}
+        if self.use_bias:
+            grads["bias"] = namespace(dy).sum(dy, axis=(0, 1, 2))
+        return (input_gradient(dy, weight, x.shape, geometry) if need_dx else None), grads
+
+    def _geometry(self, x: Array) -> Geometry:
+        return Geometry(self._pads(x.shape[1], x.shape[2]), self.stride, self.dilation, self.groups)
+
+    def _pads(self, *lengths: int) -> tuple[Pair, Pair]:
+        first, second = (
+            pads(self.padding, a, lengths[a], self.kernel_size[a], self.stride[a], self.dilation[a]) for a in (0, 1)
+        )
+        return first, second
+
+    def _sizes(self, *lengths: int) -> Pair:
+        around = self._pads(*lengths)
+        first, second = (
+            outputs(lengths[a], around[a], self.kernel_size[a], self.stride[a], self.dilation[a]) for a in (0, 1)
+        )
+        return first, second
+
+    def _window(self) -> str:
+        return " x ".join(str(d * (k - 1) + 1) for k, d in zip(self.kernel_size, self.dilation, strict=True))
+
+
+@dataclass(frozen=True)
+class Conv1D(Layer):
+    """Slide a window over a sequence: `Conv2D` for images of height 1.
+
+    .. math:: y_{nlf} = b_f + \\sum_{i,c} \\tilde x_{n,\\, ls+id,\\, c} W_{icf}
+
+    with gradients as those of `Conv2D`.
+
+    Parameters
+    ----------
+    filters : int, at least 1
+        Number of output channels F.
+    kernel_size : int, at least 1
+        Taps k of the window.
+    stride, dilation, groups : int, at least 1
+        As for `Conv2D`.
+    padding : "valid", "same", int, or (before, after)
+        Zeros beside the sequence.
+    use_bias : bool
+        Whether b is added.
+    weight : initialiser, or the array itself
+        W, of shape (k, C/G, F); PyTorch's is (F, C/G, k).
+    bias : initialiser, or the array itself
+        b, of shape (F,).
+
+    Notes
+    -----
+    Input (N, L, C), output (N, ⌊(L + padding − d(k − 1) − 1)/s⌋ + 1, F). Cache: x.
+
+    Raises
+    ------
+    ValueError
+        If the input is not a sequence, the window is longer than the padded sequence, or groups do not divide C and F.
+
+    Examples
+    --------
+    >>> layer = Conv1D(1, 2, weight=[[[1.0]], [[-1.0]]])
+    >>> params, _ = layer.init(np.random.default_rng(0), (4, 1))
+    >>> layer.forward(params, np.array([1.0, 2.0, 4.0, 8.0]).reshape(1, 4, 1))[0].ravel().tolist()
+    [-1.0, -2.0, -4.0]
+
+    References
+    ----------
+    Waibel, Hanazawa, Hinton, Shikano, Lang (1989), "Phoneme recognition using time-delay neural networks", section II.
+    """
+
+    draws: ClassVar[bool] = False
+
+    filters: int
+    kernel_size: int
+    _: KW_ONLY
+    stride: int = 1
+    padding: Any = "valid"
+    dilation: int = 1
+    groups: int = 1
+    use_bias: bool = True
+    weight: Any = GlorotUniform()
+    bias: Any = Zeros()
+
+    def __post_init__(self) -> None:
+        for name in ("filters", "kernel_size", "stride", "dilation", "groups"):
+            check_int("Conv1D", name, getattr(self, name), at_least=1)
+        check_divisible("Conv1D", "filters", self.filters, self.groups)
+        if not isinstance(self.padding, str):
+            object.__setattr__(self, "padding", pair("Conv1D", "padding", self.padding, at_least=0))
+        check_padding("Conv1D", self.padding)
+        object.__setattr__(self, "weight", as_initializer(self.weight, "Conv1D: weight"))
+        object.__setattr__(self, "bias", as_initializer(self.bias, "Conv1D: bias"))
+
+    def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
+        where = f"Conv1D({self.filters})"
+        if len(input_shape) != 2:
+            raise ValueError(f"{where}: expected input of shape (length, channels), got {input_shape}")
+        length, channels = input_shape
+        check_divisible(where, "input channels", channels, self.groups)
+        k, s, d = self.kernel_size, self.stride, self.dilation
+        size = outputs(length, self._pad(length), k, s, d)
+        if size < 1:
+            raise ValueError(
+                f"{where}: expected a sequence of at least the window {d * (k - 1) + 1} with padding {self.padding!r}, "
+                f"got input {input_shape}"
+            )
+        params = {"weight": initial(f"{where}: weight", self.weight, rng, (k, channels // self.groups, self.filters))}
+        if self.use_bias:
+            params["bias"] = initial(f"{where}: bias", self.bias, rng, (self.filters,))
+        return params, (size, self.filters)
+
+    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+        weight = params["weight"]
+        if x.ndim != 3 or x.shape[2] != weight.shape[1] * self.groups:
+            raise ValueError(
+                f"Conv1D({self.filters}): expected x of shape (N, L, {weight.shape[1] * self.groups}), "
+                f"got {tuple(x.shape)}"
+            )
+        y = correlate(x[:, None, :, :], weight[None, ...], self._geometry(x))
+        if self.use_bias:
+            y += params["bias"]
+        return y[:, 0, :, :], x
+
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+        x, weight = cache[:, None, :, :], params["weight"][None, ...]
+        geometry, dy4 = self._geometry(cache), dy[:, None, :, :]
+        grads = {"weight": weight_gradient(x, dy4, weight.shape, geometry)[0, ...]}
+        if self.use_bias:
+            grads["bias"] = namespace(dy).sum(dy, axis=(0, 1))
+        return (input_gradient(dy4, weight, x.shape, geometry)[:, 0, :, :] if need_dx else None), grads
+
+    def _pad(self, length: int) -> Pair:
+        both = self.padding if isinstance(self.padding, str) else (self.padding, self.padding)
+        return pads(both, 1, length, self.kernel_size, self.stride, self.dilation)
+
+    def _geometry(self, x: Array) -> Geometry:
+        return Geometry(((0, 0), self._pad(x.shape[1])), (1, self.stride), (1, self.dilation), self.groups)
+
+
+def check_divisible(where: str, name: str, number: int, groups: int) -> None:
+    """Raise unless `groups` divide a number of channels."""
+    if number % groups:
+        raise ValueError(f"{where}: expected {name} divisible by groups={groups}, got {number}")

@@ -1,0 +1,230 @@
+"""Pooling: one number for each channel of a window, so that images shrink.
+
+Legend: N batch, H W height and width, C channels. Derivation: docs/derivations/pooling.md.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from anynet.layers.base import Cache, Layer, Params, Shape
+from anynet.layers.windows import Pair, check_padding, outputs, overlap_add, pad, pads, pair, taps
+from anynet.namespace import Array, namespace
+
+
+@dataclass(frozen=True)
+class Pool2D(Layer):
+    """What `MaxPool2D` and `AvgPool2D` share: the geometry, and the way to the places of a window and back."""
+
+    draws: ClassVar[bool] = False
+
+    pool_size: Any
+    _: KW_ONLY
+    stride: Any = None
+    padding: Any = "valid"
+
+    def __post_init__(self) -> None:
+        where = type(self).__name__
+        object.__setattr__(self, "pool_size", pair(where, "pool_size", self.pool_size))
+        stride = self.pool_size if self.stride is None else pair(where, "stride", self.stride)
+        object.__setattr__(self, "stride", stride)
+        object.__setattr__(self, "padding", check_padding(where, self.padding))
+        if not isinstance(self.padding, str):
+            for size, given in zip(self.pool_size, self.padding, strict=True):
+                if max(given) >= size:  # a window could lie in the padding alone
+                    raise ValueError(f"{where}: expected padding less than the window's {size}, got {given}")
+
+    def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
+        where = type(self).__name__
+        if len(input_shape) != 3:
+            raise ValueError(f"{where}: expected input of shape (height, width, channels), got {input_shape}")
+        sizes = [outputs(n, p, k, s, 1) for n, p, k, s in self._axes(input_shape)]
+        if min(sizes) < 1:
+            raise ValueError(f"{where}: expected an image of at least the window {self.pool_size}, got {input_shape}")
+        return {}, (*sizes, input_shape[2])
+
+    def _axes(self, image: Shape) -> list[tuple[int, Pair, int, int]]:
+        """Return length, padding, taps and stride of height and width."""
+        return [
+            (
+                image[a],
+                pads(self.padding, a, image[a], self.pool_size[a], self.stride[a], 1),
+                self.pool_size[a],
+                self.stride[a],
+            )
+            for a in (0, 1)
+        ]
+
+    def _windows(self, x: Array, outside: float) -> list[Array]:
+        """Return for each place in the window what all windows see there: slices (N, Ho, Wo, C)."""
+        down, across = self._axes(x.shape[1:])
+        for axis, (_, around, _, _) in ((1, down), (2, across)):
+            x = pad(x, axis, *around, outside)
+        high, wide = (outputs(*each, 1) for each in (down, across))
+        lines = taps(x, 1, down[2], down[3], 1, high)
+        return [part for line in lines for part in taps(line, 2, across[2], across[3], 1, wide)]
+
+    def _scatter(self, parts: list[Array], image: Shape) -> Array:
+        """Add up slices (N, Ho, Wo, C), one for each place in the window, where `_windows` took them from."""
+        down, across = self._axes(image)
+        lines = [
+            overlap_add(parts[i : i + across[2]], 2, across[3], 1, across[1][0], across[0])
+            for i in range(0, len(parts), across[2])
+        ]
+        return overlap_add(lines, 1, down[3], 1, down[1][0], down[0])
+
+
+@dataclass(frozen=True)
+class MaxPool2D(Pool2D):
+    """The largest value of each channel in each window.
+
+    .. math:: y_{nhwc} = \\max_{i,j} x_{n,\\, hs+i,\\, ws+j,\\, c}, \\qquad
+              \\frac{∂L}{∂x} \\text{ takes } \\frac{∂L}{∂y} \\text{ to the first place of the maximum}
+
+    Parameters
+    ----------
+    pool_size : int or two
+        Height and width of the window.
+    stride : int or two, optional
+        s: the window moves by this many inputs; by default by its own size.
+    padding : "valid", "same", int, two ints, or ((above, below), (left, right))
+        As for `Conv2D`, but with −∞, and less than the window.
+
+    Notes
+    -----
+    Input (N, H, W, C), output (N, ⌊(H + padding − pool_size)/s⌋ + 1, likewise, C). Cache: for each output the number of its
+    maximum's place in the window, in a byte, and an empty array that carries the input's shape.
+
+    Raises
+    ------
+    ValueError
+        If the input is not an image, or the window is larger than it.
+
+    Examples
+    --------
+    >>> y, _ = MaxPool2D(2).forward({}, np.arange(16.0).reshape(1, 4, 4, 1))
+    >>> y.ravel().tolist()
+    [5.0, 7.0, 13.0, 15.0]
+
+    References
+    ----------
+    Riesenhuber, Poggio (1999), "Hierarchical models of object recognition in cortex", Nature Neuroscience 2.
+    """
+
+    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+        xp = namespace(x)
+        first, *others = self._windows(x, -math.inf)
+        y, index = first, xp.zeros_like(first, dtype=_index_dtype(xp, len(others)))
+        for number, part in enumerate(others, start=1):
+            index = xp.where(part > y, xp.full_like(index, number), index)
+            y = xp.maximum(y, part)
+        return xp.asarray(y, copy=True) if not others else y, (index, x[:0, ...])
+
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+        if not need_dx:
+            return None, {}
+        (index, empty), xp = cache, namespace(dy)
+        parts = [dy * xp.astype(index == number, dy.dtype) for number in range(math.prod(self.pool_size))]
+        return self._scatter(parts, empty.shape[1:]), {}
+
+
+def _index_dtype(xp: Any, largest: int) -> Any:
+    return xp.int8 if largest < 128 else xp.int32
+
+
+@dataclass(frozen=True)
+class AvgPool2D(Pool2D):
+    """The mean of each channel in each window.
+
+    .. math:: y_{nhwc} = \\frac{1}{k_h k_w} \\sum_{i,j} x_{n,\\, hs+i,\\, ws+j,\\, c}, \\qquad
+              \\frac{∂L}{∂x_{nhwc}} = \\frac{1}{k_h k_w} \\sum_{\\text{windows over } hw} \\frac{∂L}{∂y}
+
+    Parameters
+    ----------
+    pool_size : int or two
+        Height kh and width kw of the window.
+    stride : int or two, optional
+        s: the window moves by this many inputs; by default by its own size.
+    padding : "valid", "same", int, two ints, or ((above, below), (left, right))
+        As for `Conv2D`, but less than the window. Zeros in the padding count, as in PyTorch; Keras leaves them out.
+
+    Notes
+    -----
+    Input (N, H, W, C), output (N, ⌊(H + padding − pool_size)/s⌋ + 1, likewise, C). Cache: an empty array that only carries the
+    input's shape.
+
+    Raises
+    ------
+    ValueError
+        If the input is not an image, or the window is larger than it.
+
+    Examples
+    --------
+    >>> y, _ = AvgPool2D(2).forward({}, np.arange(16.0).reshape(1, 4, 4, 1))
+    >>> y.ravel().tolist()
+    [2.5, 4.5, 10.5, 12.5]
+
+    References
+    ----------
+    LeCun, Bottou, Bengio, Haffner (1998), "Gradient-based learning applied to document recognition", section II.B.
+    """
+
+    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+        first, *others = self._windows(x, 0.0)
+        total = first * (1.0 / math.prod(self.pool_size))
+        for part in others:
+            total += part * (1.0 / math.prod(self.pool_size))
+        return total, x[:0, ...]
+
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+        if not need_dx:
+            return None, {}
+        places = math.prod(self.pool_size)
+        return self._scatter([dy * (1.0 / places)] * places, cache.shape[1:]), {}
+
+
+@dataclass(frozen=True)
+class GlobalAvgPool2D(Layer):
+    """The mean of each channel over the whole image.
+
+    .. math:: y_{nc} = \\frac{1}{HW} \\sum_{h,w} x_{nhwc}, \\qquad \\frac{∂L}{∂x_{nhwc}} = \\frac{1}{HW} \\frac{∂L}{∂y_{nc}}
+
+    Notes
+    -----
+    Input (N, H, W, C), output (N, C). Cache: an empty array that only carries the input's shape.
+
+    Raises
+    ------
+    ValueError
+        If the input is not an image.
+
+    Examples
+    --------
+    >>> GlobalAvgPool2D().forward({}, np.arange(4.0).reshape(1, 2, 2, 1))[0]
+    array([[1.5]])
+
+    References
+    ----------
+    Lin, Chen, Yan (2014), "Network in network", section 3.2.
+    """
+
+    draws: ClassVar[bool] = False
+
+    def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
+        if len(input_shape) != 3:
+            raise ValueError(f"GlobalAvgPool2D: expected input of shape (height, width, channels), got {input_shape}")
+        return {}, (input_shape[2],)
+
+    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+        return namespace(x).mean(x, axis=(1, 2)), x[:0, ...]
+
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+        if not need_dx:
+            return None, {}
+        xp, (_, height, width, channels) = namespace(dy), cache.shape
+        each = xp.reshape(dy * (1.0 / (height * width)), (-1, 1, 1, channels))
+        return xp.tile(each, (1, height, width, 1)), {}
