@@ -42,6 +42,7 @@ from anynet.layers import Conv1D as Conv1D
 from anynet.layers import Conv2D as Conv2D
 from anynet.layers import Dense as Dense
 from anynet.layers import Dropout as Dropout
+from anynet.layers import Embedding as Embedding
 from anynet.layers import Flatten as Flatten
 from anynet.layers import GaussianNoise as GaussianNoise
 from anynet.layers import GlobalAvgPool2D as GlobalAvgPool2D

@@ -26,6 +26,7 @@ from anynet.layers.convolution import Conv1D as Conv1D
 from anynet.layers.convolution import Conv2D as Conv2D
 from anynet.layers.dense import Dense as Dense
 from anynet.layers.dropout import Dropout as Dropout
+from anynet.layers.embedding import Embedding as Embedding
 from anynet.layers.noise import AlphaDropout as AlphaDropout
 from anynet.layers.noise import GaussianNoise as GaussianNoise
 from anynet.layers.normalization import BatchNorm as BatchNorm

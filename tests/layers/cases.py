@@ -1,6 +1,7 @@
 """Every layer, with the shape of an example that it takes. A new layer is a new row.
 
 ``(layer, input_shape)``, or ``(layer, input_shape, inputs)`` where `inputs(rng, shape)` makes a batch that suits it better
+than numbers away from zero: ``away_from(0, 6)`` where there are other kinks, ``indices(7)`` for integers.
 """
 
 from anynet import (
@@ -15,6 +16,7 @@ from anynet import (
     Conv2D,
     Dense,
     Dropout,
+    Embedding,
     Flatten,
     GaussianNoise,
     GlobalAvgPool2D,
@@ -36,6 +38,7 @@ from anynet import (
     Softplus,
     Tanh,
 )
+from tests.tools import indices
 
 LAYERS = [
     (Dense(5), (4,)),
@@ -86,6 +89,8 @@ LAYERS = [
     (AvgPool2D(2), (5, 4, 2)),
     (AvgPool2D((2, 3), stride=2, padding=((0, 1), (2, 0))), (4, 4, 2)),
     (GlobalAvgPool2D(), (2, 3, 4)),
+    (Embedding(5, 3), (), indices(5)),
+    (Embedding(4, 2), (3,), indices(4)),
     (Flatten(), (2, 3)),
     (Flatten(), (4,)),
     (Reshape((3, 2)), (6,)),

@@ -1,0 +1,62 @@
+"""Scatter-add, which the array API standard does not have: each library in its own way.
+
+A layer knows no backend, only arrays; so what it asks for is chosen by the kind of array, as its namespace is.
+
+Legend: M indices, V rows, D columns.
+
+>>> import numpy as np
+>>> scatter_add(np.array([2, 0, 2]), np.array([[1.0], [10.0], [100.0]]), 3).tolist()
+[[10.0], [0.0], [101.0]]
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from array_api_compat import device, is_cupy_array, is_jax_array, is_numpy_array, is_torch_array
+
+from anynet.namespace import Array, namespace
+
+
+def scatter_add(index: Array, values: Array, rows: int) -> Array:
+    """Return an array (V, D) of zeros, to whose rows `index` (M,) the rows of `values` (M, D) were added.
+
+    Indices may repeat, and are not checked. On a GPU the order of the additions, and with it the last digit, may vary.
+    """
+    if is_numpy_array(values):
+        return _numpy(index, values, rows)
+    if is_torch_array(values):
+        return values.new_zeros((rows, values.shape[1])).index_add_(0, index, values)
+    if is_jax_array(values):
+        xp = namespace(values)
+        return xp.zeros((rows, values.shape[1]), dtype=values.dtype, device=device(values)).at[index].add(values)
+    if is_cupy_array(values):
+        return _cupy(index, values, rows)
+    return _standard(index, values, rows)
+
+
+def _numpy(index: np.ndarray, values: np.ndarray, rows: int) -> np.ndarray:
+    """Sort equal indices together and add up each run; `np.add.at` takes one element after another."""
+    total = np.zeros((rows, values.shape[1]), dtype=values.dtype)
+    if len(index):
+        order = np.argsort(index, kind="stable")
+        index = index[order]
+        starts = np.flatnonzero(np.concatenate(([True], index[1:] != index[:-1])))
+        total[index[starts]] = np.add.reduceat(values[order], starts, axis=0)
+    return total
+
+
+def _cupy(index: Array, values: Array, rows: int) -> Array:
+    import cupy
+    import cupyx
+
+    with values.device:
+        total = cupy.zeros((rows, values.shape[1]), dtype=values.dtype)
+        cupyx.scatter_add(total, index, values)
+    return total
+
+
+def _standard(index: Array, values: Array, rows: int) -> Array:
+    """Multiply with a matrix of zeros and ones (V, M): right anywhere, and slow."""
+    xp = namespace(values)
+    row = xp.arange(rows, dtype=index.dtype, device=device(index))
+    return xp.astype(row[:, None] == index[None, :], values.dtype) @ values

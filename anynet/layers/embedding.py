@@ -1,0 +1,84 @@
+"""A learned vector for each entry of a table."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from anynet.backends.scatter import scatter_add
+from anynet.initializers import Normal, as_initializer
+from anynet.layers.base import Cache, Layer, Params, Shape, initial
+from anynet.namespace import Array, namespace
+from anynet.validation import check_int
+
+
+@dataclass(frozen=True)
+class Embedding(Layer):
+    """Look integers up in a table of vectors.
+
+    .. math:: y_n = W_{x_n}, \\qquad \\frac{∂L}{∂W_v} = \\sum_{n:\\, x_n = v} \\frac{∂L}{∂y_n}
+
+    Parameters
+    ----------
+    entries : int, at least 1
+        Number of rows V of the table.
+    features : int, at least 1
+        Length D of each vector.
+    weight : initialiser, or the array itself
+        W, of shape (V, D); standard normal numbers, as in PyTorch.
+
+    Notes
+    -----
+    Input (N, ...) of integers from 0 to V − 1, output (N, ..., D). Cache: x. Integers have no derivative, so ∂L/∂x is None.
+    `Model.fit`, `evaluate`, `gradients` and `predict` check the range of x once; `train_step` and the layer itself do not, and
+    what an array library does with an index that is out of range is its own affair.
+
+    Examples
+    --------
+    >>> layer = Embedding(3, 2, weight=[[0.0, 0.1], [1.0, 1.1], [2.0, 2.1]])
+    >>> params, shape = layer.init(np.random.default_rng(0), (2,))
+    >>> shape, layer.forward(params, np.array([[2, 0]]))[0].tolist()
+    ((2, 2), [[[2.0, 2.1], [0.0, 0.1]]])
+
+    References
+    ----------
+    Bengio, Ducharme, Vincent, Jauvin (2003), "A neural probabilistic language model", section 2.
+    """
+
+    draws: ClassVar[bool] = False
+    integer_input: ClassVar[bool] = True
+
+    entries: int
+    features: int
+    _: KW_ONLY
+    weight: Any = Normal(1.0)
+
+    def __post_init__(self) -> None:
+        check_int("Embedding", "entries", self.entries, at_least=1)
+        check_int("Embedding", "features", self.features, at_least=1)
+        object.__setattr__(self, "weight", as_initializer(self.weight, "Embedding: weight"))
+
+    def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
+        params = {"weight": initial("Embedding: weight", self.weight, rng, (self.entries, self.features))}
+        return params, (*input_shape, self.features)
+
+    def check_input(self, where: str, x: Array) -> None:
+        xp = namespace(x)
+        low, high = int(xp.min(x)), int(xp.max(x))
+        if low < 0 or high >= self.entries:
+            raise ValueError(
+                f"{where}: expected indices in x from 0 to {self.entries - 1}, got {low if low < 0 else high}; "
+                f"Embedding({self.entries}, {self.features}) has no such row"
+            )
+
+    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+        xp = namespace(x)
+        rows = xp.take(params["weight"], xp.reshape(x, (-1,)), axis=0)
+        return xp.reshape(rows, (*x.shape, self.features)), x
+
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+        reshape = namespace(dy).reshape
+        index, values = reshape(cache, (-1,)), reshape(dy, (-1, self.features))
+        return None, {"weight": scatter_add(index, values, self.entries)}
