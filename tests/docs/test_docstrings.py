@@ -1,0 +1,29 @@
+"""Every example in a docstring runs and prints what it says."""
+
+import doctest
+import importlib
+import pkgutil
+
+import pytest
+
+import anynet
+
+MODULES = ["anynet", *(module.name for module in pkgutil.walk_packages(anynet.__path__, "anynet."))]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples(name, monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name.partition(".")[0] not in {"cupy", "torch", "jax", "numba", "sklearn"}:
+            raise
+        pytest.skip(f"{error.name} is not installed")
+    if name == "anynet.plots":
+        pytest.importorskip("matplotlib")
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    for test in doctest.DocTestFinder(exclude_empty=True).find(module):
+        out: list[str] = []
+        runner.run(test, out=out.append)
+        assert runner.failures == 0, "".join(out)

@@ -1,0 +1,59 @@
+"""Every block of Python in docs/ runs as it is printed, the blocks of a page one after another, and prints what stands below it.
+
+A fenced block ``python`` is run; a block ``output`` right after it is what it must print, to the character. Doctests in the
+docstrings of the package run in test_docstrings.py.
+"""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = sorted(page for page in DOCS.rglob("*.md") if "_build" not in page.parts)
+BLOCK = re.compile(r"^```(python|output)[ \t]*\n(.*?)^```", flags=re.M | re.S)
+
+pytestmark = pytest.mark.skipif(not PAGES, reason="the documentation is not beside the tests")
+
+
+def blocks(page):
+    """Return the page's blocks of Python with the number of their first line and what each must print, or None."""
+    text = page.read_text(encoding="utf-8")
+    found = []
+    for match in BLOCK.finditer(text):
+        if match[1] == "python":
+            found.append([text.count("\n", 0, match.start(2)) + 1, match[2], None])
+        else:
+            assert found and found[-1][2] is None, f"{page.name}: an output block without a python block before it"
+            found[-1][2] = match[2]
+    return found
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: str(page.relative_to(DOCS)))
+def test_page(page, capsys, monkeypatch, tmp_path):
+    text = page.read_text(encoding="utf-8")
+    for library in ("matplotlib", "torch", "jax", "sklearn"):
+        if re.search(rf"^ *(from|import) {library}|anynet\.{library}|backend=\"{library}\"", text, flags=re.M):
+            pytest.importorskip(library)
+    if "load_mnist" in text and not os.environ.get("ANYNET_DATA"):
+        data = DOCS.parents[1] / "shared" / "data"
+        if not data.is_dir():
+            pytest.skip("ANYNET_DATA is unset and ../shared/data is not there")
+        monkeypatch.setenv("ANYNET_DATA", str(data))
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": page.stem}
+    for line, code, expected in blocks(page):
+        exec(compile("\n" * (line - 1) + code, str(page), "exec"), names)
+        printed = capsys.readouterr().out
+        if expected is not None:
+            assert printed.splitlines() == expected.splitlines(), f"{page.name}, line {line}"
+
+
+def test_no_other_fences_hide_python():
+    """Python in a fence of another name, such as py, would not run."""
+    for page in PAGES:
+        fences = set(re.findall(r"^```([a-zA-Z{][^\s]*)", page.read_text(encoding="utf-8"), flags=re.M))
+        odd = {fence for fence in fences if fence in {"py", "python3", "pycon", "ipython", "{code-block}"}}
+        assert not odd, f"{page.name}: {odd}"
