@@ -90,6 +90,10 @@ from anynet.optimizers import Nadam as Nadam
 from anynet.optimizers import Optimizer as Optimizer
 from anynet.optimizers import RAdam as RAdam
 from anynet.optimizers import RMSprop as RMSprop
+from anynet.plots import plot_decision_boundary as plot_decision_boundary
+from anynet.plots import plot_history as plot_history
+from anynet.plots import plot_predictions as plot_predictions
+from anynet.plots import plot_weights as plot_weights
 from anynet.schedules import ConstantSchedule as ConstantSchedule
 from anynet.schedules import CosineDecay as CosineDecay
 from anynet.schedules import CosineRestarts as CosineRestarts
