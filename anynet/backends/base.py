@@ -113,6 +113,6 @@ def missing(name: str, package: str, install: str) -> ImportError:
     return ImportError(f"backend {name!r}: expected the package {package} to be installed, got none; run: {install}")
 
 
-def bad_device(name: str, device: str, expected: str) -> ValueError:
+def bad_device(name: str, device: str, expected: str, hint: str = "") -> ValueError:
     """Return the error for a device that a library does not have."""
-    return ValueError(f"backend {name!r}: expected device {expected}, got {device!r}")
+    return ValueError(f"backend {name!r}: expected a device that is there, {expected}, got {device!r}{hint}")

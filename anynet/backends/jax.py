@@ -28,7 +28,8 @@ class JaxBackend(Backend):
             found = jax.devices(platform or None)
             self.device = found[int(index or 0)]
         except (RuntimeError, IndexError, ValueError):
-            raise bad_device("jax", str(device), "one of " + ", ".join(map(repr, devices()))) from None
+            hint = '; for an NVIDIA GPU run: pip install "jax[cuda13]"' if platform in ("gpu", "cuda") else ""
+            raise bad_device("jax", str(device), "one of " + ", ".join(map(repr, devices())), hint) from None
         self.xp, self._jax = xp, jax
         self.name = "jax" if device is None else f"jax:{device}"
 

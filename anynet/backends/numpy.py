@@ -29,7 +29,7 @@ class NumpyBackend(Backend):
 
     def __init__(self, device: str | None = None, *, compiled: bool = True) -> None:
         if device not in (None, "cpu"):
-            raise bad_device("numpy", str(device), "'cpu'")
+            raise bad_device("numpy", str(device), "'cpu'", "; for an NVIDIA GPU take backend='cupy' or 'torch:cuda'")
         self.name, self.xp, self.device = "numpy", xp, "cpu"
         self._compiled = compiled
         self._rules: dict[Callable[..., Any], Callable[..., None]] = {}
