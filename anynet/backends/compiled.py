@@ -8,7 +8,6 @@ coefficients enter in the arrays' dtype. So it makes no difference to a result w
 from __future__ import annotations
 
 import inspect
-import math
 import zlib
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -58,7 +57,7 @@ def compile_rule(rule: Callable[..., Any], slots: int) -> Callable[..., Any]:
 
 
 def _loop0(rule: Callable[..., Any], version: int) -> Callable[..., Any]:
-    def loop(p, g, coefficients):  # type: ignore[no-untyped-def]
+    def loop(p, g, coefficients):
         version  # noqa: B018
         for i in range(p.size):
             (p[i],) = rule(p[i], g[i], *coefficients)
@@ -67,7 +66,7 @@ def _loop0(rule: Callable[..., Any], version: int) -> Callable[..., Any]:
 
 
 def _loop1(rule: Callable[..., Any], version: int) -> Callable[..., Any]:
-    def loop(p, g, a, coefficients):  # type: ignore[no-untyped-def]
+    def loop(p, g, a, coefficients):
         version  # noqa: B018
         for i in range(p.size):
             p[i], a[i] = rule(p[i], g[i], a[i], *coefficients)
@@ -76,7 +75,7 @@ def _loop1(rule: Callable[..., Any], version: int) -> Callable[..., Any]:
 
 
 def _loop2(rule: Callable[..., Any], version: int) -> Callable[..., Any]:
-    def loop(p, g, a, b, coefficients):  # type: ignore[no-untyped-def]
+    def loop(p, g, a, b, coefficients):
         version  # noqa: B018
         for i in range(p.size):
             p[i], a[i], b[i] = rule(p[i], g[i], a[i], b[i], *coefficients)
@@ -85,7 +84,7 @@ def _loop2(rule: Callable[..., Any], version: int) -> Callable[..., Any]:
 
 
 def _loop3(rule: Callable[..., Any], version: int) -> Callable[..., Any]:
-    def loop(p, g, a, b, c, coefficients):  # type: ignore[no-untyped-def]
+    def loop(p, g, a, b, c, coefficients):
         version  # noqa: B018
         for i in range(p.size):
             p[i], a[i], b[i], c[i] = rule(p[i], g[i], a[i], b[i], c[i], *coefficients)
