@@ -94,9 +94,11 @@ def _shape_hint(got: tuple[int, ...], expected: tuple[int, ...]) -> str:
         return "; an example is a row: x.T"
     if got == expected:
         return "; a single example needs a batch axis too: x[None]"
-    if len(got) > 1 and math.prod(got[1:]) == math.prod(expected):
-        wanted = ", ".join(map(str, expected))
-        return f"; reshape it to (N, {wanted}), or give the model input_shape={got[1:]} and a Flatten() layer"
+    if len(expected) == 3 and (*got[2:], *got[1:2]) == expected:
+        return "; channels come last: np.moveaxis(x, 1, -1)"
+    if sorted(got[1:]) != sorted(expected) and len(got) > 1 and math.prod(got[1:]) == math.prod(expected):
+        flatten = f", or give the model input_shape={got[1:]} and a Flatten() layer" if len(expected) == 1 else ""
+        return f"; reshape it to (N, {', '.join(map(str, expected))}){flatten}"
     return ""
 
 

@@ -82,6 +82,16 @@ MISTAKES = {
         ValueError,
         "reshape it to (N, 4), or give the model input_shape",
     ),
+    "channels first": (
+        lambda: model([Flatten(), Dense(3)], input_shape=(5, 4, 3)).fit(np.ones((20, 3, 5, 4)), Y),
+        ValueError,
+        "channels come last: np.moveaxis(x, 1, -1)",
+    ),
+    "channel axis missing": (
+        lambda: model([Flatten(), Dense(3)], input_shape=(2, 2, 1)).fit(X.reshape(20, 2, 2), Y),
+        ValueError,
+        "got (20, 2, 2); reshape it to (N, 2, 2, 1)",
+    ),
     "too few features": (lambda: fit(X[:, :3]), ValueError, "fit: expected x of shape (N, 4), got (20, 3)"),
     "transposed": (lambda: fit(X.T), ValueError, "an example is a row: x.T"),
     "batch axis missing": (lambda: model().predict(X[0]), ValueError, "x[None]"),
