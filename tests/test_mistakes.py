@@ -13,6 +13,7 @@ from anynet import (
     Adam,
     BinaryCrossEntropy,
     CategoricalCrossEntropy,
+    Conv2D,
     Dense,
     Flatten,
     FocalLoss,
@@ -86,6 +87,11 @@ MISTAKES = {
         lambda: model([Flatten(), Dense(3)], input_shape=(5, 4, 3)).fit(np.ones((20, 3, 5, 4)), Y),
         ValueError,
         "channels come last: np.moveaxis(x, 1, -1)",
+    ),
+    "channels first in input_shape": (
+        lambda: model([Conv2D(4, 3)], input_shape=(1, 8, 8)),
+        ValueError,
+        "shapes are (height, width, channels)",
     ),
     "channel axis missing": (
         lambda: model([Flatten(), Dense(3)], input_shape=(2, 2, 1)).fit(X.reshape(20, 2, 2), Y),

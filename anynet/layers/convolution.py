@@ -117,7 +117,7 @@ class Conv2D(Layer):
         if min(sizes) < 1:
             raise ValueError(
                 f"{where}: expected an image of at least the window {self._window()} with padding "
-                f"{self.padding!r}, got input {input_shape}"
+                f"{self.padding!r}, got input {input_shape}; shapes are (height, width, channels)"
             )
         shape = (*self.kernel_size, channels // self.groups, self.filters)
         params = {"weight": initial(f"{where}: weight", self.weight, rng, shape)}

@@ -44,7 +44,10 @@ class Pool2D(Layer):
             raise ValueError(f"{where}: expected input of shape (height, width, channels), got {input_shape}")
         sizes = [outputs(n, p, k, s, 1) for n, p, k, s in self._axes(input_shape)]
         if min(sizes) < 1:
-            raise ValueError(f"{where}: expected an image of at least the window {self.pool_size}, got {input_shape}")
+            raise ValueError(
+                f"{where}: expected an image of at least the window {self.pool_size}, got {input_shape}; "
+                "shapes are (height, width, channels)"
+            )
         return {}, (*sizes, input_shape[2])
 
     def _axes(self, image: Shape) -> list[tuple[int, Pair, int, int]]:
