@@ -204,7 +204,8 @@ class Model:
         """
         kind = None
         if sample_weight is None and hasattr(x, "dtype") and hasattr(y, "dtype"):
-            kind = tuple([(type(a), a.dtype, a.shape[1:], getattr(a, "device", None)) for a in (x, y)])
+            place = self.backend.place
+            kind = (type(x), x.dtype, x.shape[1:], place(x), type(y), y.dtype, y.shape[1:], place(y))
             if kind in self._fitting and x.shape[0] == y.shape[0] > 0:
                 return Data(x, y)
         loss = self._need_loss()

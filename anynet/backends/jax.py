@@ -43,15 +43,20 @@ class JaxBackend(Backend):
         return dtype
 
     def asarray(self, x: Any, dtype: Any = None, *, copy: bool | None = None) -> Array:
-        if not isinstance(x, self._jax.Array):
+        if isinstance(x, self._jax.Array):
+            if not copy and dtype in (None, x.dtype) and x.device == self.device:
+                return x
+            x = self.xp.array(x, dtype=dtype, copy=copy)
+        else:
             from anynet.backends import to_numpy
 
             x = to_numpy(x)
             # JAX may adopt the memory of a NumPy array, so that a later change of it would be seen here
             x = np.array(x, dtype=self._jax.dtypes.canonicalize_dtype(x.dtype if dtype is None else dtype), copy=copy)
-        elif copy or (dtype is not None and x.dtype != dtype):
-            x = self.xp.array(x, dtype=dtype, copy=copy)
         return self._jax.device_put(x, self.device)
+
+    def place(self, x: Array) -> Any:
+        return getattr(x, "sharding", None)
 
     def to_numpy(self, x: Array) -> np.ndarray:
         return np.asarray(x)

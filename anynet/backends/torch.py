@@ -25,7 +25,7 @@ class TorchBackend(Backend):
 
         try:
             self.device = torch.device(device or "cpu")
-            torch.zeros((), device=self.device)
+            self.device = torch.zeros((), device=self.device).device  # "cuda" is "cuda:0"
         except (RuntimeError, AssertionError) as error:
             reason = str(error).splitlines()[0]
             raise RuntimeError(
@@ -37,7 +37,10 @@ class TorchBackend(Backend):
 
     def asarray(self, x: Any, dtype: Any = None, *, copy: bool | None = None) -> Array:
         if isinstance(x, self._torch.Tensor):
-            x = x.detach()
+            if x.requires_grad:
+                x = x.detach()
+            if not copy and x.device == self.device and dtype in (None, x.dtype):
+                return x
         else:
             from anynet.backends import to_numpy
 
