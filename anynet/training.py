@@ -139,6 +139,7 @@ def train(
     backend, count = model.backend, len(data)
     size = count if batch_size is None else min(batch_size, count)
     call = size * backend.steps_per_call
+    backend.steps_ahead = epochs * -(-count // size)
     run = Run(model=model, epochs=epochs, batches=-(-count // size), history=History())
     names = [metric.name for metric in model.metrics]
     diverged = False

@@ -8,16 +8,19 @@ True
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from array_api_compat import is_cupy_array, is_jax_array, is_torch_array
 
 from anynet.backends.base import Backend
 
+if TYPE_CHECKING:
+    from anynet.backends.report import Info
+
 NAMES = ("numpy", "cupy", "torch", "jax", "strict")
 
-__all__ = ["NAMES", "Backend", "available", "get", "of", "to_numpy"]
+__all__ = ["NAMES", "Backend", "available", "get", "info", "of", "to_numpy"]
 
 
 def get(backend: str | Backend, device: str | None = None) -> Backend:
@@ -98,6 +101,21 @@ def available() -> list[str]:
             continue
         found.append(name)
     return found
+
+
+def info() -> Info:
+    """Return what can run on this machine, with versions, devices and threads, and advice where speed is left lying.
+
+    Print it, or run ``python -m anynet info``.
+
+    Examples
+    --------
+    >>> info().backends["numpy"]["version"] == np.__version__
+    True
+    """
+    from anynet.backends.report import collect
+
+    return collect()
 
 
 def _is_strict(x: Any) -> bool:

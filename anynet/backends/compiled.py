@@ -29,6 +29,8 @@ def numba() -> ModuleType | None:
     except ImportError:
         return None
     overload(arithmetic.sqrt)(lambda x: lambda x: np.sqrt(x))
+    overload(arithmetic.sign)(lambda x: lambda x: np.sign(x))
+    overload(arithmetic.maximum)(lambda x, y: lambda x, y: np.maximum(x, y))
     return numba
 
 
@@ -42,7 +44,11 @@ def compile_rule(rule: Callable[..., Any], slots: int) -> Callable[..., Any]:
     assert library is not None
     library.extending.register_jitable(rule)
     version = zlib.crc32((inspect.getsource(rule) + inspect.getsource(arithmetic)).encode())
-    kernel = library.njit(_LOOPS[slots](rule, version), error_model="numpy", cache=True)
+    loop = _LOOPS[slots](rule, version)
+    try:
+        kernel = library.njit(loop, error_model="numpy", cache=True)
+    except RuntimeError:  # nowhere to write: every process compiles for itself
+        kernel = library.njit(loop, error_model="numpy")
 
     def run(rows: Sequence[tuple[Array, ...]], coefficients: tuple[Any, ...]) -> None:
         number = rows[0][0].dtype.type

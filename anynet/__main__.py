@@ -1,0 +1,21 @@
+"""``python -m anynet info``: what can run on this machine."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def main() -> None:
+    """Run a command."""
+    parser = argparse.ArgumentParser(prog="python -m anynet", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("info", help="backends, versions, devices, threads and advice")
+    parser.parse_args()
+
+    from anynet.backends import info
+
+    print(info())
+
+
+if __name__ == "__main__":
+    main()

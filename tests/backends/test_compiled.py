@@ -1,0 +1,84 @@
+"""Update rules, in tiles and compiled: the numbers are NumPy's, bit for bit."""
+
+import numpy as np
+import pytest
+
+from anynet.backends import numpy as numpy_backend
+from anynet.backends.numpy import NumpyBackend
+from anynet.backends.tiles import run_tiled
+from anynet.optimizers.base import functional
+from tests.optimizers.cases import OPTIMIZERS
+
+RULES = {optimizer.rule: (optimizer, len(optimizer.slots)) for optimizer, _ in OPTIMIZERS}
+
+
+def rows_and_coefficients(optimizer, slots, dtype, sizes=(7, 40_001)):
+    rng = np.random.default_rng(0)
+    rows = [
+        tuple(
+            [rng.normal(size=n).astype(dtype), rng.normal(size=n).astype(dtype)]
+            + [np.abs(rng.normal(size=n)).astype(dtype) for _ in range(slots)]
+        )
+        for n in sizes
+    ]
+    return rows, optimizer.coefficients(np.asarray(3.0, dtype=dtype))
+
+
+def copied(rows):
+    return [tuple(a.copy() for a in row) for row in rows]
+
+
+def assert_same(rows, expected):
+    for (p, g, *slots), (new_p, *new_slots) in zip(rows, expected, strict=True):
+        assert g.size
+        for actual, wanted in zip((p, *slots), (new_p, *new_slots), strict=True):
+            np.testing.assert_array_equal(actual, wanted)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_tiles_give_the_numbers_of_the_plain_rule(rule, dtype):
+    rows, coefficients = rows_and_coefficients(*RULES[rule], dtype)
+    expected = functional(rule)(rows, coefficients)
+    run_tiled(rule, tile=1000)(rows, coefficients)
+    assert_same(rows, expected)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_the_compiler_gives_the_numbers_of_the_plain_rule(rule, dtype):
+    pytest.importorskip("numba", reason="numba, the extra 'fast', is not installed")
+    from anynet.backends.compiled import compile_rule
+
+    rows, coefficients = rows_and_coefficients(*RULES[rule], dtype)
+    expected = functional(rule)(rows, coefficients)
+    compile_rule(rule, len(rows[0]) - 2)(rows, coefficients)
+    assert_same(rows, expected)
+
+
+def test_a_short_run_does_not_wait_for_the_compiler(monkeypatch):
+    asked = []
+    monkeypatch.setattr(numpy_backend, "_compiled_or", lambda tiled, rule, slots: asked.append(rule) or tiled)
+    backend, (optimizer, slots) = NumpyBackend(), next(iter(RULES.values()))
+    for _ in range(30):
+        backend.elementwise(optimizer.rule)(*rows_and_coefficients(optimizer, slots, "float32", sizes=(8,)))
+    assert asked == []
+
+
+def test_a_long_run_takes_the_compiler_as_soon_as_it_will_pay(monkeypatch):
+    asked = []
+    monkeypatch.setattr(numpy_backend, "_compiled_or", lambda tiled, rule, slots: asked.append(rule) or tiled)
+    backend, (optimizer, slots) = NumpyBackend(), next(iter(RULES.values()))
+    backend.steps_ahead = 10**9
+    for _ in range(20):
+        backend.elementwise(optimizer.rule)(*rows_and_coefficients(optimizer, slots, "float32", sizes=(8,)))
+    assert asked == [optimizer.rule]
+
+
+def test_without_numba_the_tiles_stay(monkeypatch):
+    from anynet.backends import compiled
+
+    monkeypatch.setattr(compiled, "numba", lambda: None)
+    optimizer, slots = next(iter(RULES.values()))
+    tiled = run_tiled(optimizer.rule)
+    assert numpy_backend._compiled_or(tiled, optimizer.rule, slots) is tiled
