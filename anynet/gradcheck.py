@@ -26,6 +26,12 @@ TRIES = 5
 """Directions tried where two step sizes disagree, as they do across a kink; each try with a quarter of the step before."""
 
 
+ROUNDING = 5e-11
+"""What rounding adds to a difference quotient, as part of the terms summed up: 2⁻⁵² over the step, some ten times.
+
+A gradient that is zero, as that of a bias in front of a batch normalisation, must not fail for it."""
+
+
 class GradientError(AssertionError):
     """A backward pass that does not agree with its forward pass."""
 
@@ -110,7 +116,8 @@ def check_gradients(
         params = layer.update_buffers(params, layer.forward(params, inputs, key=key)[1])
     key = key if training else None
 
-    _, gradients = objective(params, inputs, key)
+    _, scale, gradients = objective(params, inputs, key)
+    noise = ROUNDING * scale / tolerance
     expected = {path for path, _ in tree.places(layer.trainable(params))}
     given = {path for path, _ in tree.places(gradients["params"])}
     if expected != given:
@@ -125,7 +132,7 @@ def check_gradients(
             continue
         label = _name(layer, path if path == ("x",) else path[1:])
         errors[label] = _relative_error(
-            objective, {"params": params, "x": inputs}, path, gradient, key, backend, rng, label
+            objective, {"params": params, "x": inputs}, path, gradient, key, backend, rng, label, noise
         )
         if not errors[label] <= tolerance:
             raise GradientError(
@@ -135,21 +142,24 @@ def check_gradients(
     return GradientReport(errors)
 
 
-Objective = Callable[[Any, Any, Any], tuple[float, dict[str, Any]]]
+Objective = Callable[[Any, Any, Any], tuple[float, float, dict[str, Any]]]
+"""From params, x and key: a value, the size of the terms that it sums up, and its gradients."""
 
 
 def _layer_objective(layer: Layer, backend: Any, rng: np.random.Generator) -> Objective:
     """Return the value of ⟨v, forward⟩, for a v drawn once, with the gradients of params and x."""
     v: Any = None
 
-    def objective(params: Any, x: Any, key: Any) -> tuple[float, dict[str, Any]]:
+    def objective(params: Any, x: Any, key: Any) -> tuple[float, float, dict[str, Any]]:
         nonlocal v
         y, cache = layer.forward(params, x, key=key)
         if v is None:
             v = tree.map(lambda a: backend.asarray(rng.normal(size=a.shape)), y)
         dx, grads = layer.backward(params, cache, v)
-        inner = [float(backend.xp.sum(a * b)) for a, b in zip(tree.leaves(y), tree.leaves(v), strict=True)]
-        return sum(inner), {"params": grads, "x": dx}
+        terms = [a * b for a, b in zip(tree.leaves(y), tree.leaves(v), strict=True)]
+        xp = backend.xp
+        value, size = (sum(float(xp.sum(f(t))) for t in terms) for f in (lambda t: t, xp.abs))
+        return value, size, {"params": grads, "x": dx}
 
     return objective
 
@@ -161,11 +171,11 @@ def _model_objective(model: Any, backend: Any, y: Any) -> Objective:
     targets = loss.targets(backend.asarray(backends.to_numpy(y)), model.output_shape, backend.dtype("float64"))
     loss.check_values(targets, model.output_shape)
 
-    def objective(params: Any, x: Any, key: Any) -> tuple[float, dict[str, Any]]:
+    def objective(params: Any, x: Any, key: Any) -> tuple[float, float, dict[str, Any]]:
         y_pred, cache = model.layer.forward(params, x, key=key)
         value, loss_cache = loss.forward(y_pred, targets)
         dx, grads = model.layer.backward(params, cache, loss.backward(loss_cache))
-        return float(value), {"params": grads, "x": dx}
+        return float(value), abs(float(value)), {"params": grads, "x": dx}
 
     return objective
 
@@ -179,11 +189,12 @@ def _relative_error(
     backend: Any,
     rng: np.random.Generator,
     label: str,
+    noise: float,
 ) -> float:
     """Return |analytic − numeric| over their size, along a random direction that crosses no kink.
 
     The more units there are, the closer is the nearest kink; so if two step sizes disagree, the next try takes smaller ones.
-    What counts is the try whose two agree best.
+    What counts is the try whose two agree best. `noise` is the least size that can be told from rounding.
     """
     place = tree.get(at, path)
     if tuple(gradient.shape) != tuple(place.shape):
@@ -204,7 +215,7 @@ def _relative_error(
 
         numeric, finer = slope(h), slope(h / 2)
         analytic = float(backend.xp.sum(gradient * direction))
-        size = max(abs(analytic), abs(finer), _magnitude(gradient, direction, backend), 1e-8)
+        size = max(abs(analytic), abs(finer), _magnitude(gradient, direction, backend), noise, 1e-8)
         if not abs(numeric - finer) >= spread * size:  # NaN too: it must not pass for an error of zero
             spread = abs(numeric - finer) / size
             error = min(abs(analytic - numeric), abs(analytic - finer)) / size

@@ -183,3 +183,31 @@ def test_takes_any_kind_of_array(backend):
 def test_a_model_needs_y():
     with pytest.raises(ValueError, match="expected y beside a model, got None"):
         check_gradients(Model([Dense(2)], input_shape=4, loss=HalfSquaredError()), X)
+
+
+@dataclass(frozen=True)
+class Centre(Layer):
+    """A layer that takes the mean of each column away, and with it whatever a bias before it added."""
+
+    def forward(self, params, x, *, key=None):
+        return x - namespace(x).mean(x, axis=0), None
+
+    def backward(self, params, cache, dy, *, need_dx=True):
+        return (dy - namespace(dy).mean(dy, axis=0) if need_dx else None), {}
+
+
+def test_a_gradient_of_zero_is_not_failed_for_rounding(backend):
+    """The bias has no influence, so differences find rounding alone; a wrong sign beside it is seen all the same."""
+    layers = [Dense(6), Centre(), Tanh(), Dense(3)]
+    assert check_gradients(Sequential(layers), 10 * X, backend=backend).worst <= 1e-7
+    model = Model(layers, input_shape=4, loss=SoftmaxCrossEntropy(), backend=backend, dtype="float64")
+    assert check_gradients(model, X, np.array([0, 1, 2, 0, 1])).worst <= 1e-7
+    with pytest.raises(GradientError, match=r"^layer 0 \(Wrong\): weight"):
+        check_gradients(Sequential([Wrong(6), *layers[1:]]), X, backend=backend)
+
+
+def test_a_wrong_sign_in_a_tiny_gradient_is_seen(backend):
+    """A gradient a millionth of the others in size."""
+    small = Wrong(3, what="bias", weight=1e-6 * np.ones((4, 3)))
+    with pytest.raises(GradientError, match="bias"):
+        check_gradients(Sequential([small, Dense(2, weight=1e-6 * np.ones((3, 2)))]), X, backend=backend)
