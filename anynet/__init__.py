@@ -44,6 +44,7 @@ from anynet.layers import Dense as Dense
 from anynet.layers import Dropout as Dropout
 from anynet.layers import Embedding as Embedding
 from anynet.layers import Flatten as Flatten
+from anynet.layers import Frozen as Frozen
 from anynet.layers import GaussianNoise as GaussianNoise
 from anynet.layers import GlobalAvgPool2D as GlobalAvgPool2D
 from anynet.layers import Identity as Identity
@@ -53,11 +54,15 @@ from anynet.layers import LeakyReLU as LeakyReLU
 from anynet.layers import LogSoftmax as LogSoftmax
 from anynet.layers import MaxPool2D as MaxPool2D
 from anynet.layers import Mish as Mish
+from anynet.layers import Parallel as Parallel
 from anynet.layers import PReLU as PReLU
 from anynet.layers import ReLU as ReLU
+from anynet.layers import Repeat as Repeat
 from anynet.layers import Reshape as Reshape
+from anynet.layers import Residual as Residual
 from anynet.layers import RMSNorm as RMSNorm
 from anynet.layers import Sequential as Sequential
+from anynet.layers import Shared as Shared
 from anynet.layers import Sigmoid as Sigmoid
 from anynet.layers import SiLU as SiLU
 from anynet.layers import Softmax as Softmax

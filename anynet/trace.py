@@ -70,7 +70,7 @@ class Observed(Layer):
     see: See
 
     @property
-    def integer_input(self) -> bool:  # type: ignore[override]
+    def integer_input(self) -> bool:
         return self.layer.integer_input
 
     def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:

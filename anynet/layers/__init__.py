@@ -12,7 +12,9 @@
 `BatchNorm`, `LayerNorm`, `RMSNorm`                       normalisation
 `Dropout`, `AlphaDropout`, `GaussianNoise`                noise while training
 `Flatten`, `Reshape`                                      other shapes
-`Sequential`                                              containers
+`Sequential`, `Residual`, `Parallel`                      containers
+`Repeat`, `Shared`                                        one set of parameters in several places
+`Frozen`                                                  layers that are not trained
 ========================================================  ======================================
 """
 
@@ -27,11 +29,13 @@ from anynet.layers.convolution import Conv2D as Conv2D
 from anynet.layers.dense import Dense as Dense
 from anynet.layers.dropout import Dropout as Dropout
 from anynet.layers.embedding import Embedding as Embedding
+from anynet.layers.frozen import Frozen as Frozen
 from anynet.layers.noise import AlphaDropout as AlphaDropout
 from anynet.layers.noise import GaussianNoise as GaussianNoise
 from anynet.layers.normalization import BatchNorm as BatchNorm
 from anynet.layers.normalization import LayerNorm as LayerNorm
 from anynet.layers.normalization import RMSNorm as RMSNorm
+from anynet.layers.parallel import Parallel as Parallel
 from anynet.layers.pooling import AvgPool2D as AvgPool2D
 from anynet.layers.pooling import GlobalAvgPool2D as GlobalAvgPool2D
 from anynet.layers.pooling import MaxPool2D as MaxPool2D
@@ -41,6 +45,9 @@ from anynet.layers.rectifiers import LeakyReLU as LeakyReLU
 from anynet.layers.rectifiers import PReLU as PReLU
 from anynet.layers.reshape import Flatten as Flatten
 from anynet.layers.reshape import Reshape as Reshape
+from anynet.layers.residual import Residual as Residual
+from anynet.layers.sharing import Repeat as Repeat
+from anynet.layers.sharing import Shared as Shared
 from anynet.layers.smooth import GELU as GELU
 from anynet.layers.smooth import Mish as Mish
 from anynet.layers.smooth import SiLU as SiLU

@@ -4,6 +4,7 @@ A layer is a frozen dataclass of hyper-parameters. It owns no arrays: parameters
 remember is returned as `cache`. So one layer may be shared, compiled, used twice or by two threads without a thought.
 
 >>> import numpy as np
+from array_api_compat import device
 >>> from anynet import Dense
 >>> layer = Dense(2)
 >>> params, output_shape = layer.init(np.random.default_rng(0), (3,))
@@ -20,12 +21,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from array_api_compat import device
 
 from anynet.initializers import Initializer
-from anynet.namespace import Array
+from anynet.namespace import Array, namespace
 from anynet.validation import check_finite
 
-Shape = tuple[int, ...]
+Shape = Any
+"""A tuple of ints, without the batch axis; for several arrays a tuple of such."""
 Params = Any
 """A dict of arrays; a list of such for a container."""
 Cache = Any
@@ -47,8 +50,9 @@ class Layer:
     """Whether `forward` draws random numbers. A container derives a key of its own only for layers that do; the others get
     the container's, as the sign of training that it is. Deriving one costs as much as a small layer."""
 
-    integer_input: ClassVar[bool] = False
-    """Whether the layer takes integers (indices) as they are; other inputs are cast to the model's dtype."""
+    integer_input: ClassVar[Any] = False
+    """Whether the layer takes integers (indices) as they are; other inputs are cast to the model's dtype. Where a layer
+    takes several arrays, a tuple may answer for each."""
 
     def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
         """Return initial parameters, as NumPy arrays, and the shape of the output.
@@ -93,6 +97,19 @@ class Layer:
     def children(self) -> Iterator[tuple[str | int, Layer]]:
         """Yield the layers inside a container with their keys in `params`; nothing for a plain layer."""
         return iter(())
+
+
+def several(shape: Shape) -> bool:
+    """Return whether a shape is that of a tuple of arrays."""
+    return bool(shape) and isinstance(shape[0], tuple)
+
+
+def empty_like(x: Array) -> Array:
+    """Return an array without elements whose shape tells x's: a cache holds arrays only, and ints do not survive a jit.
+
+    A slice of x would keep all of x in memory.
+    """
+    return namespace(x).zeros((0, *x.shape[1:]), dtype=x.dtype, device=device(x))
 
 
 def initial(where: str, initializer: Initializer, rng: np.random.Generator, shape: Shape) -> np.ndarray:

@@ -46,7 +46,7 @@ class Sequential(Layer):
     _moving: ClassVar[tuple[int, ...]] = ()
 
     def __init__(self, layers: Any) -> None:
-        object.__setattr__(self, "layers", _check_layers("Sequential", layers))
+        object.__setattr__(self, "layers", check_layers("Sequential", layers))
         object.__setattr__(self, "draws", any(layer.draws for layer in self.layers))
         moving = tuple(i for i, layer in enumerate(self.layers) if layer.has_buffers)
         object.__setattr__(self, "_moving", moving)
@@ -61,7 +61,7 @@ class Sequential(Layer):
             try:
                 part, shape = layer.init(rng, shape)
             except ValueError as error:
-                raise _at(index, error) from None
+                raise at(index, error) from None
             params.append(part)
         return params, shape
 
@@ -73,7 +73,7 @@ class Sequential(Layer):
                 x, cache = layer.forward(part, x, key=child_key(layer, key, index))
                 caches.append(cache)
         except ValueError as error:
-            raise _at(index, error) from error
+            raise at(index, error) from error
         return x, caches
 
     def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
@@ -101,8 +101,21 @@ class Sequential(Layer):
         (self.layers[0].check_input if self.layers else super().check_input)(where, x)
 
     @property
-    def integer_input(self) -> bool:  # type: ignore[override]
+    def integer_input(self) -> bool:
         return bool(self.layers) and self.layers[0].integer_input
+
+
+@dataclass(frozen=True)
+class Container(Layer):
+    """A layer with `children`: what they need, it needs."""
+
+    @property
+    def draws(self) -> bool:  # type: ignore[override]
+        return any(layer.draws for _, layer in self.children())
+
+    @property
+    def has_buffers(self) -> bool:
+        return any(layer.has_buffers for _, layer in self.children())
 
 
 def child_key(layer: Layer, key: Array | None, index: int) -> Array | None:
@@ -110,14 +123,19 @@ def child_key(layer: Layer, key: Array | None, index: int) -> Array | None:
     return key if key is None or not layer.draws else fold_in(key, index)
 
 
-def _check_layers(where: str, layers: Any) -> tuple[Layer, ...]:
+def as_layer(layers: Any) -> Layer:
+    """Return a layer as it is, and a sequence of layers as a `Sequential`."""
+    return layers if isinstance(layers, Layer) else Sequential(layers)
+
+
+def check_layers(where: str, layers: Any) -> tuple[Layer, ...]:
     layers = tuple(layers)
     for index, layer in enumerate(layers):
         check_kind(where, f"layer {index}", layer, Layer, "Dense(10)")
     return layers
 
 
-def _at(index: int, error: ValueError) -> ValueError:
+def at(index: int | str, error: ValueError) -> ValueError:
     """Return the error with the place of the layer in front; nested containers make a path of it."""
     text = str(error)
     return ValueError(

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from anynet.layers.base import Cache, Layer, Params, Shape
+from anynet.layers.base import Cache, Layer, Params, Shape, empty_like
 from anynet.layers.windows import Pair, check_padding, outputs, overlap_add, pad, pads, pair, taps
 from anynet.namespace import Array, namespace
 
@@ -125,7 +125,7 @@ class MaxPool2D(Pool2D):
         for number, part in enumerate(others, start=1):
             index = xp.where(part > y, xp.full_like(index, number), index)
             y = xp.maximum(y, part)
-        return xp.asarray(y, copy=True) if not others else y, (index, x[:0, ...])
+        return xp.asarray(y, copy=True) if not others else y, (index, empty_like(x))
 
     def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
         if not need_dx:
@@ -181,7 +181,7 @@ class AvgPool2D(Pool2D):
         total = first * (1.0 / math.prod(self.pool_size))
         for part in others:
             total += part * (1.0 / math.prod(self.pool_size))
-        return total, x[:0, ...]
+        return total, empty_like(x)
 
     def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
         if not need_dx:
@@ -223,7 +223,7 @@ class GlobalAvgPool2D(Layer):
         return {}, (input_shape[2],)
 
     def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
-        return namespace(x).mean(x, axis=(1, 2)), x[:0, ...]
+        return namespace(x).mean(x, axis=(1, 2)), empty_like(x)
 
     def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
         if not need_dx:

@@ -1,0 +1,81 @@
+"""Layers that are used and not trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from anynet.layers.base import Cache, Layer, Params, Shape
+from anynet.layers.containers import Container, as_layer, at
+from anynet.namespace import Array
+
+
+@dataclass(frozen=True)
+class Frozen(Container):
+    """Use layers as they are: their parameters get no gradient and do not change, not even running statistics.
+
+    .. math:: y = f(x), \\qquad \\frac{∂L}{∂x} = \\Big(\\frac{∂f}{∂x}\\Big)^T \\frac{∂L}{∂y}
+
+    Parameters
+    ----------
+    layer : Layer or sequence of Layer
+        f. It works as at inference, in training too: batch normalisation takes its running statistics, dropout drops nothing.
+
+    Notes
+    -----
+    `params` is ``{"layer": ...}``, `grads` is empty; an optimiser keeps no state for it. Cache: that of f.
+
+    Examples
+    --------
+    >>> from anynet import Dense
+    >>> layer = Frozen(Dense(2))
+    >>> params, _ = layer.init(np.random.default_rng(0), (3,))
+    >>> y, cache = layer.forward(params, np.ones((4, 3)))
+    >>> layer.trainable(params), layer.backward(params, cache, y)[1]
+    ({}, {})
+    """
+
+    layer: Any
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "layer", as_layer(self.layer))
+
+    @property
+    def draws(self) -> bool:  # type: ignore[override]
+        return False
+
+    @property
+    def has_buffers(self) -> bool:
+        return False
+
+    def children(self) -> Iterator[tuple[str | int, Layer]]:
+        return iter((("layer", self.layer),))
+
+    def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
+        try:
+            params, shape = self.layer.init(rng, input_shape)
+        except ValueError as error:
+            raise at("layer", error) from None
+        return {"layer": params}, shape
+
+    def forward(self, params: Params, x: Any, *, key: Array | None = None) -> tuple[Any, Cache]:
+        try:
+            return self.layer.forward(params["layer"], x)
+        except ValueError as error:
+            raise at("layer", error) from error
+
+    def backward(self, params: Params, cache: Cache, dy: Any, *, need_dx: bool = True) -> tuple[Any, Params]:
+        return (self.layer.backward(params["layer"], cache, dy)[0] if need_dx else None), {}
+
+    def trainable(self, params: Params) -> Params:
+        return {}
+
+    def check_input(self, where: str, x: Any) -> None:
+        self.layer.check_input(where, x)
+
+    @property
+    def integer_input(self) -> Any:
+        return self.layer.integer_input

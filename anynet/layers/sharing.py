@@ -1,0 +1,188 @@
+"""One set of parameters in several places.
+
+Layers are values, and two equal ones have parameters of their own; so sharing is said, never a matter of object identity.
+Where parameters are used several times, their gradients add up: docs/derivations/sharing.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from operator import add
+from typing import Any
+
+import numpy as np
+
+from anynet import tree
+from anynet.layers.base import Cache, Layer, Params, Shape, several
+from anynet.layers.containers import Container, as_layer, at, child_key
+from anynet.namespace import Array
+from anynet.validation import check_int
+
+
+@dataclass(frozen=True)
+class Sharing(Container):
+    """What `Repeat` and `Shared` have in common: one layer with one set of parameters, and a cache for each use."""
+
+    layer: Any
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "layer", as_layer(self.layer))
+
+    def children(self) -> Iterator[tuple[str | int, Layer]]:
+        return iter((("layer", self.layer),))
+
+    def _init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
+        try:
+            params, shape = self.layer.init(rng, input_shape)
+        except ValueError as error:
+            raise at("layer", error) from None
+        return {"layer": params}, shape
+
+    def _forward(self, params: Params, x: Any, key: Array | None, use: int) -> tuple[Any, Cache]:
+        try:
+            return self.layer.forward(params["layer"], x, key=child_key(self.layer, key, use))
+        except ValueError as error:
+            raise at("layer", error) from error
+
+    def update_buffers(self, params: Params, cache: Cache) -> Params:
+        inner = params["layer"]
+        for one in cache:
+            inner = self.layer.update_buffers(inner, one)
+        return {"layer": inner}
+
+    def trainable(self, params: Params) -> Params:
+        return {"layer": self.layer.trainable(params["layer"])}
+
+    @property
+    def integer_input(self) -> Any:
+        return self.layer.integer_input
+
+
+@dataclass(frozen=True)
+class Repeat(Sharing):
+    """Apply a layer several times, one after the other, with one set of parameters.
+
+    .. math:: y = f_θ(f_θ(… f_θ(x))), \\qquad \\frac{∂L}{∂θ} = \\sum_t \\Big(\\frac{∂a_t}{∂θ}\\Big)^T \\frac{∂L}{∂a_t}
+
+    where a_t is what use t gives.
+
+    Parameters
+    ----------
+    layer : Layer or sequence of Layer
+        f, which must give the shape that it takes.
+    times : int, at least 1
+        How often.
+
+    Notes
+    -----
+    `params` and `grads` are ``{"layer": ...}``. Cache: a list with the cache of each use. Each use draws random numbers of its
+    own.
+
+    Raises
+    ------
+    ValueError
+        If the layer changes the shape.
+
+    Examples
+    --------
+    >>> from anynet import Dense
+    >>> layer = Repeat(Dense(1, weight=[[2.0]]), 3)
+    >>> params, _ = layer.init(np.random.default_rng(0), (1,))
+    >>> y, cache = layer.forward(params, np.ones((1, 1)))
+    >>> y.item(), layer.backward(params, cache, np.ones((1, 1)))[1]["layer"]["weight"].item()  # w³ and 3w²
+    (8.0, 12.0)
+
+    References
+    ----------
+    Rumelhart, Hinton, Williams (1986), "Learning representations by back-propagating errors", last page.
+    """
+
+    times: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_int("Repeat", "times", self.times, at_least=1)
+
+    def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
+        params, shape = self._init(rng, input_shape)
+        if shape != input_shape:
+            raise ValueError(f"Repeat: expected a layer that keeps the shape {input_shape}, got {shape}")
+        return params, shape
+
+    def forward(self, params: Params, x: Any, *, key: Array | None = None) -> tuple[Any, Cache]:
+        caches = []
+        for use in range(self.times):
+            x, cache = self._forward(params, x, key, use)
+            caches.append(cache)
+        return x, caches
+
+    def backward(self, params: Params, cache: Cache, dy: Any, *, need_dx: bool = True) -> tuple[Any, Params]:
+        grads: Any = None
+        for use in range(self.times - 1, -1, -1):
+            dy, own = self.layer.backward(params["layer"], cache[use], dy, need_dx=need_dx or use > 0)
+            grads = own if grads is None else tree.map(add, grads, own)
+        return (dy if need_dx else None), {"layer": grads}
+
+    def check_input(self, where: str, x: Any) -> None:
+        self.layer.check_input(where, x)
+
+
+@dataclass(frozen=True)
+class Shared(Sharing):
+    """Apply one layer, with one set of parameters, to each of several inputs.
+
+    .. math:: y_b = f_θ(x_b), \\qquad \\frac{∂L}{∂θ} = \\sum_b \\Big(\\frac{∂y_b}{∂θ}\\Big)^T \\frac{∂L}{∂y_b}
+
+    Parameters
+    ----------
+    layer : Layer or sequence of Layer
+        f.
+
+    Notes
+    -----
+    Input and output are tuples of arrays; `Parallel` of `Identity` layers puts the outputs together. `params` and `grads` are
+    ``{"layer": ...}``. Cache: a list with the cache of each use. Each use draws random numbers of its own.
+
+    Raises
+    ------
+    ValueError
+        If the input is not a tuple of arrays of one shape.
+
+    Examples
+    --------
+    >>> from anynet import Dense
+    >>> layer = Shared(Dense(2))
+    >>> params, shape = layer.init(np.random.default_rng(0), ((3,), (3,)))
+    >>> shape, params["layer"]["weight"].shape
+    (((2,), (2,)), (3, 2))
+
+    References
+    ----------
+    Bromley, Guyon, LeCun, Säckinger, Shah (1994), "Signature verification using a siamese time delay neural network",
+    section 3.
+    """
+
+    def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
+        if not several(input_shape) or len(set(input_shape)) > 1:
+            raise ValueError(f"Shared: expected several inputs of one shape, such as ((3,), (3,)), got {input_shape}")
+        params, shape = self._init(rng, input_shape[0])
+        return params, (shape,) * len(input_shape)
+
+    def forward(self, params: Params, x: Any, *, key: Array | None = None) -> tuple[Any, Cache]:
+        if not isinstance(x, tuple):
+            raise ValueError(f"Shared: expected a tuple of arrays, got one of shape {tuple(x.shape)}")
+        ys, caches = zip(*(self._forward(params, one, key, use) for use, one in enumerate(x)), strict=True)
+        return ys, list(caches)
+
+    def backward(self, params: Params, cache: Cache, dy: Any, *, need_dx: bool = True) -> tuple[Any, Params]:
+        dxs, grads = [], None
+        for own, d in zip(cache, dy, strict=True):
+            dx, grad = self.layer.backward(params["layer"], own, d, need_dx=need_dx)
+            dxs.append(dx)
+            grads = grad if grads is None else tree.map(add, grads, grad)
+        return (tuple(dxs) if need_dx else None), {"layer": grads}
+
+    def check_input(self, where: str, x: Any) -> None:
+        for one in x:
+            self.layer.check_input(where, one)
