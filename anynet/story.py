@@ -84,6 +84,13 @@ class Call:
     dx: Array = None
     x_name: Name = Name("A", 0)
     y_name: Name = Name("A", 0)
+    number: int = 0
+    """Of its parameters: that of the first use where they are shared."""
+
+    @property
+    def again(self) -> bool:
+        """Whether the parameters were used before."""
+        return self.number != self.y_name.number
 
     @property
     def place(self) -> str:
@@ -120,15 +127,16 @@ class Story:
         self._names: dict[int, Name] = {}
         self._made: Counter[int] = Counter()
         self._told: set[Name] = set()
-        number = 0
+        number, first = 0, dict[tree.Path, int]()
         self.x_name = self._name(x, number)
         for call in calls:
             call.x_name = self._names.get(id(call.x)) or self._name(call.x, number)
             if tree.leaves(tree.get(params, call.path)):
                 number += 1
                 call.y_name = self._names[id(call.y)] = Name("Z", number)
+                call.number = first.setdefault(call.path, number)
             else:
-                call.y_name = self._name(call.y, number)
+                call.y_name, call.number = self._name(call.y, number), number
         self.y_name = self._names.get(id(y_pred)) or self._name(y_pred, number)
         self._uses = Counter(call.x_name for call in calls)
 
@@ -143,6 +151,8 @@ class Story:
 
     def _parameters(self, call: Call, values: Any) -> Iterator[tuple[str, str, Array]]:
         """Yield name, LaTeX and value of what a layer has in a tree like `params`: W1, b1, or the name it goes by."""
+        if call.again:
+            return
         for key in call.path:  # a frozen layer has no place among the gradients
             try:
                 values = values[key]
@@ -152,7 +162,7 @@ class Story:
             name = tree.name(path)
             short = {"weight": "W", "bias": "b"}.get(name, name)
             escaped = short if short in "Wb" else r"\text{" + short.replace("_", r"\_") + "}"
-            yield f"{short}{call.y_name.number}", f"{escaped}_{{{call.y_name.number}}}", value
+            yield f"{short}{call.number}", f"{escaped}_{{{call.number}}}", value
 
     def batch(self) -> Part:
         name = self.x_name
@@ -260,7 +270,7 @@ class Story:
 
 
 def _forward_formula(call: Call) -> tuple[str, str]:
-    kind, x, n = type(call.layer).__name__, call.x_name, call.y_name.number
+    kind, x, n = type(call.layer).__name__, call.x_name, call.number
     if not isinstance(call.layer, Dense):
         return f"{kind}({x.text})", rf"\text{{{kind}}}({x.latex})"
     if not call.layer.use_bias:
@@ -282,7 +292,7 @@ def _input_formula(call: Call) -> tuple[str, str]:
     """Return where ∂L/∂x comes from."""
     kind, x, y, e = type(call.layer).__name__, call.x_name, call.y_name, call.y_name.gradient
     if isinstance(call.layer, Dense):
-        return f"{e.text}·W{y.number}ᵀ", rf"{e.latex} W_{{{y.number}}}^T"
+        return f"{e.text}·W{call.number}ᵀ", rf"{e.latex} W_{{{call.number}}}^T"
     if isinstance(call.layer, ELEMENTWISE):
         return f"{e.text} ⊙ {kind}′({x.text})", rf"{e.latex} \odot \text{{{kind}}}'({x.latex})"
     return f"{e.text} · ∂{y.text}/∂{x.text}", rf"{e.latex} \cdot \frac{{\partial {y.latex}}}{{\partial {x.latex}}}"
