@@ -100,10 +100,7 @@ def load(
     tensors, header = read(Path(path))
     try:
         layer = from_config(header.pop("layer"), custom)
-        settings = {
-            name: from_config(header.get(name), custom)
-            for name in ("input_shape", "loss", "optimizer", "metrics", "dtype", "seed")
-        }
+        settings = {name: from_config(header[name], custom) for name in header.keys() - {"format", "epoch"}}
         model = Model(layer, backend=backend, device=device, **settings)
         epoch = int(header["epoch"])
     except (KeyError, TypeError) as error:

@@ -42,6 +42,7 @@ from anynet.metrics import resolve
 from anynet.namespace import Array
 from anynet.optimizers.base import Optimizer
 from anynet.pairing import warn_of_mismatch
+from anynet.regularizers import Regularizer
 from anynet.summary import summary
 from anynet.validation import check_int, check_kind, check_number, check_shape
 
@@ -62,6 +63,8 @@ class Model:
         What `fit`, `evaluate` and `gradients` minimise or report.
     optimizer : Optimizer, optional
         How `fit` and `train_step` change the parameters.
+    regularizer : Regularizer, optional
+        A penalty on the parameters, part of the loss and of the gradients.
     metrics : sequence of "accuracy", Metric or Loss
         What `fit` and `evaluate` report besides the loss.
     backend : str or Backend
@@ -70,6 +73,9 @@ class Model:
         The device, if it is not in the backend's name.
     dtype : "float32" or "float64"
         Type of parameters and activations.
+    compute_dtype : "float16" or "bfloat16", optional
+        Mixed precision: what forward and backward compute in, where the backend has it; parameters, loss and gradients
+        stay in `dtype`. For float16 wrap the optimizer in `LossScale`.
     seed : int >= 0
         One seed, one result: initial weights, shuffles and dropout masks, on every backend.
 
@@ -92,10 +98,12 @@ class Model:
         input_shape: int | Sequence[int],
         loss: Loss | None = None,
         optimizer: Optimizer | None = None,
+        regularizer: Regularizer | None = None,
         metrics: Any = (),
         backend: str | Backend = "numpy",
         device: str | None = None,
         dtype: str = "float32",
+        compute_dtype: str | None = None,
         seed: int = 0,
     ) -> None:
         self.layer = layers if isinstance(layers, Layer) else Sequential(layers)
@@ -105,11 +113,15 @@ class Model:
             warn_of_mismatch(self.layer, loss)
         if optimizer is not None:
             check_kind("Model", "optimizer", optimizer, Optimizer, "Adam()")
+        if regularizer is not None:
+            check_kind("Model", "regularizer", regularizer, Regularizer, "L2(1e-4)")
         self.loss, self.optimizer, self.metrics = loss, optimizer, resolve(metrics, loss)
+        self.regularizer = regularizer
         self.seed = check_int("Model", "seed", seed, at_least=0)
         self.backend = backends.get(backend, device)
-        self.dtype = dtype
+        self.dtype, self.compute_dtype = dtype, compute_dtype
         self._dtype = self.backend.dtype(dtype)
+        self._compute_dtype = None if compute_dtype is None else self.backend.half(compute_dtype)
         self.epoch = 0
         """Number of epochs done; the shuffle of each is drawn for it."""
 
@@ -158,23 +170,37 @@ class Model:
 
     def _function(self, name: str) -> Callable[..., Any]:
         if name not in self._compiled:
-            layer, backend, dtype = self.layer, self.backend, self._dtype
+            layer, backend, dtypes = self.layer, self.backend, (self._dtype, self._compute_dtype)
             if name == "predict":
-                made = backend.compile(training.make_predict(layer, dtype))
+                made = backend.compile(training.make_predict(layer, *dtypes))
             elif name == "evaluate":
-                made = backend.compile(
-                    training.make_evaluate(layer, list(training.scored(self.loss, self.metrics).values()), dtype)
-                )
-            elif name == "gradients":
-                made = backend.compile(training.make_gradients(layer, self._need_loss(), dtype))
+                scored = training.scored(self.loss, self.metrics)
+                made = backend.compile(training.make_evaluate(layer, list(scored.values()), *dtypes))
             else:
-                metrics = self.metrics if name == "loop" else ()
-                step = training.make_step(
-                    layer, self._need_loss(), self._need_optimizer(), metrics, dtype, backend.elementwise
-                )
-                made = backend.loop(step) if name == "loop" else backend.compile(step, donate=(0,))
+                loss = self._need_loss()
+                objective = training.make_objective(layer, loss, self._dtype, self.regularizer, self._compute_dtype)
+                if name == "gradients":
+                    made = backend.compile(lambda params, *data: objective(params, *data)[:2])
+                else:
+                    made = self._training(name, objective)
             self._compiled[name] = made
         return self._compiled[name]
+
+    def _training(self, name: str, objective: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the compiled loop over batches, or one step; or, where the optimiser decides on the host, around what is."""
+        backend, optimizer, metrics = self.backend, self._need_optimizer(), self.metrics if name == "loop" else ()
+        whole = not optimizer.full_batch
+        step = training.make_step(
+            objective if whole else backend.compile(objective),
+            self.layer,
+            self._need_loss(),
+            optimizer,
+            metrics,
+            backend.elementwise,
+        )
+        if name == "loop":
+            return backend.loop(step, compiled=whole)
+        return backend.compile(step, donate=(0,)) if whole else step
 
     def _need_loss(self) -> Loss:
         if self.loss is None:
@@ -278,7 +304,11 @@ class Model:
         """
         where = "fit"
         check_sizes(where, epochs, batch_size)
-        self._need_optimizer()
+        if self._need_optimizer().full_batch and batch_size is not None:
+            raise ValueError(
+                f"fit: expected batch_size=None for {type(self.optimizer).__name__}, whose steps need the loss of all "
+                f"examples, got {batch_size!r}"
+            )
         if y is None:
             raise ValueError("fit: expected y, the targets, got None")
         check_number(where, "validation_split", validation_split, low=0.0, high=1.0, open_high=True)
@@ -370,10 +400,13 @@ class Model:
             rows = slice(start, min(start + PREDICT_ROWS, len(data)))
             sums.append(evaluate(params, *(None if a is None else a[rows, ...] for a in data)))
         scored = training.scored(self.loss, self.metrics)
-        return {
+        values = {
             name: training.total(self.backend, [s[i] for s in sums], metric)
             for i, (name, metric) in enumerate(scored.items())
         }
+        if self.regularizer is not None:
+            values["loss"] += float(self.regularizer.value(self.layer.trainable(params)))
+        return values
 
     def summary(self) -> str:
         """Return a table of the layers with their output shapes and numbers of parameters."""
@@ -388,13 +421,22 @@ class Model:
         model._restore(*(tree.map(self.backend.to_numpy, part) for part in self._carry))
         return model
 
+    def averaged(self) -> Model:
+        """Return the model with the weights that an averaging optimiser keeps, such as `EMA` or `SWA`; else an equal one."""
+        model = self.to(self.backend)
+        params, state, _ = model._carry
+        model.params = self._need_optimizer().averaged(params, state)
+        return model
+
     def _settings(self) -> dict[str, Any]:
         return {
             "input_shape": self.input_shape,
             "loss": self.loss,
             "optimizer": self.optimizer,
+            "regularizer": self.regularizer,
             "metrics": self.metrics,
             "dtype": self.dtype,
+            "compute_dtype": self.compute_dtype,
             "seed": self.seed,
         }
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from anynet import tree
 from anynet.backends.base import Backend
 from anynet.callbacks.base import Callback, Run
 from anynet.data import Data
@@ -25,6 +26,7 @@ from anynet.metrics import LossMetric, Metric
 from anynet.namespace import Array, namespace
 from anynet.optimizers.base import Elementwise, Optimizer
 from anynet.random import next_key
+from anynet.regularizers import Regularizer
 
 Carry = tuple[Any, Any, Array]
 """Parameters, optimiser state, key."""
@@ -38,18 +40,63 @@ def cast(x: Array, dtype: Any, *, integers: bool) -> Array:
     return x if integers or x.dtype == dtype else namespace(x).astype(x, dtype)
 
 
+def cast_floats(values: tree.Tree, dtype: Any) -> tree.Tree:
+    """Return a tree with its floating-point arrays in a dtype; as it is with None."""
+    if dtype is None:
+        return values
+    return tree.map(lambda a: namespace(a).astype(a, dtype) if _is_float(a) else a, values)
+
+
+def _is_float(x: Array) -> bool:
+    return namespace(x).isdtype(x.dtype, "real floating")
+
+
+def make_objective(
+    layer: Layer, loss: Loss, dtype: Any, regularizer: Regularizer | None = None, compute_dtype: Any = None
+) -> Callable[..., tuple[Array, Any, Any]]:
+    """Return ``objective(params, x, y, weight, key, scale) -> loss, grads, (y_pred, cache)``: what training minimises.
+
+    With a key as in training. With a `compute_dtype` the layers work in that, and the loss and all that goes in and out in
+    the model's; the `scale` then keeps small derivatives from vanishing on their way.
+    """
+    integers = layer.integer_input
+
+    def objective(
+        params: Any, x: Array, y: Array, weight: Array | None = None, key: Array | None = None, scale: Any = None
+    ) -> tuple[Array, Any, Any]:
+        used = cast_floats(params, compute_dtype)
+        y_pred, cache = layer.forward(used, cast(x, compute_dtype or dtype, integers=integers), key=key)
+        y_pred = y_pred if compute_dtype is None else cast_floats(y_pred, dtype)
+        value, loss_cache = loss.forward(y_pred, y, weight)
+        dy = loss.backward(loss_cache)
+        dy = dy if scale is None else tree.map(lambda a: a * scale, dy)
+        _, grads = layer.backward(used, cache, cast_floats(dy, compute_dtype), need_dx=False)
+        grads = grads if compute_dtype is None else cast_floats(grads, dtype)
+        grads = grads if scale is None else tree.map(lambda a: a / scale, grads)
+        if regularizer is not None:
+            value = value + regularizer.value(layer.trainable(params))
+            grads = regularizer.add_gradient(params, grads)
+        return value, grads, (y_pred, cache)
+
+    return objective
+
+
 def make_step(
-    layer: Layer, loss: Loss, optimizer: Optimizer, metrics: Sequence[Metric], dtype: Any, elementwise: Elementwise
+    objective: Callable[..., tuple[Array, Any, Any]],
+    layer: Layer,
+    loss: Loss,
+    optimizer: Optimizer,
+    metrics: Sequence[Metric],
+    elementwise: Elementwise,
 ) -> Callable[..., tuple[Carry, Any]]:
     """Return ``step(carry, x, y, weight) -> carry, (loss, total weight or None, sums of each metric)``."""
-    integers = layer.integer_input
 
     def step(carry: Carry, x: Array, y: Array, weight: Array | None = None) -> tuple[Carry, Any]:
         params, state, key = carry
-        y_pred, cache = layer.forward(params, cast(x, dtype, integers=integers), key=key)
-        value, loss_cache = loss.forward(y_pred, y, weight)
-        _, grads = layer.backward(params, cache, loss.backward(loss_cache), need_dx=False)
-        params, state = optimizer.update(params, grads, state, elementwise)
+        scale = optimizer.loss_scale(state)
+        value, (y_pred, cache), params, state = optimizer.step(
+            lambda params: objective(params, x, y, weight, key, scale), params, state, elementwise
+        )
         params = layer.update_buffers(params, cache)
         shares = loss.shares(value, y, weight)
         total = None if shares is None else namespace(shares).sum(shares)
@@ -62,31 +109,21 @@ def make_step(
     return step
 
 
-def make_gradients(layer: Layer, loss: Loss, dtype: Any) -> Callable[..., tuple[Array, Any]]:
-    """Return ``gradients(params, x, y, weight) -> loss, grads``, without the noise of training."""
-    integers = layer.integer_input
-
-    def gradients(params: Any, x: Array, y: Array, weight: Array | None = None) -> tuple[Array, Any]:
-        y_pred, cache = layer.forward(params, cast(x, dtype, integers=integers))
-        value, loss_cache = loss.forward(y_pred, y, weight)
-        return value, layer.backward(params, cache, loss.backward(loss_cache), need_dx=False)[1]
-
-    return gradients
-
-
-def make_predict(layer: Layer, dtype: Any) -> Callable[..., Array]:
+def make_predict(layer: Layer, dtype: Any, compute_dtype: Any = None) -> Callable[..., Array]:
     """Return ``predict(params, x) -> y_pred``."""
     integers = layer.integer_input
 
     def predict(params: Any, x: Array) -> Array:
-        return layer.forward(params, cast(x, dtype, integers=integers))[0]
+        used = cast_floats(params, compute_dtype)
+        y_pred, _ = layer.forward(used, cast(x, compute_dtype or dtype, integers=integers))
+        return y_pred if compute_dtype is None else cast_floats(y_pred, dtype)
 
     return predict
 
 
-def make_evaluate(layer: Layer, metrics: Sequence[Metric], dtype: Any) -> Callable[..., Any]:
+def make_evaluate(layer: Layer, metrics: Sequence[Metric], dtype: Any, compute_dtype: Any = None) -> Callable[..., Any]:
     """Return ``evaluate(params, x, y, weight) -> sums of each metric``."""
-    predict = make_predict(layer, dtype)
+    predict = make_predict(layer, dtype, compute_dtype)
 
     def evaluate(params: Any, x: Array, y: Array, weight: Array | None = None) -> Any:
         y_pred = predict(params, x)

@@ -7,6 +7,7 @@ Where two trees differ, `like` (gradients, say) names the places that count, and
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
 from typing import Any
 
 Tree = Any
@@ -100,6 +101,37 @@ def map(f: Callable[..., Any], tree: Tree, *rest: Tree) -> Tree:
     """
     columns = [leaves(other, like=tree) for other in (tree, *rest)]
     return replace(tree, iter([f(*row) for row in zip(*columns, strict=True)]), like=tree)
+
+
+def select(tree: Tree, wanted: Callable[[Path, Any], bool], prefix: Path = ()) -> Tree:
+    """Return `tree` with None in place of each leaf that is not wanted.
+
+    Examples
+    --------
+    >>> select([{"weight": 1, "bias": 2}, {}], lambda path, leaf: path[-1] == "bias")
+    [{'weight': None, 'bias': 2}, {}]
+    """
+    if isinstance(tree, dict):
+        return {key: select(value, wanted, (*prefix, key)) for key, value in tree.items()}
+    if isinstance(tree, (list, tuple)):
+        return type(tree)(select(value, wanted, (*prefix, index)) for index, value in enumerate(tree))
+    return tree if tree is not None and wanted(prefix, tree) else None
+
+
+def matches(pattern: str | int | None, path: Path, leaf: Any) -> bool:
+    """Return whether a parameter is meant: by its name, by its number of axes, or, with None, by having two or more.
+
+    Weights have two axes or more, biases and the scales of normalisation have one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> [matches(pattern, (0, "bias"), np.zeros(3)) for pattern in ("0.*", "*bias", "1.*", 1, 2, None)]
+    [True, True, False, True, False, False]
+    """
+    if isinstance(pattern, str):
+        return fnmatchcase(name(path), pattern)
+    return leaf.ndim >= 2 if pattern is None else leaf.ndim == pattern
 
 
 def get(tree: Tree, path: Path) -> Any:

@@ -15,6 +15,7 @@ import numpy as np
 from anynet.namespace import Array
 
 DTYPES = ("float32", "float64")
+HALVES = ("float16", "bfloat16")
 Step = Callable[..., tuple[Any, Any]]
 
 
@@ -44,6 +45,13 @@ class Backend:
             raise ValueError(f"dtype: expected one of {', '.join(map(repr, DTYPES))}, got {name!r}")
         return getattr(self.xp, name)
 
+    def half(self, name: str) -> Any:
+        """Return the library's dtype of 16 bits of that name, for mixed precision."""
+        if name not in HALVES or not hasattr(self.xp, name):
+            there = [repr(half) for half in HALVES if hasattr(self.xp, half)]
+            raise ValueError(f"compute_dtype: expected {' or '.join(there) or 'None'} on {self.name}, got {name!r}")
+        return getattr(self.xp, name)
+
     def asarray(self, x: Any, dtype: Any = None, *, copy: bool | None = None) -> Array:
         """Return `x`, an array of any library or a nested list, as an array of this backend on its device."""
         raise NotImplementedError
@@ -63,13 +71,15 @@ class Backend:
         """Return a pure function as this library runs it best. Donated arguments are given up by the caller."""
         return function
 
-    def loop(self, step: Step) -> Callable[[Any, Sequence[Any], Array | None, int, int, int], tuple[Any, list[Any]]]:
+    def loop(
+        self, step: Step, *, compiled: bool = True
+    ) -> Callable[[Any, Sequence[Any], Array | None, int, int, int], tuple[Any, list[Any]]]:
         """Return ``run(carry, data, order, start, stop, size)``, which takes `step` over batches of `size` examples.
 
         ``carry, out = step(carry, *batch)`` for each batch between the examples `start` and `stop` of `order` (of the
-        data as they lie, if None). A batch of data as they lie is a view.
+        data as they lie, if None). A batch of data as they lie is a view. A step that decides on the host is not `compiled`.
         """
-        step = self.compile(step, donate=(0,))
+        step = self.compile(step, donate=(0,)) if compiled else step
         take = self.xp.take
 
         def run(

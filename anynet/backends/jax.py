@@ -67,7 +67,9 @@ class JaxBackend(Backend):
     def compile(self, function: Callable[..., Any], *, donate: Sequence[int] = ()) -> Callable[..., Any]:
         return self._jax.jit(function, donate_argnums=tuple(donate))
 
-    def loop(self, step: Step) -> Callable[..., tuple[Any, list[Any]]]:
+    def loop(self, step: Step, *, compiled: bool = True) -> Callable[..., tuple[Any, list[Any]]]:
+        if not compiled:
+            return super().loop(step, compiled=False)
         jax, xp = self._jax, self.xp
 
         def take(data: Sequence[Any], index: Array) -> list[Any]:

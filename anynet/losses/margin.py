@@ -40,6 +40,7 @@ class Hinge(Loss):
     """
 
     threshold = 0.0
+    takes = "logits"
 
     def per_example(self, y_pred: Array, y_true: Array) -> tuple[Array, Cache]:
         check_same_shape("Hinge", y_pred, y_true)

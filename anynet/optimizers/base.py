@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from array_api_compat import device
 
@@ -29,6 +29,8 @@ Rows = list[tuple[Array, ...]]
 Elementwise = Callable[[Rule], Callable[[Rows, tuple[Any, ...]], Sequence[tuple[Array, ...]] | None]]
 Schedule = Callable[[Array], Array]
 State = dict[str, Any]
+Objective = Callable[[tree.Tree], tuple[Array, tree.Tree, Any]]
+"""From parameters to the loss, its gradients, and whatever else the one who asked wants back."""
 
 
 def functional(rule: Rule) -> Callable[[Rows, tuple[Any, ...]], Sequence[tuple[Array, ...]]]:
@@ -43,11 +45,26 @@ def functional(rule: Rule) -> Callable[[Rows, tuple[Any, ...]], Sequence[tuple[A
     return run
 
 
+def run_rule(elementwise: Elementwise, rule: Rule, rows: Rows, coefficients: tuple[Any, ...]) -> list[list[Array]]:
+    """Run a rule and return columns: the new p of every row, then each of the slots, whether they changed in place or not."""
+    new = elementwise(rule)(rows, coefficients)
+    return [
+        list(column) for column in zip(*([(p, *slots) for p, _, *slots in rows] if new is None else new), strict=True)
+    ]
+
+
 @dataclass(frozen=True)
 class Optimizer:
     """Pure functions from parameters, gradients and state to new parameters and state.
 
-    To write an elementwise optimiser: a frozen dataclass with `slots`, `rule` and `coefficients`.
+    To write an elementwise optimiser: a frozen dataclass with `slots`, `rule` and `coefficients`. To write another: one with
+    `init` and `update`, or, if it has to ask for the loss more than once, `init` and `step`.
+    """
+
+    full_batch: ClassVar[bool] = False
+    """Whether `step` asks for the loss of the same examples several times, and decides on the host how to go on.
+
+    `Model.fit` then wants all examples at a time, and compiles the loss with its gradients instead of the whole step.
     """
 
     @property
@@ -99,6 +116,42 @@ class Optimizer:
             for slot, column in zip(slots, columns, strict=True)
         }
         return params, {"step": step + 1, **moved}
+
+    def step(
+        self, objective: Objective, params: tree.Tree, state: State, elementwise: Elementwise = functional
+    ) -> tuple[Array, Any, tree.Tree, State]:
+        """Take one step on a function, and return its value before, what else it told, parameters and state."""
+        value, grads, extra = objective(params)
+        return value, extra, *self.update(params, grads, state, elementwise)
+
+    def minimize(
+        self, value_and_grad: Callable[[tree.Tree], tuple[Array, tree.Tree]], params: tree.Tree, *, steps: int = 100
+    ) -> tree.Tree:
+        """Return parameters after some steps on a function of parameters alone, which gives its value and gradients.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from anynet import SGD
+        >>> SGD(0.5).minimize(lambda p: (np.sum(p[0] ** 2), [2 * p[0]]), [np.array([1.0, 2.0])], steps=1)
+        [array([0., 0.])]
+        """
+
+        def objective(params: tree.Tree) -> tuple[Array, tree.Tree, None]:
+            return *value_and_grad(params), None
+
+        state = self.init(params)
+        for _ in range(steps):
+            _, _, params, state = self.step(objective, params, state)
+        return params
+
+    def loss_scale(self, state: State) -> Array | None:
+        """Return what to multiply the loss's derivative by before backward, and to divide the gradients by after, or None."""
+        return None
+
+    def averaged(self, params: tree.Tree, state: State) -> tree.Tree:
+        """Return the parameters to use after training: these, unless the optimiser keeps an average of them."""
+        return params
 
 
 def at(value: float | Schedule, step: Array) -> Any:

@@ -7,9 +7,9 @@ from anynet.backends import numpy as numpy_backend
 from anynet.backends.numpy import NumpyBackend
 from anynet.backends.tiles import run_tiled
 from anynet.optimizers.base import functional
-from tests.optimizers.cases import OPTIMIZERS
+from tests.optimizers.cases import ELEMENTWISE
 
-RULES = {optimizer.rule: (optimizer, len(optimizer.slots)) for optimizer, _ in OPTIMIZERS}
+RULES = {optimizer.rule: (optimizer, len(optimizer.slots)) for optimizer, _ in ELEMENTWISE}
 
 
 def rows_and_coefficients(optimizer, slots, dtype, sizes=(7, 40_001)):

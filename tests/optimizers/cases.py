@@ -1,32 +1,59 @@
 """Every optimiser. A new one is a new row: ``(optimizer, steps)``, with the steps in which it descends a parabola."""
 
 from anynet import (
+    EMA,
     SGD,
+    SWA,
+    Accumulate,
     Adadelta,
     Adagrad,
     Adam,
     AdamW,
+    Clip,
     ExponentialDecay,
+    Groups,
     Lion,
+    LossScale,
+    MaxNorm,
     Nadam,
     RAdam,
     RMSprop,
 )
 
-OPTIMIZERS = [
+ELEMENTWISE = [
     (SGD(0.1), 100),
     (SGD(0.05, momentum=0.9), 150),
     (SGD(0.05, momentum=0.9, nesterov=True), 150),
     (SGD(ExponentialDecay(0.2, factor=0.5, steps=50), momentum=0.5), 100),
+    (SGD(0.1, weight_decay=1e-3), 150),
+    (SGD(0.05, momentum=0.9, weight_decay=1e-3), 150),
+    (SGD(0.05, momentum=0.9, nesterov=True, weight_decay=1e-3, decoupled=True), 150),
     (Adam(0.1), 200),
+    (Adam(0.1, amsgrad=True), 200),
     (Adam(0.1, beta1=0.0), 200),
     (Adam(0.1, beta1=0.8, beta2=0.9, epsilon=1e-4), 200),
     (Adam(ExponentialDecay(0.3, factor=0.5, steps=50)), 200),
     (AdamW(0.1, weight_decay=1e-3), 200),
+    (AdamW(0.1, weight_decay=1e-3, amsgrad=True), 200),
     (Adagrad(1.0), 200),
     (Adadelta(10.0), 200),
     (Lion(ExponentialDecay(0.1, factor=0.5, steps=50)), 400),
     (Nadam(0.1), 200),
     (RAdam(0.1), 300),
     (RMSprop(ExponentialDecay(0.1, factor=0.5, steps=50)), 300),
+    (RMSprop(ExponentialDecay(0.1, factor=0.5, steps=50), momentum=0.5, centered=True), 300),
 ]
+
+WRAPPERS = [
+    (Clip(SGD(0.1), norm=2.0), 150),
+    (Clip(Adam(0.1), value=0.1), 200),
+    (MaxNorm(SGD(0.1), 0.5), 100),
+    (Groups(Adam(0.1), {1: {"learning_rate": 0.2}}), 200),
+    (Groups(SGD(0.1), [("*", Adam(0.1))]), 200),
+    (EMA(SGD(0.1), decay=0.9), 100),
+    (SWA(Adam(0.1), start=1, every=2), 200),
+    (Accumulate(SGD(0.1), steps=1), 100),
+    (LossScale(SGD(0.1, momentum=0.5)), 100),
+]
+
+OPTIMIZERS = ELEMENTWISE + WRAPPERS

@@ -119,7 +119,7 @@ def test_counts_steps_in_an_array(optimizer, backend):
     params = {"p": place(backend, np.ones(3))}
     state = optimizer.init(params)
     for expected in range(3):
-        step = state["step"]
+        step = next(a for path, a in tree.places(state) if path[-1] == "step")
         assert tuple(step.shape) == () and backend.xp.isdtype(step.dtype, "integral") and int(step) == expected
         params, state = optimizer.update(params, params, state)
 

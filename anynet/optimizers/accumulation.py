@@ -1,0 +1,81 @@
+r"""Gradient accumulation: a batch too large for the memory, in parts."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+
+from array_api_compat import device
+
+from anynet import tree
+from anynet.namespace import Array, namespace
+from anynet.optimizers.base import Elementwise, State, functional, run_rule
+from anynet.optimizers.wrapper import Keeper, only_if
+from anynet.validation import check_int
+
+
+def add(total: Array, g: Array) -> tuple[Array, ...]:
+    total += g
+    return (total,)
+
+
+@dataclass(frozen=True)
+class Accumulate(Keeper):
+    r"""Let an optimiser see the mean of several gradients at a time.
+
+    .. math:: G ← G + g; \qquad \text{at every } k\text{-th update: } \; θ ← \text{optimizer}(θ, G / k), \quad G ← 0
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        Who makes an update at every k-th call, and counts only these.
+    steps : int >= 1
+        k. ``fit(batch_size=32)`` then trains like a batch size of 32 k, where batches are full and have equal weights.
+
+    Notes
+    -----
+    A batch that is left over at the end of an epoch counts towards the next update. So that a compiled step need not
+    branch, the update is computed at every call and used at the last of k; beside forward and backward it costs little.
+    optax' `MultiSteps`; in PyTorch, calling `backward` several times before `step`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from anynet import SGD
+    >>> optimizer, p = Accumulate(SGD(1.0), steps=2), [np.array([1.0])]
+    >>> p, state = optimizer.update(p, [np.array([0.5])], optimizer.init(p))
+    >>> optimizer.update(p, [np.array([0.1])], state)[0]
+    [array([0.7])]
+    """
+
+    _: KW_ONLY
+    steps: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_int("Accumulate", "steps", self.steps, at_least=1)
+
+    def init(self, params: tree.Tree) -> State:
+        arrays = tree.leaves(params)
+        if not arrays:
+            return {"optimizer": self.optimizer.init(params)}
+        xp = namespace(arrays[0])
+        return {
+            "optimizer": self.optimizer.init(params),
+            "sum": tree.map(xp.zeros_like, params),
+            "count": xp.zeros((), dtype=xp.int32, device=device(arrays[0])),
+        }
+
+    def update(
+        self, params: tree.Tree, grads: tree.Tree, state: State, elementwise: Elementwise = functional
+    ) -> tuple[tree.Tree, State]:
+        rows = tree.rows(grads, state.get("sum", {}), grads)
+        if not rows:
+            return params, state
+        (new_sum,) = run_rule(elementwise, add, rows, ())
+        total = tree.replace(state["sum"], iter(new_sum), like=grads)
+        count = state["count"] + 1
+        last = count >= self.steps
+        mean = tree.replace(grads, iter([g * (1.0 / self.steps) for g in new_sum]), like=grads)
+        params, inside = only_if(last, self.optimizer, params, mean, state["optimizer"], elementwise)
+        total = tree.map(lambda g: namespace(g).where(last, g * 0.0, g), total)
+        return params, {"optimizer": inside, "sum": total, "count": namespace(count).where(last, count * 0, count)}

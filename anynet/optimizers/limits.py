@@ -1,0 +1,147 @@
+r"""Limits on what goes into an optimiser, `Clip`, and on what comes out of it, `MaxNorm`."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+from anynet import tree
+from anynet.namespace import Array, namespace
+from anynet.optimizers.base import Elementwise, State, functional
+from anynet.optimizers.wrapper import Wrapper
+from anynet.validation import check_number
+
+
+@dataclass(frozen=True)
+class Clip(Wrapper):
+    r"""Limit the gradients before an optimiser sees them: all together by their norm, or each number by itself.
+
+    .. math:: g ← g \min\Big(1, \frac{c}{‖g‖ + 10^{-6}}\Big), \quad ‖g‖^2 = \sum \text{ over all parameters } g^2,
+              \qquad \text{or} \quad g ← \min(\max(g, -c), c)
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        Who gets the limited gradients.
+    norm : float > 0, optional
+        The largest norm, of all gradients taken as one vector; their direction stays as it is.
+    value : float > 0, optional
+        Or the largest absolute value of each number.
+
+    Notes
+    -----
+    PyTorch's `clip_grad_norm_` and `clip_grad_value_`; Keras' `global_clipnorm` and `clipvalue`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from anynet import SGD
+    >>> optimizer = Clip(SGD(1.0), norm=1.0)
+    >>> p = [np.zeros(2)]
+    >>> print(optimizer.update(p, [np.array([30.0, -40.0])], optimizer.init(p))[0][0].round(6))
+    [-0.6  0.8]
+
+    References
+    ----------
+    Pascanu, Mikolov, Bengio (2013), "On the difficulty of training recurrent neural networks", algorithm 1.
+    """
+
+    _: KW_ONLY
+    norm: float | None = None
+    value: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.norm is None) == (self.value is None):
+            raise ValueError(
+                f"Clip: expected either norm or value, got norm={self.norm!r} and value={self.value!r}; "
+                f"for both write Clip(Clip(...))"
+            )
+        for name, limit in (("norm", self.norm), ("value", self.value)):
+            if limit is not None:
+                check_number("Clip", name, limit, low=0.0, open_low=True)
+
+    def update(
+        self, params: tree.Tree, grads: tree.Tree, state: State, elementwise: Elementwise = functional
+    ) -> tuple[tree.Tree, State]:
+        return self.optimizer.update(params, self.limited(grads), state, elementwise)
+
+    def limited(self, grads: tree.Tree) -> tree.Tree:
+        """Return the gradients within the limit."""
+        arrays = tree.leaves(grads)
+        if not arrays:
+            return grads
+        xp = namespace(arrays[0])
+        if self.norm is None:
+            limit: Any = self.value
+            return tree.map(lambda g: xp.minimum(xp.maximum(g, -limit), limit), grads)
+        factor = xp.minimum(self.norm / (global_norm(arrays) + 1e-6), 1.0)
+        return tree.map(lambda g: g * factor, grads)
+
+
+def global_norm(arrays: list[Array]) -> Array:
+    """Return the Euclidean norm of all numbers in some arrays."""
+    xp = namespace(arrays[0])
+    total = xp.sum(arrays[0] * arrays[0])
+    for array in arrays[1:]:
+        total = total + xp.sum(array * array)
+    return xp.sqrt(total)
+
+
+@dataclass(frozen=True)
+class MaxNorm(Wrapper):
+    r"""After each update bring the weights that lead into one unit back to a norm of at most c.
+
+    .. math:: W_{:j} ← W_{:j} \min\Big(1, \frac{c}{‖W_{:j}‖}\Big)
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        Who makes the update.
+    norm : float > 0
+        c; 3 to 4 is usual beside dropout.
+    match : str or int, optional
+        The names of the parameters it holds for, such as ``"0.weight"`` or ``"*weight"``, or their number of axes; by
+        default all with two axes or more. The last axis counts the units.
+
+    Notes
+    -----
+    Keras' `MaxNorm`, with all axes but the last.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from anynet import SGD
+    >>> optimizer = MaxNorm(SGD(1.0), 1.0)
+    >>> p = {"weight": np.array([[3.0, 0.1], [4.0, 0.2]])}
+    >>> optimizer.update(p, {"weight": np.zeros((2, 2))}, optimizer.init(p))[0]["weight"]
+    array([[0.6, 0.1],
+           [0.8, 0.2]])
+
+    References
+    ----------
+    Srivastava et al. (2014), "Dropout: a simple way to prevent neural networks from overfitting", section 5.1.
+    """
+
+    norm: float
+    _: KW_ONLY
+    match: str | int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number("MaxNorm", "norm", self.norm, low=0.0, open_low=True)
+
+    def update(
+        self, params: tree.Tree, grads: tree.Tree, state: State, elementwise: Elementwise = functional
+    ) -> tuple[tree.Tree, State]:
+        params, state = self.optimizer.update(params, grads, state, elementwise)
+        meant = tree.select(grads, lambda path, g: tree.matches(self.match, path, g))
+        limited = [self.limited(w) for w in tree.leaves(params, like=meant)]
+        return tree.replace(params, iter(limited), like=meant), state
+
+    def limited(self, w: Array) -> Array:
+        """Return weights (..., units) within the limit."""
+        xp = namespace(w)
+        squares = xp.sum(w * w, axis=tuple(range(w.ndim - 1)), keepdims=True)
+        norms = xp.sqrt(xp.maximum(squares, float(xp.finfo(w.dtype).smallest_normal)))
+        return w * xp.minimum(self.norm / norms, 1.0)

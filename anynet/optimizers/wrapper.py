@@ -1,0 +1,84 @@
+"""What wraps an optimiser: a frozen dataclass around another that changes what goes in or what comes out.
+
+>>> from anynet import Adam, Clip, MaxNorm
+>>> MaxNorm(Clip(Adam(1e-3), norm=1.0), 3.0)        # doctest: +ELLIPSIS
+MaxNorm(optimizer=Clip(optimizer=Adam(learning_rate=0.001, ...), norm=1.0, value=None), norm=3.0, match=None)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from anynet import tree
+from anynet.namespace import Array, namespace
+from anynet.optimizers.base import Elementwise, Optimizer, State, functional
+from anynet.validation import check_kind
+
+
+@dataclass(frozen=True)
+class Wrapper(Optimizer):
+    """Another optimiser as it is; to write a wrapper, change `update`.
+
+    One that keeps something itself puts the state of the other under ``"optimizer"`` in its own.
+    """
+
+    optimizer: Optimizer
+
+    def __post_init__(self) -> None:
+        check_kind(type(self).__name__, "optimizer", self.optimizer, Optimizer, "Adam()")
+        if self.optimizer.full_batch:
+            raise ValueError(
+                f"{type(self).__name__}: expected an optimizer that takes gradients, got {self.optimizer!r}; "
+                f"it asks for the loss itself and cannot be wrapped"
+            )
+
+    def init(self, params: tree.Tree) -> State:
+        return self.optimizer.init(params)
+
+    def update(
+        self, params: tree.Tree, grads: tree.Tree, state: State, elementwise: Elementwise = functional
+    ) -> tuple[tree.Tree, State]:
+        return self.optimizer.update(params, grads, state, elementwise)
+
+    def inner(self, state: State) -> State:
+        """Return the state of the optimiser inside."""
+        return state
+
+    def loss_scale(self, state: State) -> Array | None:
+        return self.optimizer.loss_scale(self.inner(state))
+
+    def averaged(self, params: tree.Tree, state: State) -> tree.Tree:
+        return self.optimizer.averaged(params, self.inner(state))
+
+
+@dataclass(frozen=True)
+class Keeper(Wrapper):
+    """A wrapper with a state of its own, beside that of the optimiser inside."""
+
+    def inner(self, state: State) -> State:
+        return state["optimizer"]
+
+
+def only_if(
+    condition: Array,
+    optimizer: Optimizer,
+    params: tree.Tree,
+    grads: tree.Tree,
+    state: State,
+    elementwise: Elementwise,
+) -> tuple[tree.Tree, State]:
+    """Return parameters and state after an update where a 0-d condition holds, and as they are where it does not.
+
+    The condition stays on the device and nothing branches: the update is made of copies, and one of the two is chosen.
+    """
+
+    def chosen(new: Array, old: Array) -> Array:
+        return namespace(old).where(condition, new, old)
+
+    def copy(x: Array) -> Array:
+        return namespace(x).asarray(x, copy=True)
+
+    used = tree.replace(params, iter([copy(p) for p in tree.leaves(params, like=grads)]), like=grads)
+    new, new_state = optimizer.update(used, grads, tree.map(copy, state), elementwise)
+    moved = [chosen(*row) for row in tree.rows(grads, new, params)]
+    return tree.replace(params, iter(moved), like=grads), tree.map(chosen, new_state, state)

@@ -1,0 +1,146 @@
+r"""Penalties on the size of the weights, as part of what is minimised.
+
+``Model(regularizer=L2(1e-4))`` adds R(θ) to the loss that `fit`, `train_step`, `gradients` and `evaluate` report, and its
+derivative to the gradients. For decay that is no part of the loss see `AdamW` and `SGD`.
+
+>>> import numpy as np
+>>> params = [{"weight": np.array([[3.0, -4.0]]), "bias": np.array([9.0, 9.0])}]
+>>> print(L2(0.1).value(params), (L2(0.1) + L1(1.0)).value(params))
+1.25 8.25
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
+
+from anynet import tree
+from anynet.namespace import Array, namespace
+from anynet.validation import check_kind, check_number
+
+
+@dataclass(frozen=True)
+class Regularizer:
+    """A function of the parameters and its derivative; to write one, write `value` and `add_gradient`."""
+
+    def value(self, params: tree.Tree) -> Array | float:
+        """Return R, a 0-d array; 0 where no parameter is meant."""
+        raise NotImplementedError(f"{type(self).__name__}: expected value(params) to be written, got none")
+
+    def add_gradient(self, params: tree.Tree, grads: tree.Tree) -> tree.Tree:
+        """Return gradients to which ∂R/∂θ was added."""
+        raise NotImplementedError(f"{type(self).__name__}: expected add_gradient to be written, got none")
+
+    def __add__(self, other: Regularizer) -> Regularizer:
+        return Both(self, other)
+
+
+@dataclass(frozen=True)
+class Both(Regularizer):
+    """The sum of two regularisers, as ``L1(1e-5) + L2(1e-4)`` makes it: the elastic net."""
+
+    first: Regularizer
+    second: Regularizer
+
+    def __post_init__(self) -> None:
+        for part in (self.first, self.second):
+            check_kind("+", "a regularizer", part, Regularizer, "L2(1e-4)")
+
+    def value(self, params: tree.Tree) -> Array | float:
+        return self.first.value(params) + self.second.value(params)
+
+    def add_gradient(self, params: tree.Tree, grads: tree.Tree) -> tree.Tree:
+        return self.second.add_gradient(params, self.first.add_gradient(params, grads))
+
+
+@dataclass(frozen=True)
+class Penalty(Regularizer):
+    """A penalty that is a sum over single weights; to write one, write `of` and `slope`."""
+
+    strength: float
+    _: KW_ONLY
+    match: str | int | None = None
+
+    def __post_init__(self) -> None:
+        check_number(type(self).__name__, "strength", self.strength, low=0.0)
+
+    def of(self, w: Array) -> Array:
+        """Return the penalty of an array of weights, 0-d."""
+        raise NotImplementedError(f"{type(self).__name__}: expected of(w) to be written, got none")
+
+    def slope(self, w: Array) -> Array:
+        """Return its derivative, of the shape of w."""
+        raise NotImplementedError(f"{type(self).__name__}: expected slope(w) to be written, got none")
+
+    def value(self, params: tree.Tree) -> Array | float:
+        meant = tree.select(params, self._meant)
+        total: Array | float = 0.0
+        for w in tree.leaves(meant):
+            total = total + self.of(w)
+        return total
+
+    def add_gradient(self, params: tree.Tree, grads: tree.Tree) -> tree.Tree:
+        meant = tree.select(grads, self._meant)
+        pairs = zip(tree.leaves(grads, like=meant), tree.leaves(params, like=meant), strict=True)
+        return tree.replace(grads, iter([g + self.slope(w) for g, w in pairs]), like=meant)
+
+    @property
+    def _meant(self) -> Callable[[tree.Path, Array], bool]:
+        return lambda path, leaf: tree.matches(self.match, path, leaf)
+
+
+@dataclass(frozen=True)
+class L2(Penalty):
+    r"""Half the squared weights: ridge, Gaussian prior.
+
+    .. math:: R = \tfrac12 λ \sum w^2, \qquad \frac{∂R}{∂w} = λ w
+
+    Parameters
+    ----------
+    strength : float >= 0
+        λ.
+    match : str or int, optional
+        The names of the parameters that count, such as ``"0.weight"`` or ``"*weight"``, or their number of axes; by default
+        all with two axes or more, which leaves out biases and the scales of normalisation.
+
+    Notes
+    -----
+    With the ½, λ is PyTorch's `weight_decay` (for plain SGD), and alpha of scikit-learn's MLP divided by the batch size.
+    Keras' `L2(l2)` has no ½: λ is 2 l2.
+
+    References
+    ----------
+    Goodfellow, Bengio, Courville (2016), "Deep learning", eqs. 7.1 to 7.3.
+    """
+
+    def of(self, w: Array) -> Array:
+        return (0.5 * self.strength) * namespace(w).sum(w * w)
+
+    def slope(self, w: Array) -> Array:
+        return self.strength * w
+
+
+@dataclass(frozen=True)
+class L1(Penalty):
+    r"""The absolute weights: lasso, which brings many of them near zero.
+
+    .. math:: R = λ \sum |w|, \qquad \frac{∂R}{∂w} = λ \operatorname{sign} w
+
+    Parameters
+    ----------
+    strength : float >= 0
+        λ, as in Keras.
+    match : str or int, optional
+        As for `L2`.
+
+    References
+    ----------
+    Goodfellow, Bengio, Courville (2016), "Deep learning", eqs. 7.18 to 7.20.
+    """
+
+    def of(self, w: Array) -> Array:
+        xp = namespace(w)
+        return self.strength * xp.sum(xp.abs(w))
+
+    def slope(self, w: Array) -> Array:
+        return self.strength * namespace(w).sign(w)

@@ -1,0 +1,212 @@
+"""What wrappers of optimisers and parameter groups do, by themselves and inside a model."""
+
+import numpy as np
+import pytest
+
+from anynet import (
+    EMA,
+    LBFGS,
+    SGD,
+    SWA,
+    Accumulate,
+    Adam,
+    AdamW,
+    Clip,
+    Dense,
+    Groups,
+    LossScale,
+    MaxNorm,
+    MeanSquaredError,
+    Model,
+    ReLU,
+    load,
+)
+from tests.tools import fetch, place
+
+WRAPPERS = [
+    Clip(Adam(0.01), norm=0.1),
+    MaxNorm(Adam(0.01), 1.0),
+    Groups(AdamW(0.01), {"0.*": {"learning_rate": 0.001}, 1: {"weight_decay": 0.0}, "2.weight": None}),
+    EMA(Adam(0.01), decay=0.8),
+    SWA(Adam(0.01), start=2, every=2),
+    Accumulate(Adam(0.01), steps=2),
+    LossScale(Clip(Adam(0.01), norm=1.0)),
+    EMA(Accumulate(Groups(Adam(0.01), {"*bias": SGD(0.1)}), steps=3)),
+]
+X, Y = np.random.default_rng(0).normal(size=(24, 3)), np.random.default_rng(1).normal(size=(24, 2))
+
+
+def make(optimizer, backend="numpy", dtype="float64"):
+    layers = [Dense(4), ReLU(), Dense(2)]
+    return Model(
+        layers, input_shape=3, loss=MeanSquaredError(), optimizer=optimizer, backend=backend, dtype=dtype, seed=1
+    )
+
+
+def follow(backend, optimizer, gradients, first=(0.0, 0.0)):
+    """Return the parameter after each of some gradients, and the last state."""
+    params, points = [place(backend, np.array(first))], []
+    state = optimizer.init(params)
+    update = backend.compile(lambda p, g, s: optimizer.update(p, g, s, backend.elementwise))
+    for gradient in gradients:
+        params = [backend.asarray(params[0], copy=True)]
+        params, state = update(params, [place(backend, np.array(gradient))], state)
+        points.append(fetch(backend, params)[0])
+    return np.array(points), params, state
+
+
+@pytest.mark.parametrize("optimizer", WRAPPERS, ids=lambda o: repr(o)[:40])
+def test_trains_a_model_alike_everywhere_and_is_saved(optimizer, backend, tmp_path):
+    model, twin = make(optimizer, backend), make(optimizer)
+    for one in (model, twin):
+        one.fit(X, Y, epochs=2, batch_size=8)
+    model.save(tmp_path / "model")
+    again = load(tmp_path / "model", backend=backend)
+    again.fit(X, Y, epochs=1, batch_size=8)
+    twin.fit(X, Y, epochs=1, batch_size=8)
+    np.testing.assert_allclose(again.evaluate(X, Y)["loss"], twin.evaluate(X, Y)["loss"], rtol=1e-9)
+    np.testing.assert_allclose(
+        again.averaged().evaluate(X, Y)["loss"], twin.averaged().evaluate(X, Y)["loss"], rtol=1e-9
+    )
+
+
+def test_clip_by_norm_keeps_the_direction_of_all_gradients_together(backend):
+    params = place(backend, [{"weight": np.zeros((2, 2)), "bias": np.zeros(1)}])
+    grads = place(backend, [{"weight": np.array([[3.0, 0.0], [0.0, 0.0]]), "bias": np.array([4.0])}])
+    optimizer = Clip(SGD(1.0), norm=0.5)
+    moved = fetch(backend, optimizer.update(params, grads, optimizer.init(params))[0])
+    np.testing.assert_allclose(moved[0]["weight"][0, 0], -0.3, rtol=1e-6)
+    np.testing.assert_allclose(moved[0]["bias"], [-0.4], rtol=1e-6)
+
+
+def test_clip_leaves_small_gradients_alone(backend):
+    for optimizer in (Clip(SGD(1.0), norm=5.1), Clip(SGD(1.0), value=4.0)):
+        np.testing.assert_array_equal(follow(backend, optimizer, [(3.0, -4.0)])[0], [[-3.0, 4.0]])
+
+
+def test_clip_by_value(backend):
+    np.testing.assert_array_equal(follow(backend, Clip(SGD(1.0), value=2.0), [(3.0, -1.0)])[0], [[-2.0, 1.0]])
+
+
+def test_max_norm_holds_for_every_unit(backend):
+    model = make(MaxNorm(SGD(0.5), 0.3, match="0.weight"), backend)
+    model.fit(X, Y, epochs=3, batch_size=8)
+    norms = np.linalg.norm(backend.to_numpy(model.params[0]["weight"]), axis=0)
+    assert (
+        norms.max() <= 0.3 + 1e-12 and np.linalg.norm(backend.to_numpy(model.params[2]["weight"]), axis=0).max() > 0.3
+    )
+
+
+def test_groups_are_the_optimisers_apart(backend):
+    """Each parameter goes where its own optimiser would take it alone, and a frozen one nowhere."""
+    groups = Groups(Adam(0.1), {"0.weight": SGD(0.5), "0.*": None, "*bias": {"learning_rate": 0.01}})
+    start = place(
+        backend, [{"weight": np.ones((2, 2)), "bias": np.ones(2)}, {"weight": np.ones(3), "bias": np.ones(1)}]
+    )
+    grads = place(backend, [{"weight": np.eye(2), "bias": np.ones(2)}, {"weight": np.arange(3.0), "bias": np.ones(1)}])
+    state, params = groups.init(start), start
+    for _ in range(3):
+        params, state = groups.update(params, grads, state)
+    expected = []
+    for optimizer, i, name in ((SGD(0.5), 0, "weight"), (Adam(0.1), 1, "weight"), (Adam(0.01), 1, "bias")):
+        p, g = [start[i][name]], [grads[i][name]]
+        alone = optimizer.init(p)
+        for _ in range(3):
+            p, alone = optimizer.update(p, g, alone)
+        expected.append(fetch(backend, p)[0])
+    found = fetch(backend, params)
+    np.testing.assert_array_equal(found[0]["weight"], expected[0])
+    np.testing.assert_array_equal(found[1]["weight"], expected[1])
+    np.testing.assert_array_equal(found[1]["bias"], expected[2])
+    assert params[0]["bias"] is start[0]["bias"]
+
+
+def test_no_decay_of_vectors():
+    model = make(Groups(SGD(0.1, weight_decay=0.5), {1: {"weight_decay": 0.0}}))
+    model.params = [
+        {"weight": np.ones((3, 4)), "bias": np.ones(4)},
+        {},
+        {"weight": np.zeros((4, 2)), "bias": np.ones(2)},
+    ]
+    model.train_step(X, np.ones_like(Y))  # the prediction is right already: every gradient is zero
+    np.testing.assert_allclose(model.params[0]["weight"], np.full((3, 4), 0.95))
+    np.testing.assert_array_equal(model.params[0]["bias"], np.ones(4))
+
+
+def test_ema_is_the_recursion(backend):
+    gradients = np.random.default_rng(0).normal(size=(6, 2))
+    points, params, state = follow(backend, EMA(SGD(1.0), decay=0.7, start=2), gradients)
+    average = points[2]
+    for point in points[3:]:
+        average = 0.7 * average + 0.3 * point
+    found = fetch(backend, EMA(SGD(1.0), decay=0.7, start=2).averaged(params, state))
+    np.testing.assert_allclose(found[0], average, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("start", "every", "taken"), [(0, 1, range(7)), (2, 1, range(2, 7)), (1, 3, (3, 6)), (0, 2, (1, 3, 5))]
+)
+def test_swa_is_the_mean_of_what_it_takes(start, every, taken, backend):
+    gradients = np.random.default_rng(0).normal(size=(7, 2))
+    optimizer = SWA(SGD(1.0), start=start, every=every)
+    points, params, state = follow(backend, optimizer, gradients)
+    found = fetch(backend, optimizer.averaged(params, state))[0]
+    np.testing.assert_allclose(found, points[list(taken)].mean(axis=0), rtol=1e-12)
+
+
+def test_an_average_of_nothing_is_the_parameters_themselves(backend):
+    optimizer = EMA(SGD(1.0))
+    params = [place(backend, np.array([1.0, 2.0]))]
+    np.testing.assert_array_equal(fetch(backend, optimizer.averaged(params, optimizer.init(params)))[0], [1.0, 2.0])
+
+
+def test_averaged_gives_another_model(backend):
+    model = make(EMA(SGD(0.1), decay=0.5), backend)
+    model.fit(X, Y, epochs=1, batch_size=8)
+    before = backend.to_numpy(model.params[0]["weight"]).copy()
+    averaged = model.averaged()
+    assert not np.allclose(backend.to_numpy(averaged.params[0]["weight"]), before)
+    np.testing.assert_array_equal(backend.to_numpy(model.params[0]["weight"]), before)
+
+
+def test_accumulating_equals_the_large_batch(backend):
+    small, large = make(Accumulate(Adam(0.01), steps=3), backend), make(Adam(0.01), backend)
+    small.fit(X, Y, epochs=4, batch_size=8, shuffle=False)
+    large.fit(X, Y, epochs=4, batch_size=24, shuffle=False)
+    for a, b in zip(small.params, large.params, strict=True):
+        for name in a:
+            np.testing.assert_allclose(backend.to_numpy(a[name]), backend.to_numpy(b[name]), rtol=1e-9, atol=1e-12)
+
+
+def test_loss_scale_skips_what_overflows_and_grows_again(backend):
+    optimizer = LossScale(SGD(1.0, momentum=0.5), initial=8.0, every=2)
+    gradients = [(1.0, 0.0), (np.inf, 0.0), (np.nan, 1.0), (1.0, 0.0), (1.0, 0.0)]
+    points, _, state = follow(backend, optimizer, gradients)
+    np.testing.assert_allclose(points[:, 0], [-1.0, -1.0, -1.0, -2.5, -4.25])
+    assert float(backend.to_numpy(optimizer.loss_scale(state))) == 4.0
+    assert int(backend.to_numpy(state["optimizer"]["step"])) == 3
+
+
+@pytest.mark.parametrize(
+    ("make_one", "error", "text"),
+    [
+        (lambda: Clip(SGD()), ValueError, "either norm or value"),
+        (lambda: Clip(SGD(), norm=1.0, value=1.0), ValueError, "either norm or value"),
+        (lambda: Clip(SGD(), norm=0.0), ValueError, "norm"),
+        (lambda: Clip(SGD, norm=1.0), TypeError, "parentheses"),
+        (lambda: Clip(LBFGS(), norm=1.0), ValueError, "takes gradients"),
+        (lambda: MaxNorm(SGD(), -1.0), ValueError, "norm"),
+        (lambda: EMA(SGD(), decay=1.0), ValueError, "decay"),
+        (lambda: SWA(SGD(), every=0), ValueError, "every"),
+        (lambda: Accumulate(SGD(), steps=0), ValueError, "steps"),
+        (lambda: LossScale(SGD(), backoff=1.0), ValueError, "backoff"),
+        (lambda: Groups(SGD(), {"*": {"momentun": 0.9}}), ValueError, "momentun"),
+        (lambda: Groups(SGD(), {"*": 0.1}), TypeError, "dict of hyper-parameters"),
+        (lambda: Groups(SGD(), {None: None}), TypeError, "pattern"),
+        (lambda: Groups(SGD(), {"*": {"learning_rate": -1.0}}), ValueError, "learning_rate"),
+        (lambda: make(Groups(SGD(), {"5.*": None})), ValueError, "match '5"),
+    ],
+)
+def test_bad_arguments_are_refused(make_one, error, text):
+    with pytest.raises(error, match=text):
+        make_one()
