@@ -4,7 +4,6 @@ A layer is a frozen dataclass of hyper-parameters. It owns no arrays: parameters
 remember is returned as `cache`. So one layer may be shared, compiled, used twice or by two threads without a thought.
 
 >>> import numpy as np
-from array_api_compat import device
 >>> from anynet import Dense
 >>> layer = Dense(2)
 >>> params, output_shape = layer.init(np.random.default_rng(0), (3,))
