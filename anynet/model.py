@@ -269,7 +269,7 @@ class Model:
 
         Parameters
         ----------
-        x : array of any library, or nested list, of shape (N, *input_shape)
+        x : array of any library, or nested list, of shape ``(N, *input_shape)``
             uint8 stays so until its batch is cast; everything else is cast to the model's dtype at once.
         y : array or list
             Integer classes (N,) or one-hot rows (N, C) for losses of classes, else numbers of the output's shape.

@@ -123,7 +123,7 @@ def uniform(key: Array, shape: tuple[int, ...], dtype: object) -> Array:
 
 
 def normal(key: Array, shape: tuple[int, ...], dtype: object) -> Array:
-    """Return standard normal floats, two from each pair of uniforms; |z| is at most √(48 ln 2) ≈ 5.77.
+    """Return standard normal floats, two from each pair of uniforms; their absolute value is at most √(48 ln 2) ≈ 5.77.
 
     References
     ----------

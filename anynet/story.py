@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from anynet import tree
-from anynet.layers import Dense, Identity, ReLU, Sigmoid, Tanh
+from anynet.layers import ELU, GELU, SELU, Dense, Identity, LeakyReLU, Mish, ReLU, Sigmoid, SiLU, Softplus, Tanh
 from anynet.losses import HalfSquaredError, MeanSquaredError, SoftmaxCrossEntropy
 from anynet.namespace import Array
 from anynet.optimizers import SGD
 from anynet.trace import Event
 
-ELEMENTWISE = (Identity, ReLU, Sigmoid, Tanh)
+ELEMENTWISE = (ELU, GELU, Identity, LeakyReLU, Mish, ReLU, SELU, Sigmoid, SiLU, Softplus, Tanh)
 """Layers of which δ = e ⊙ g′(z) can be said; of every other: e times the Jacobian."""
 
 DERIVATIVES = [

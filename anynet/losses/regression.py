@@ -163,7 +163,7 @@ class LogCosh(Loss):
     .. math:: ℓ_n = \\frac1O \\sum_o \\log\\cosh e_{no}, \\quad e = ŷ - y, \\qquad
               \\frac{∂ℓ_n}{∂ŷ_n} = \\frac1O \\tanh e_n
 
-    Computed as |e| + log(1 + ½(e^{−2|e|} − 1)), whose exponent is never positive: it does not overflow.
+    Computed as :math:`|e| + \\log(1 + ½(e^{-2|e|} - 1))`, whose exponent is never positive: it does not overflow.
 
     Notes
     -----

@@ -1,0 +1,41 @@
+"""No public name is missing from the reference: each is a member of a module that a page of docs/api documents."""
+
+import importlib
+import re
+import types
+from pathlib import Path
+
+import pytest
+
+import anynet
+
+API = Path(__file__).parents[2] / "docs" / "api"
+
+pytestmark = pytest.mark.skipif(not API.exists(), reason="the documentation is not beside the tests")
+
+
+def documented():
+    """Return the names that the pages document, as autodoc chooses them."""
+    names = set()
+    for page in API.glob("*.md"):
+        blocks = re.findall(r"automodule:: (\S+)\n((?:   :\S+:\n)*)", page.read_text(encoding="utf-8"))
+        for module_name, options in blocks:
+            module = importlib.import_module(module_name)
+            for name, value in vars(module).items():
+                own = getattr(value, "__module__", module_name) == module_name
+                if name[0] != "_" and (own or "imported-members" in options):
+                    names.add(name)
+    return names
+
+
+def test_every_public_name_is_documented():
+    public = {n for n, v in vars(anynet).items() if n[0] != "_" and not isinstance(v, types.ModuleType)}
+    assert len(public) > 50
+    assert not public - documented()
+
+
+def test_every_public_name_has_a_docstring():
+    for name, value in vars(anynet).items():
+        if name[0] != "_" and not isinstance(value, types.ModuleType):
+            assert value.__doc__, name
+            assert not value.__doc__.startswith(f"{name}("), f"{name}: the docstring that dataclass makes"
