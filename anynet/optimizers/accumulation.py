@@ -68,9 +68,9 @@ class Accumulate(Keeper):
     def update(
         self, params: tree.Tree, grads: tree.Tree, state: State, elementwise: Elementwise = functional
     ) -> tuple[tree.Tree, State]:
-        rows = tree.rows(grads, state.get("sum", {}), grads)
-        if not rows:
+        if not tree.leaves(grads):
             return params, state
+        rows = tree.rows(grads, state["sum"], grads)
         (new_sum,) = run_rule(elementwise, add, rows, ())
         total = tree.replace(state["sum"], iter(new_sum), like=grads)
         count = state["count"] + 1

@@ -51,10 +51,10 @@ class Averager(Keeper):
     def update(
         self, params: tree.Tree, grads: tree.Tree, state: State, elementwise: Elementwise = functional
     ) -> tuple[tree.Tree, State]:
+        if not tree.leaves(grads):
+            return params, state
         params, inside = self.optimizer.update(params, grads, state["optimizer"], elementwise)
-        rows = tree.rows(grads, state.get("average", {}), params)
-        if not rows:
-            return params, {**state, "optimizer": inside}
+        rows = tree.rows(grads, state["average"], params)
         share = self.share(namespace(state["step"]).astype(state["step"], rows[0][0].dtype))
         (new,) = run_rule(elementwise, mix, rows, (share,))
         average = tree.replace(state["average"], iter(new), like=grads)
