@@ -148,6 +148,8 @@ def gather(backend: Backend, values: Sequence[Array]) -> np.ndarray:
     """Return numbers that steps left on the device as one host array, in one transfer."""
     if len(values) == 1:
         return backend.to_numpy(values[0]).reshape(-1)
+    if isinstance(values[0], (np.ndarray, np.generic)):
+        return np.asarray([np.asarray(v) for v in values]).reshape(-1)
     xp = backend.xp
     return backend.to_numpy(xp.concat([xp.reshape(xp.asarray(v), (-1,)) for v in values]))
 

@@ -71,31 +71,39 @@ class JaxBackend(Backend):
         if not compiled:
             return super().loop(step, compiled=False)
         jax, xp = self._jax, self.xp
+        cut = jax.lax.dynamic_slice_in_dim
 
-        def take(data: Sequence[Any], index: Array) -> list[Any]:
+        def batch(data: Sequence[Any], order: Array | None, start: Array, size: int) -> list[Any]:
+            if order is None:
+                return [None if a is None else cut(a, start, size) for a in data]
+            index = cut(order, start, size)
             return [None if a is None else xp.take(a, index, axis=0) for a in data]
 
-        def one(carry: Any, data: Sequence[Any], index: Array) -> Any:
-            return step(carry, *take(data, index))
+        def one(carry: Any, data: Sequence[Any], order: Array | None, start: Array, size: int) -> Any:
+            return step(carry, *batch(data, order, start, size))
 
-        def many(carry: Any, data: Sequence[Any], indices: Array) -> Any:
-            return jax.lax.scan(lambda carry, index: step(carry, *take(data, index)), carry, indices)
+        def many(carry: Any, data: Sequence[Any], order: Array | None, start: Array, size: int) -> Any:
+            starts = start + size * xp.arange(self.steps_per_call, dtype=xp.int32)
+            return jax.lax.scan(lambda carry, start: one(carry, data, order, start, size), carry, starts)
 
-        one, many = self.compile(one, donate=(0,)), self.compile(many, donate=(0,))
+        one_step = jax.jit(one, static_argnames="size", donate_argnums=0)
+        many_steps = jax.jit(many, static_argnames="size", donate_argnums=0)
 
         def run(
             carry: Any, data: Sequence[Any], order: Array | None, start: int, stop: int, size: int
         ) -> tuple[Any, list[Any]]:
-            """Take all whole chunks of batches in one call each, and the rest one by one: few shapes, few compilations."""
-            outs, i = [], start
-            index = xp.arange(stop, device=self.device) if order is None else order
-            chunk = size * self.steps_per_call
-            while stop - i >= chunk:
-                carry, out = many(carry, data, xp.reshape(index[i : i + chunk], (-1, size)))
-                outs += [jax.tree.map(lambda a, k=k: a[k], out) for k in range(self.steps_per_call)]
-                i += chunk
-            for j in range(i, stop, size):
-                carry, out = one(carry, data, index[j : min(j + size, stop)])
+            """Take whole chunks of batches in one call each, and the rest one by one: few shapes, few compilations."""
+            outs: list[Any] = []
+            data = tuple(data)
+            while stop - start >= size * self.steps_per_call:
+                carry, out = many_steps(carry, data, order, start, size)
+                leaves, structure = jax.tree.flatten(
+                    jax.device_get(out)
+                )  # on the host it costs nothing to take it apart
+                outs += [structure.unflatten(row) for row in zip(*leaves, strict=True)]
+                start += size * self.steps_per_call
+            for i in range(start, stop, size):
+                carry, out = one_step(carry, data, order, i, min(size, stop - i))
                 outs.append(out)
             return carry, outs
 
