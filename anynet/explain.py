@@ -79,7 +79,8 @@ class Explanation:
                 if not q.value.ndim:
                     lines.append(f"{line} = {matrices.number(q.value.item())}")
                     continue
-                lines.append(f"{line}   {matrices.shape(q.value, rows, columns)}")
+                size = ", ".join(filter(None, (matrices.shape(q.value), matrices.left_out(q.value, rows, columns))))
+                lines.append(f"{line}   {size}")
                 lines += ["      " + row for row in matrices.text(q.value, rows, columns)]
         return "\n".join(lines)
 
@@ -91,11 +92,12 @@ class Explanation:
             for q in part.quantities:
                 left = f"{q.name_latex} = {q.formula_latex}" if q.formula_latex else q.name_latex
                 if q.value.ndim:
-                    size = matrices.shape(q.value, rows, columns)
-                    right = rf"{matrices.latex(q.value, rows, columns)} \qquad \text{{{size}}}"
+                    right = rf"{matrices.latex(q.value, rows, columns)} \qquad \text{{{matrices.shape(q.value)}}}"
                 else:
                     right = matrices.number(q.value.item())
                 blocks.append(f"$$\n{left} = {right}\n$$")
+                if cut := matrices.left_out(q.value, rows, columns):
+                    blocks.append(f"*{cut}*")
         return "\n\n".join(blocks)
 
     def __str__(self) -> str:

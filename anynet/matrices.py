@@ -52,29 +52,34 @@ def number(value: float) -> str:
     return _number_format([value])(value)
 
 
-def shape(a: np.ndarray, rows: int, columns: int) -> str:
-    """Return the shape of an array, with what of it is shown if that is not all.
+def shape(a: np.ndarray) -> str:
+    """Return the shape of an array, and that of the matrix as which it is written.
 
     Examples
     --------
-    >>> shape(np.zeros((3, 10)), 8, 4)
-    '(3, 10), 3 of 10 columns shown'
-    >>> shape(np.zeros((2, 5, 5, 3)), 8, 4)
-    '(2, 5, 5, 3) as 50 × 3, 7 of 50 rows shown'
+    >>> shape(np.zeros(3)), shape(np.zeros((2, 5, 5, 3)))
+    ('(3,)', '(2, 5, 5, 3) as 50 × 3')
     """
     whole = f"({', '.join(map(str, a.shape))}{',' if a.ndim == 1 else ''})"
+    return f"{whole} as {' × '.join(map(str, _matrix(a).shape))}" if a.ndim > 2 else whole
+
+
+def left_out(a: np.ndarray, rows: int, columns: int) -> str:
+    """Return what of an array is shown, or nothing if that is all.
+
+    Examples
+    --------
+    >>> left_out(np.zeros((20, 10)), 8, 4), left_out(np.zeros((3, 4)), 8, 4)
+    ('7 of 20 rows and 3 of 10 columns shown', '')
+    """
     m, n = _matrix(a).shape
-    if a.ndim > 2:
-        whole += f" as {m} × {n}"
-    cut = [
-        f"{len(shown) - 1} of {count}{what}"
-        for what, count, shown in (
-            (" rows", m, _shown(m, rows)),
-            ("" if a.ndim == 1 else " columns", n, _shown(n, columns)),
-        )
+    names = " rows", "" if a.ndim == 1 else " columns"
+    parts = [
+        f"{len(shown) - 1} of {count}{name}"
+        for count, shown, name in zip((m, n), (_shown(m, rows), _shown(n, columns)), names, strict=True)
         if None in shown
     ]
-    return f"{whole}, {' and '.join(cut)} shown" if cut else whole
+    return f"{' and '.join(parts)} shown" if parts else ""
 
 
 def _matrix(a: np.ndarray) -> np.ndarray:

@@ -161,7 +161,7 @@ class Story:
         for path, value in tree.places(values):
             name = tree.name(path)
             short = {"weight": "W", "bias": "b"}.get(name, name)
-            escaped = short if short in "Wb" else r"\text{" + short.replace("_", r"\_") + "}"
+            escaped = short if short in "Wb" else r"\mathrm{" + short.replace("_", r"\_") + "}"
             yield f"{short}{call.number}", f"{escaped}_{{{call.number}}}", value
 
     def batch(self) -> Part:

@@ -138,7 +138,7 @@ def test_a_layer_of_ones_own(backend):
     told = explain(model, x, y)
     assert "Z2 = Scale(Z1)" in str(told)
     assert "∂log_scale2 = δ2 · ∂Z2/∂log_scale2" in str(told)
-    assert r"\text{log\_scale}_{2}" in told.markdown()
+    assert r"\mathrm{log\_scale}_{2}" in told.markdown()
     np.testing.assert_allclose(
         told["∂log_scale2"], fetch(model.backend, model.gradients(x, y)[1])[1]["log_scale"], rtol=1e-5, atol=1e-7
     )
