@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache, wraps
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -58,11 +59,32 @@ class CupyBackend(Backend):
 
         return run
 
-    @cache  # noqa: B019 - a handful of rules, and backends live as long as the process
-    def elementwise(self, rule: Callable[..., Any]) -> Callable[..., Any]:
-        fused = self._cupy.fuse(rule, kernel_name=rule.__name__)
+    def elementwise(self, rule: Callable[..., Any]) -> Callable[..., None]:
+        fused = _fused(self._cupy, rule)
 
-        def run(rows: Sequence[tuple[Array, ...]], coefficients: tuple[Any, ...]) -> list[tuple[Array, ...]]:
-            return [fused(*row, *coefficients) for row in rows]
+        def run(rows: Sequence[tuple[Array, ...]], coefficients: tuple[Any, ...]) -> None:
+            number = rows[0][0].dtype.type
+            # a Python float would be a double to the kernel, and make doubles of all that it meets
+            typed = [number(c) if isinstance(c, float) else c for c in coefficients]
+            for p, g, *slots in rows:
+                fused[len(slots)](p, g, *slots, *typed)
 
         return run
+
+
+@cache
+def _fused(cupy: ModuleType, rule: Callable[..., Any]) -> list[Callable[..., None]]:
+    """Return the kernel of a rule for 0, 1, 2 and 3 slots."""
+    return [cupy.fuse(in_place(rule, slots), kernel_name=f"{rule.__name__}_{slots}") for slots in range(4)]
+
+
+def in_place(rule: Callable[..., Any], slots: int) -> Callable[..., None]:
+    """Return a function that writes what a rule returns back into its arrays: the kernel then has no outputs to allocate."""
+
+    def write(*arguments: Any) -> None:
+        arrays = (arguments[0], *arguments[2 : 2 + slots])
+        for array, new in zip(arrays, rule(*arguments), strict=True):
+            if new is not array:
+                array[...] = new
+
+    return write

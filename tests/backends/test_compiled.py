@@ -56,6 +56,18 @@ def test_the_compiler_gives_the_numbers_of_the_plain_rule(rule, dtype):
     assert_same(rows, expected)
 
 
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_what_is_fused_on_a_gpu_writes_back_what_the_plain_rule_returns(rule):
+    """The function that `cupy.fuse` traces, run on NumPy arrays."""
+    from anynet.backends.cupy import in_place
+
+    rows, coefficients = rows_and_coefficients(*RULES[rule], "float64")
+    expected = functional(rule)(rows, coefficients)
+    for row in rows:
+        assert in_place(rule, len(row) - 2)(*row, *coefficients) is None
+    assert_same(rows, expected)
+
+
 def test_a_short_run_does_not_wait_for_the_compiler(monkeypatch):
     asked = []
     monkeypatch.setattr(numpy_backend, "_compiled_or", lambda tiled, rule, slots: asked.append(rule) or tiled)
