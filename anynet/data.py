@@ -13,7 +13,7 @@ import numpy as np
 from anynet.backends import to_numpy
 from anynet.backends.base import Backend
 from anynet.losses.base import check_finite
-from anynet.namespace import Array
+from anynet.namespace import Array, namespace
 from anynet.validation import check_int, check_number
 
 
@@ -26,6 +26,11 @@ class Data(NamedTuple):
 
     def __len__(self) -> int:
         return int(self.x.shape[0])
+
+    def take(self, index: Array) -> Data:
+        """Return the examples at the given indices."""
+        xp = namespace(index)
+        return Data(*(None if a is None else xp.take(a, index, axis=0) for a in self))
 
 
 def as_array(backend: Backend, where: str, name: str, value: Any) -> Array:

@@ -319,11 +319,11 @@ class Model:
         if validation_data is not None and validation_split:
             raise ValueError(f"fit: expected validation_data or validation_split, got both, {validation_split!r}")
         data = self._check(where, self._data(where, x, y, sample_weight))
+        weighted, validation = data, None  # a class's weight shapes training; validation measures as `evaluate` does
         if class_weight is not None:
             labels = class_labels(where, "class_weight", data.y, self.backend)
             weight = self.backend.asarray(class_weights(where, class_weight, labels), self._dtype)
-            data = Data(data.x, data.y, weight if data.weight is None else weight * data.weight)
-        validation = None
+            weighted = Data(data.x, data.y, weight if data.weight is None else weight * data.weight)
         if validation_data is not None:
             if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
                 raise TypeError(
@@ -332,11 +332,12 @@ class Model:
                 )
             validation = self._check("fit: validation_data", self._data("fit: validation_data", *validation_data))
         elif validation_split:
-            data, validation = self._split(data, validation_split)
+            kept, held = self._split(data, validation_split)
+            weighted, validation = weighted.take(kept), data.take(held)
         everyone = [*callbacks, ProgressBar()] if wanted(progress) else list(callbacks)
         return training.train(
             self,
-            data,
+            weighted,
             advance=self._advance,
             score=self._score,
             epochs=epochs,
@@ -346,14 +347,12 @@ class Model:
             callbacks=everyone,
         )
 
-    def _split(self, data: Data, fraction: float) -> tuple[Data, Data]:
+    def _split(self, data: Data, fraction: float) -> list[Array]:
+        """Return the indices of the examples to train on and of those to hold out."""
         classes = self.backend.xp.isdtype(data.y.dtype, "integral") or self._need_loss().threshold is not None
         labels = class_labels("fit", "validation_split", data.y, self.backend) if classes else None
         parts = split("fit", fraction, len(data), labels, np.random.default_rng((self.seed, 2)))
-        take = self.backend.xp.take
-        index = [self.backend.asarray(part, self.index_dtype) for part in parts]
-        kept, held = (Data(*(None if a is None else take(a, i, axis=0) for a in data)) for i in index)
-        return kept, held
+        return [self.backend.asarray(part, self.index_dtype) for part in parts]
 
     def _advance(self, data: Data, order: Array | None, start: int, stop: int, size: int) -> list[Any]:
         self._own()

@@ -14,6 +14,8 @@ cupy, torch:cuda    skipped where there is no GPU
 
 What is not here is left out of every test; the head of the report and one skipped test each say why.
 
+``pytestmark = pytest.mark.without("jax")`` spares tests of whole models the slow way that nobody trains on.
+
 ``pytest --backend numpy,jax`` runs these alone; a name means all of its library, so ``jax`` means ``jax-jit`` too.
 """
 
@@ -93,6 +95,7 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    config.addinivalue_line("markers", "without(*kinds): run on all backends but these")
     wanted = [name for names in config.getoption("--backend") for name in names.split(",")]
     for name in wanted:
         if name not in KINDS:
@@ -102,7 +105,8 @@ def pytest_configure(config):
 
 def pytest_generate_tests(metafunc):
     if "backend" in metafunc.fixturenames:
-        kinds = [kind for kind in metafunc.config.kinds if why_missing(kind) is None]
+        out = [kind for mark in metafunc.definition.iter_markers("without") for kind in mark.args]
+        kinds = [kind for kind in metafunc.config.kinds if kind not in out and why_missing(kind) is None]
         metafunc.parametrize("backend", kinds, indirect=True)
 
 

@@ -18,6 +18,8 @@ from anynet import (
 )
 from tests.tools import assert_close, assert_same, fetch
 
+pytestmark = pytest.mark.without("jax")
+
 X = np.random.default_rng(0).normal(size=(40, 12))
 Y = np.arange(40) % 3
 LAYERS = [Dense(16, weight=HeNormal()), ReLU(), Dropout(0.4), Dense(8, weight=Orthogonal()), Tanh(), Dense(3)]
