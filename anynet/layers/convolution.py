@@ -58,8 +58,8 @@ class Conv2D(Layer):
 
     Notes
     -----
-    Input (N, H, W, C), output (N, ⌊(H + padding − d(kh − 1) − 1)/s⌋ + 1, likewise, F). Cache: x. Beyond input and output,
-    forward and backward need about four times the memory of x, or a megabyte where that is more. As everywhere, it is a
+    Input (N, H, W, C), output (N, ⌊(H + padding − d(kh − 1) − 1)/s⌋ + 1, likewise, F). Cache: x. Beside
+    x, a window of 3 × 3 needs three to six times its memory for forward or backward, their results included. As everywhere, it is a
     correlation: the window is not turned.
 
     Raises

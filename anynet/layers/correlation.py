@@ -18,8 +18,10 @@ from anynet.layers.base import Shape
 from anynet.layers.windows import Pair, outputs, pad, spread, taps
 from anynet.namespace import Array, namespace
 
-PATCHES = 2**18
-"""Elements of the patches that may be made at a time in any case: a megabyte of float32, which stays in the cache."""
+
+def budget(x: Array) -> int:
+    """Return how many elements of patches may exist at a time: as many as the input has, or a megabyte of float32."""
+    return max(2**18, math.prod(x.shape))
 
 
 class Geometry(NamedTuple):
@@ -92,9 +94,9 @@ Band = tuple[slice, Array, tuple[int, int, int]]
 def patches(x: Array, window: Shape, geometry: Geometry) -> Iterator[tuple[slice, Iterator[Band]]]:
     """Yield the patches of a few examples at a time, and of these those of a few output rows at a time."""
     high, wide = (geometry.outputs(axis, x.shape[1 + axis], window[axis]) for axis in (0, 1))
-    budget = max(PATCHES, 2 * math.prod(x.shape))
+    most = budget(x)
     row = window[0] * window[1] * wide * x.shape[3]
-    examples, rows = max(1, budget // (row * high)), max(1, min(high, budget // row))
+    examples, rows = max(1, most // (row * high)), max(1, min(high, most // row))
     for start in range(0, x.shape[0], examples):
         part = slice(start, min(start + examples, x.shape[0]))
         yield part, _bands(x[part, ...], window, geometry, (high, wide), rows)
