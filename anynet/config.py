@@ -65,13 +65,13 @@ def from_config(config: Any, custom: Iterable[type] = ()) -> Any:
 
 def _find(name: Any, custom: Iterable[type]) -> type:
     import anynet
-    from anynet import initializers, metrics
+    from anynet import initializers, metrics, regularizers
 
     for cls in custom:
         if cls.__name__ == name:
             return cls
     if isinstance(name, str):
-        for module in (anynet, initializers, metrics):
+        for module in (anynet, initializers, metrics, regularizers):
             found = getattr(module, name, None)
             if isinstance(found, type) and dataclasses.is_dataclass(found):
                 return found

@@ -97,12 +97,10 @@ def strong_wolfe(phi: Phi, start: Point, first: float, *, evaluations: int = 25,
 def _cubic_minimum(a: Point, b: Point) -> float:
     """Return where the cubic with the values and slopes of two points has its minimum; halfway if it has none."""
     middle = 0.5 * (a.distance + b.distance)
-    if not (math.isfinite(b.value) and math.isfinite(b.slope)):
-        return middle
     width = b.distance - a.distance
     mean = a.slope + b.slope - 3.0 * (b.value - a.value) / width
     square = mean * mean - a.slope * b.slope
-    if square < 0:
+    if not 0.0 <= square < math.inf:  # not a number where φ has overflowed
         return middle
     root = math.copysign(math.sqrt(square), width)
     below = b.slope - a.slope + 2.0 * root
