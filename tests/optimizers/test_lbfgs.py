@@ -63,7 +63,7 @@ def test_two_loops_give_the_dense_formula(backend):
 )
 def test_line_search_finds_a_strong_wolfe_point(value, slope, first):
     """The first two are functions 5.1 and 5.2 of Moré and Thuente (1994); the last overflows far out."""
-    start = Point(0.0, value(0.0), slope(0.0), None)
+    start = Point(0.0, float(value(0.0)), float(slope(0.0)), None)
     with np.errstate(over="ignore"):
         point = strong_wolfe(lambda a: (float(value(a)), float(slope(a)), None), start, first)
     assert point.distance > 0
