@@ -23,14 +23,13 @@ e1 = ∂L/∂A1           the error that comes back to A1
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
-from anynet import matrices
-from anynet.story import Part, Story, calls
-from anynet.trace import Event, observed
-from anynet.training import cast
+    from anynet.story import Part
+    from anynet.trace import Event
 
 
 @dataclass(frozen=True)
@@ -71,6 +70,8 @@ class Explanation:
 
     def text(self, *, rows: int = 8, columns: int = 8) -> str:
         """Return the story for a terminal, with matrices of at most so many rows and columns."""
+        from anynet import matrices
+
         lines = [self.title]
         for part in self.parts:
             lines += ["", part.heading]
@@ -86,6 +87,8 @@ class Explanation:
 
     def markdown(self, *, rows: int = 8, columns: int = 8) -> str:
         """Return the story as Markdown with LaTeX, with matrices of at most so many rows and columns."""
+        from anynet import matrices
+
         blocks = [f"**{self.title}**"]
         for part in self.parts:
             blocks.append(f"**{part.heading}**")
@@ -169,6 +172,11 @@ def explain(model: Any, x: Any, y: Any) -> Explanation:
       ∂b1 = Σ over the batch of δ1   (1,)
           0
     """
+    # imported here, since `import anynet` imports this module
+    from anynet.story import Story, calls
+    from anynet.trace import observed
+    from anynet.training import cast
+
     data = model._check("explain", model._data("explain", x, y))
     params, state, key = model._carry
     events: list[Event] = []

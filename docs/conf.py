@@ -11,7 +11,6 @@ import importlib.metadata
 import importlib.util
 import io
 import os
-import types
 from pathlib import Path
 
 from docutils import nodes
@@ -101,7 +100,7 @@ def check_public_names(app, exception) -> None:
 
 def public_names() -> list[str]:
     """Return what ``from anynet import …`` offers, modules aside."""
-    return [name for name, value in vars(anynet).items() if name[0] != "_" and not isinstance(value, types.ModuleType)]
+    return anynet.__all__
 
 
 def setup(app) -> None:

@@ -2,8 +2,12 @@
 
 import numpy as np
 
+import anynet
 from anynet import tree
 from anynet.random import make_key
+
+PUBLIC = {name: getattr(anynet, name) for name in anynet.__all__}
+"""Every public name, for ``eval`` of a repr."""
 
 
 def place(backend, values, dtype="float64"):

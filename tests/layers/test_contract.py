@@ -12,7 +12,7 @@ import anynet
 from anynet import check_gradients, tree
 from anynet.config import from_config, to_config
 from tests.layers.cases import LAYERS
-from tests.tools import assert_close, assert_same, away_from_zero, fetch, key, place
+from tests.tools import PUBLIC, assert_close, assert_same, away_from_zero, fetch, key, place
 
 N = 3
 
@@ -202,7 +202,7 @@ def test_init_is_a_function_of_the_seed(row):
 
 def test_is_a_value(row):
     layer = row[0]
-    again = eval(repr(layer), vars(anynet).copy())
+    again = eval(repr(layer), PUBLIC)
     assert again == layer and hash(again) == hash(layer) and repr(again) == repr(layer)
     assert layer != Ellipsis
     with pytest.raises(AttributeError):

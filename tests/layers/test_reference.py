@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import anynet
-from tests.tools import assert_close, fetch, key, place
+from tests.tools import PUBLIC, assert_close, fetch, key, place
 
 CASES = json.loads((Path(__file__).parents[1] / "reference" / "layers.json").read_text())
 
@@ -18,7 +17,7 @@ def name(case):
 
 @pytest.mark.parametrize("case", CASES, ids=name)
 def test_equals_pytorch(case, backend):
-    layer = eval(case["layer"], vars(anynet).copy())
+    layer = eval(case["layer"], PUBLIC)
     host = {part: np.array(case[part]) for part in ("x", "dy")}
     host["params"] = {name: np.array(p) for name, p in case["params"].items()}
     at = place(backend, host)
@@ -43,7 +42,7 @@ def test_equals_pytorch(case, backend):
 @pytest.mark.parametrize("case", [c for c in CASES if np.shape(c["x"]) == (1, 28)], ids=lambda case: case["layer"])
 def test_each_value_of_an_activation_equals_pytorch(case, backend):
     """Where outputs are tiny too, such as GELU far to the left, not only beside the largest."""
-    layer = eval(case["layer"], vars(anynet).copy())
+    layer = eval(case["layer"], PUBLIC)
     for dtype, rtol in (("float64", 1e-10), ("float32", 3e-5)):
         y, cache = layer.forward({}, place(backend, np.array(case["x"]), dtype))
         dx, _ = layer.backward({}, cache, place(backend, np.array(case["dy"]), dtype))

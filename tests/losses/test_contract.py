@@ -10,7 +10,7 @@ import anynet
 from anynet import tree
 from anynet.config import from_config, to_config
 from tests.losses.cases import LOSSES
-from tests.tools import assert_close, assert_same, fetch, place
+from tests.tools import PUBLIC, assert_close, assert_same, fetch, place
 
 NUMPY = anynet.backends.get("numpy")
 
@@ -153,6 +153,6 @@ def test_targets_take_what_it_was_given(row, backend):
 
 def test_is_a_value(row):
     loss = row[0]
-    assert eval(repr(loss), vars(anynet).copy()) == loss
-    assert hash(loss) == hash(eval(repr(loss), vars(anynet).copy()))
+    assert eval(repr(loss), PUBLIC) == loss
+    assert hash(loss) == hash(eval(repr(loss), PUBLIC))
     assert from_config(json.loads(json.dumps(to_config(loss)))) == loss

@@ -11,7 +11,7 @@ from anynet import tree
 from anynet.config import from_config, to_config
 from anynet.optimizers.base import functional
 from tests.optimizers.cases import OPTIMIZERS
-from tests.tools import assert_close, assert_same, fetch, place
+from tests.tools import PUBLIC, assert_close, assert_same, fetch, place
 
 NUMPY = anynet.backends.get("numpy")
 TARGET, CURVATURE = np.array([1.0, -2.0, 3.0]), np.array([0.5, 1.0, 2.0])
@@ -135,6 +135,6 @@ def test_every_runner_takes_the_same_way(optimizer, dtype, rtol, backend):
 
 
 def test_is_a_value(optimizer):
-    again = eval(repr(optimizer), vars(anynet).copy())
+    again = eval(repr(optimizer), PUBLIC)
     assert again == optimizer and hash(again) == hash(optimizer)
     assert from_config(json.loads(json.dumps(to_config(optimizer)))) == optimizer
