@@ -13,6 +13,7 @@ from anynet.optimizers.lbfgs import LBFGS as LBFGS
 from anynet.optimizers.limits import Clip as Clip
 from anynet.optimizers.limits import MaxNorm as MaxNorm
 from anynet.optimizers.lion import Lion as Lion
+from anynet.optimizers.muon import Muon as Muon
 from anynet.optimizers.nadam import Nadam as Nadam
 from anynet.optimizers.radam import RAdam as RAdam
 from anynet.optimizers.rmsprop import RMSprop as RMSprop

@@ -15,6 +15,7 @@ from anynet import (
     Lion,
     LossScale,
     MaxNorm,
+    Muon,
     Nadam,
     RAdam,
     RMSprop,
@@ -54,6 +55,7 @@ WRAPPERS = [
     (SWA(Adam(0.1), start=1, every=2), 200),
     (Accumulate(SGD(0.1), steps=1), 100),
     (LossScale(SGD(0.1, momentum=0.5)), 100),
+    (Muon(0.02, otherwise=Adam(0.1)), 200),
 ]
 
 OPTIMIZERS = ELEMENTWISE + WRAPPERS

@@ -18,6 +18,7 @@ from anynet import (
     MaxNorm,
     MeanSquaredError,
     Model,
+    Muon,
     ReLU,
     load,
 )
@@ -31,6 +32,7 @@ WRAPPERS = [
     SWA(Adam(0.01), start=2, every=2),
     Accumulate(Adam(0.01), steps=2),
     LossScale(Clip(Adam(0.01), norm=1.0)),
+    Groups(Muon(0.01), {"2.*": Adam(0.01)}),
     EMA(Accumulate(Groups(Adam(0.01), {"*bias": SGD(0.1)}), steps=3)),
 ]
 X, Y = np.random.default_rng(0).normal(size=(24, 3)), np.random.default_rng(1).normal(size=(24, 2))

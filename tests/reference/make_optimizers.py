@@ -1,5 +1,7 @@
 """Write optimizers.json: the parameters after some of 50 steps of each optimiser, in float64.
 
+Muon's orthogonalisation, in bfloat16 in PyTorch, is made to run in float64 as all the rest.
+
 Run with PyTorch installed (made with 2.13): ``python -m tests.reference.make_optimizers``. The tests need only the file. What
 PyTorch does not have, Lion and SGD with decoupled decay, is written here in plain NumPy from the papers.
 """
@@ -13,6 +15,7 @@ import torch
 from tests.reference.problem import FIRST, KEPT, STEPS, gradient
 
 torch.set_default_dtype(torch.float64)
+torch.Tensor.bfloat16 = lambda self: self.clone()
 
 
 def by_torch(make):
@@ -54,6 +57,20 @@ def sgdw(p, g, m):
 
 
 optim = torch.optim
+
+
+class Muon:
+    """PyTorch's Muon for the matrix, its AdamW for the vector."""
+
+    def __init__(self, params, **fields):
+        self.parts = [optim.Muon([p for p in params if p.ndim == 2], **fields)]
+        self.parts.append(optim.AdamW([p for p in params if p.ndim < 2]))
+
+    def step(self):
+        for part in self.parts:
+            part.step()
+
+
 TORCH = [
     ("SGD", {}, lambda p: optim.SGD(p, lr=0.01)),
     ("SGD", {"learning_rate": 0.1, "weight_decay": 0.1}, lambda p: optim.SGD(p, lr=0.1, weight_decay=0.1)),
@@ -94,6 +111,13 @@ TORCH = [
         "Nadam",
         {"learning_rate": 0.1, "beta1": 0.8, "momentum_decay": 0.1},
         lambda p: optim.NAdam(p, lr=0.1, betas=(0.8, 0.999), momentum_decay=0.1),
+    ),
+    ("Muon", {}, Muon),
+    ("Muon", {"learning_rate": 0.1, "nesterov": False}, lambda p: Muon(p, lr=0.1, nesterov=False)),
+    (
+        "Muon",
+        {"learning_rate": 0.02, "momentum": 0.8, "weight_decay": 0.0, "match_adamw": True, "iterations": 3},
+        lambda p: Muon(p, lr=0.02, momentum=0.8, weight_decay=0.0, adjust_lr_fn="match_rms_adamw", ns_steps=3),
     ),
     ("RAdam", {}, optim.RAdam),
     ("RAdam", {"learning_rate": 0.1, "beta2": 0.9}, lambda p: optim.RAdam(p, lr=0.1, betas=(0.9, 0.9))),

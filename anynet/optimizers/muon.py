@@ -1,0 +1,150 @@
+r"""Muon: momentum whose matrices are made orthogonal before they are used."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+
+from array_api_compat import device
+
+from anynet import tree
+from anynet.namespace import Array, namespace
+from anynet.optimizers.adam import AdamW
+from anynet.optimizers.base import Elementwise, Optimizer, Schedule, State, at, functional
+from anynet.validation import check_hyperparameter, check_int, check_kind
+
+QUINTIC = (3.4445, -4.7750, 2.0315)
+"""Coefficients of the polynomial, chosen for a steep slope at 0: singular values end between 0.7 and 1.2, not all at 1."""
+
+TINY = 1e-7
+
+
+@dataclass(frozen=True)
+class Muon(Optimizer):
+    r"""Momentum orthogonalised by Newton-Schulz: every direction of a matrix moves alike. For the rest, another optimiser.
+
+    .. math::
+
+        M ← M + (1 - μ)(G - M), \quad U = G + μ (M - G), \quad
+        W ← W - α \big(r \operatorname{orth}(U) + λ W\big), \quad r = \sqrt{\max(1, O / I)}
+
+    orth(U) is near :math:`P Q^T` of the singular value decomposition :math:`U = P Σ Q^T`, and comes from
+    :math:`X ← a X + (b A + c A^2) X` with :math:`A = X X^T`, beginning with :math:`X = U / ‖U‖`: products of matrices only.
+
+    Parameters
+    ----------
+    learning_rate : float > 0, or a schedule
+        α; 0.02 is usual.
+    momentum : float in [0, 1), or a schedule
+        μ.
+    nesterov : bool
+        Whether U looks ahead along the momentum, as above; else it is M.
+    weight_decay : float >= 0, or a schedule
+        λ, decoupled.
+    iterations : int >= 1
+        Of Newton-Schulz.
+    match_adamw : bool
+        Take :math:`r = 0.2 \sqrt{\max(I, O)}` instead, whose moves are as large as those of AdamW, so that both can have one
+        learning rate.
+    otherwise : Optimizer
+        For parameters with one axis. An array with more than two is taken as a matrix with one column for each unit, its last
+        axis.
+
+    Notes
+    -----
+    PyTorch's `Muon`, which has only matrices and computes orth in bfloat16; here it is computed in the parameters' dtype.
+    Embeddings and the last layer do better with AdamW: ``Groups(Muon(0.02), {"4.*": AdamW(1e-3)})``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> optimizer = Muon(1.0, momentum=0.0, weight_decay=0.0)
+    >>> p = {"weight": np.zeros((2, 2))}
+    >>> p, _ = optimizer.update(p, {"weight": np.array([[100.0, 0.0], [0.0, 1.0]])}, optimizer.init(p))
+    >>> print((0.0 - p["weight"]).round(1))
+    [[0.7 0. ]
+     [0.  0.7]]
+
+    References
+    ----------
+    Jordan et al. (2024), "Muon: an optimizer for hidden layers in neural networks"; Liu et al. (2025), "Muon is scalable for
+    LLM training", section 2.2 (decay and `match_adamw`).
+    """
+
+    learning_rate: float | Schedule = 1e-3
+    _: KW_ONLY
+    momentum: float | Schedule = 0.95
+    nesterov: bool = True
+    weight_decay: float | Schedule = 0.1
+    iterations: int = 5
+    match_adamw: bool = False
+    otherwise: Optimizer = AdamW()
+
+    def __post_init__(self) -> None:
+        check_hyperparameter("Muon", "learning_rate", self.learning_rate, low=0.0, open_low=True)
+        check_hyperparameter("Muon", "momentum", self.momentum, low=0.0, high=1.0, open_high=True)
+        check_hyperparameter("Muon", "weight_decay", self.weight_decay, low=0.0)
+        check_int("Muon", "iterations", self.iterations, at_least=1)
+        check_kind("Muon", "otherwise", self.otherwise, Optimizer, "AdamW()")
+        if self.otherwise.full_batch:
+            raise ValueError(f"Muon: expected otherwise to take gradients, got {self.otherwise!r}")
+
+    def init(self, params: tree.Tree) -> State:
+        arrays = tree.leaves(params)
+        if not arrays:
+            return {}
+        xp = namespace(arrays[0])
+        return {
+            "step": xp.zeros((), dtype=xp.int32, device=device(arrays[0])),
+            "momentum": tree.map(xp.zeros_like, matrices(params)),
+            "otherwise": self.otherwise.init(vectors(params)),
+        }
+
+    def update(
+        self, params: tree.Tree, grads: tree.Tree, state: State, elementwise: Elementwise = functional
+    ) -> tuple[tree.Tree, State]:
+        arrays = tree.leaves(grads)
+        if not arrays:
+            return params, state
+        params, rest = self.otherwise.update(params, vectors(grads), state["otherwise"], elementwise)
+        step = namespace(state["step"]).astype(state["step"], arrays[0].dtype)
+        rate, mu, decay = (at(value, step) for value in (self.learning_rate, self.momentum, self.weight_decay))
+        meant = matrices(grads)
+        weights, memory = [], []
+        for p, g, m in tree.rows(meant, params, grads, state["momentum"]):
+            m = m + (1.0 - mu) * (g - m)
+            u = g + mu * (m - g) if self.nesterov else m
+            weights.append(p - rate * (self.moved(u) + decay * p))
+            memory.append(m)
+        momentum = tree.replace(state["momentum"], iter(memory), like=meant)
+        params = tree.replace(params, iter(weights), like=meant)
+        return params, {"step": state["step"] + 1, "momentum": momentum, "otherwise": rest}
+
+    def moved(self, u: Array) -> Array:
+        """Return r orth(U), of U's shape."""
+        xp, outputs = namespace(u), u.shape[-1]
+        matrix = xp.reshape(u, (-1, outputs))
+        inputs = matrix.shape[0]
+        ratio = 0.2 * max(inputs, outputs) ** 0.5 if self.match_adamw else max(1.0, outputs / inputs) ** 0.5
+        return ratio * xp.reshape(orthogonalized(matrix, self.iterations), u.shape)
+
+
+def orthogonalized(u: Array, iterations: int) -> Array:
+    """Return nearly P Qᵀ of U = P Σ Qᵀ: each iteration drives every singular value through the quintic."""
+    xp, (a, b, c) = namespace(u), QUINTIC
+    wide = u.shape[0] <= u.shape[1]
+    x = u if wide else xp.matrix_transpose(u)  # the smaller of the two Gram matrices
+    x = x / xp.maximum(xp.sqrt(xp.sum(x * x)), TINY)
+    for _ in range(iterations):
+        gram = x @ xp.matrix_transpose(x)
+        x = a * x + (b * gram + c * (gram @ gram)) @ x
+    return x if wide else xp.matrix_transpose(x)
+
+
+def matrices(values: tree.Tree) -> tree.Tree:
+    """Return the tree with None in place of all with fewer than two axes."""
+    return tree.select(values, lambda _, leaf: leaf.ndim >= 2)
+
+
+def vectors(values: tree.Tree) -> tree.Tree:
+    """Return the tree with None in place of all with two axes or more."""
+    return tree.select(values, lambda _, leaf: leaf.ndim < 2)
