@@ -58,7 +58,7 @@ def from_config(config: Any, custom: Iterable[type] = ()) -> Any:
         return cls(**fields)
     except TypeError as error:
         raise ValueError(
-            f"load: expected a {cls.__name__} with fields {', '.join(fields)} ({error}); "
+            f"load: expected the fields of {cls.__name__}, got {', '.join(fields) or 'none'} ({error}); "
             f"the file comes from another version of it"
         ) from None
 

@@ -161,7 +161,10 @@ def class_weights(where: str, class_weight: Any, labels: np.ndarray) -> np.ndarr
             f"{where}: expected class_weight for classes in y, got one for {unknown[0]!r}; "
             f"classes are {classes.tolist()}"
         )
-    return np.array([float(class_weight.get(int(c), 1.0)) for c in classes])[index]
+    weights = np.array([float(class_weight.get(int(c), 1.0)) for c in classes])
+    if not weights.any():
+        raise ValueError(f"{where}: expected a class_weight > 0 for a class in y, got only zeros")
+    return weights[index]
 
 
 def split(

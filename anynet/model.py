@@ -219,9 +219,11 @@ class Model:
         """The backend's dtype for indices."""
         return self.backend.xp.__array_namespace_info__().default_dtypes()["indexing"]
 
+    @np.errstate(over="ignore")  # `check_finite` says more than a warning of NumPy's
     def _inputs(self, where: str, x: Any) -> Array:
         return as_inputs(self.backend, where, x, self.input_shape, self._dtype, integers=self.layer.integer_input)
 
+    @np.errstate(over="ignore")
     def _data(self, where: str, x: Any, y: Any, sample_weight: Any = None) -> Data:
         """Return checked shapes and kinds on the backend; `_check` looks at the values too.
 
