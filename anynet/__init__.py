@@ -51,7 +51,7 @@ _HOMES = {
         Model
     """,
     "optimizers": """
-        Accumulate Adadelta Adagrad Adam AdamW Clip EMA Groups LBFGS Lion LossScale MaxNorm Nadam Optimizer RAdam
+        Accumulate Adadelta Adagrad Adam AdamW Clip EMA Groups LBFGS Lion LossScale MaxNorm Muon Nadam Optimizer RAdam
         RMSprop SGD SWA
     """,
     "plots": """
@@ -158,6 +158,7 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not run `__getattr_
     from anynet.optimizers import Lion as Lion
     from anynet.optimizers import LossScale as LossScale
     from anynet.optimizers import MaxNorm as MaxNorm
+    from anynet.optimizers import Muon as Muon
     from anynet.optimizers import Nadam as Nadam
     from anynet.optimizers import Optimizer as Optimizer
     from anynet.optimizers import RAdam as RAdam
@@ -192,107 +193,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return [*__all__, "backends", "callbacks", "__version__"]
-from anynet.gradcheck import GradientError as GradientError
-from anynet.gradcheck import GradientReport as GradientReport
-from anynet.gradcheck import check_gradients as check_gradients
-from anynet.history import History as History
-from anynet.initializers import Constant as Constant
-from anynet.initializers import Given as Given
-from anynet.initializers import GlorotNormal as GlorotNormal
-from anynet.initializers import GlorotUniform as GlorotUniform
-from anynet.initializers import HeNormal as HeNormal
-from anynet.initializers import HeUniform as HeUniform
-from anynet.initializers import Initializer as Initializer
-from anynet.initializers import LecunNormal as LecunNormal
-from anynet.initializers import LecunUniform as LecunUniform
-from anynet.initializers import Normal as Normal
-from anynet.initializers import Orthogonal as Orthogonal
-from anynet.initializers import Uniform as Uniform
-from anynet.initializers import Zeros as Zeros
-from anynet.layers import ELU as ELU
-from anynet.layers import GELU as GELU
-from anynet.layers import SELU as SELU
-from anynet.layers import AlphaDropout as AlphaDropout
-from anynet.layers import AvgPool2D as AvgPool2D
-from anynet.layers import BatchNorm as BatchNorm
-from anynet.layers import Conv1D as Conv1D
-from anynet.layers import Conv2D as Conv2D
-from anynet.layers import Dense as Dense
-from anynet.layers import Dropout as Dropout
-from anynet.layers import Embedding as Embedding
-from anynet.layers import Flatten as Flatten
-from anynet.layers import Frozen as Frozen
-from anynet.layers import GaussianNoise as GaussianNoise
-from anynet.layers import GlobalAvgPool2D as GlobalAvgPool2D
-from anynet.layers import Identity as Identity
-from anynet.layers import Layer as Layer
-from anynet.layers import LayerNorm as LayerNorm
-from anynet.layers import LeakyReLU as LeakyReLU
-from anynet.layers import LogSoftmax as LogSoftmax
-from anynet.layers import MaxPool2D as MaxPool2D
-from anynet.layers import Mish as Mish
-from anynet.layers import Parallel as Parallel
-from anynet.layers import PReLU as PReLU
-from anynet.layers import ReLU as ReLU
-from anynet.layers import Repeat as Repeat
-from anynet.layers import Reshape as Reshape
-from anynet.layers import Residual as Residual
-from anynet.layers import RMSNorm as RMSNorm
-from anynet.layers import Sequential as Sequential
-from anynet.layers import Shared as Shared
-from anynet.layers import Sigmoid as Sigmoid
-from anynet.layers import SiLU as SiLU
-from anynet.layers import Softmax as Softmax
-from anynet.layers import Softplus as Softplus
-from anynet.layers import Tanh as Tanh
-from anynet.losses import BinaryCrossEntropy as BinaryCrossEntropy
-from anynet.losses import CategoricalCrossEntropy as CategoricalCrossEntropy
-from anynet.losses import FocalLoss as FocalLoss
-from anynet.losses import HalfSquaredError as HalfSquaredError
-from anynet.losses import Hinge as Hinge
-from anynet.losses import Huber as Huber
-from anynet.losses import KLDivergence as KLDivergence
-from anynet.losses import LogCosh as LogCosh
-from anynet.losses import Loss as Loss
-from anynet.losses import MeanAbsoluteError as MeanAbsoluteError
-from anynet.losses import MeanSquaredError as MeanSquaredError
-from anynet.losses import Poisson as Poisson
-from anynet.losses import SigmoidCrossEntropy as SigmoidCrossEntropy
-from anynet.losses import SoftmaxCrossEntropy as SoftmaxCrossEntropy
-from anynet.metrics import Accuracy as Accuracy
-from anynet.metrics import Metric as Metric
-from anynet.model import Model as Model
-from anynet.optimizers import EMA as EMA
-from anynet.optimizers import LBFGS as LBFGS
-from anynet.optimizers import SGD as SGD
-from anynet.optimizers import SWA as SWA
-from anynet.optimizers import Accumulate as Accumulate
-from anynet.optimizers import Adadelta as Adadelta
-from anynet.optimizers import Adagrad as Adagrad
-from anynet.optimizers import Adam as Adam
-from anynet.optimizers import AdamW as AdamW
-from anynet.optimizers import Clip as Clip
-from anynet.optimizers import Groups as Groups
-from anynet.optimizers import Lion as Lion
-from anynet.optimizers import LossScale as LossScale
-from anynet.optimizers import MaxNorm as MaxNorm
-from anynet.optimizers import Muon as Muon
-from anynet.optimizers import Nadam as Nadam
-from anynet.optimizers import Optimizer as Optimizer
-from anynet.optimizers import RAdam as RAdam
-from anynet.optimizers import RMSprop as RMSprop
-from anynet.plots import plot_decision_boundary as plot_decision_boundary
-from anynet.plots import plot_history as plot_history
-from anynet.plots import plot_predictions as plot_predictions
-from anynet.plots import plot_weights as plot_weights
-from anynet.regularizers import L1 as L1
-from anynet.regularizers import L2 as L2
-from anynet.regularizers import Regularizer as Regularizer
-from anynet.schedules import ConstantSchedule as ConstantSchedule
-from anynet.schedules import CosineDecay as CosineDecay
-from anynet.schedules import CosineRestarts as CosineRestarts
-from anynet.schedules import ExponentialDecay as ExponentialDecay
-from anynet.schedules import OneCycle as OneCycle
-from anynet.schedules import PolynomialDecay as PolynomialDecay
-from anynet.schedules import StepDecay as StepDecay
-from anynet.schedules import Warmup as Warmup
