@@ -51,8 +51,11 @@ class JaxBackend(Backend):
             from anynet.backends import to_numpy
 
             x = to_numpy(x)
-            # JAX may adopt the memory of a NumPy array, so that a later change of it would be seen here
-            x = np.array(x, dtype=self._jax.dtypes.canonicalize_dtype(x.dtype if dtype is None else dtype), copy=copy)
+            new = np.dtype(self._jax.dtypes.canonicalize_dtype(x.dtype if dtype is None else dtype))
+            if new.kind in "iu" and x.dtype.kind in "iu" and new.itemsize < x.dtype.itemsize:
+                _check_fits(x, new)
+            # JAX may adopt the memory of a NumPy array and read it later: a buffer filled anew would be seen here
+            x = np.array(x, dtype=new)
         return self._jax.device_put(x, self.device)
 
     def place(self, x: Array) -> Any:
@@ -108,6 +111,15 @@ class JaxBackend(Backend):
             return carry, outs
 
         return run
+
+
+def _check_fits(x: np.ndarray, dtype: np.dtype) -> None:
+    """Raise if an integer would wrap around: without 64 bits JAX has int32 only, and a label 2³² would become 0."""
+    low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+    if x.size and not low <= int(x.min()) <= int(x.max()) <= high:
+        raise ValueError(
+            f"expected integers from {low} to {high} on JAX without 64 bits, got others; set JAX_ENABLE_X64=1"
+        )
 
 
 def devices() -> list[str]:
