@@ -1,4 +1,35 @@
-"""Optimisers: pure functions from parameters, gradients and state to new parameters and state."""
+"""Optimisers: pure functions from parameters, gradients and state to new parameters and state.
+
+=============================================  =========================================================================
+optimiser                                      a step
+=============================================  =========================================================================
+`SGD`                                          along the gradient, with momentum and weight decay if wished
+`Adam` (`amsgrad`), `AdamW`, `Nadam`, `RAdam`  along the momentum, divided by the size of recent gradients
+`RMSprop`, `Adagrad`, `Adadelta`               along the gradient, divided by the size of those before
+`Lion`                                         of one size, along the sign of the momentum
+`Muon`                                         of one size in all directions of a matrix
+`LBFGS`                                        to the minimum along Newton's direction, for the whole batch
+=============================================  =========================================================================
+
+=============================================  =========================================================================
+wrapper                                        adds
+=============================================  =========================================================================
+`Groups`                                       other hyper-parameters, or none at all, for some of the parameters
+`Clip`, `MaxNorm`                              limits on gradients, and on the weights after the step
+`EMA`, `SWA`                                   an average of the weights; see `Model.averaged`
+`Accumulate`                                   one step for several batches
+`LossScale`                                    for float16: no lost gradients; no step where one overflows
+=============================================  =========================================================================
+
+Every hyper-parameter that is a number may be a schedule (`anynet.schedules`). A recipe of today:
+
+>>> from anynet import EMA, AdamW, Clip, CosineDecay, Groups, Warmup
+>>> rate = Warmup(CosineDecay(1e-3, steps=9_000), steps=1_000)
+>>> adam = Groups(AdamW(rate, weight_decay=0.1), {1: {"weight_decay": 0.0}})   # 1: biases and scales, which have one axis
+>>> optimizer = EMA(Clip(adam, norm=1.0), decay=0.999)
+
+Derivations: docs/derivations/optimizers.md.
+"""
 
 from anynet.optimizers.accumulation import Accumulate as Accumulate
 from anynet.optimizers.adam import Adam as Adam
