@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from anynet.story import Part
-    from anynet.trace import Event
 
 
 @dataclass(frozen=True)
@@ -132,9 +131,11 @@ def explain(model: Any, x: Any, y: Any) -> Explanation:
 
     Notes
     -----
-    Dropout drops and batch normalisation normalises by the batch, as in the next training step. Where a container lets
-    several layers read one matrix, the error that comes back through each is told as ``e1 via 0.1``, by the layer's place,
-    and ``e1`` is their sum.
+    Dropout drops and batch normalisation normalises by the batch, as in the next training step; a regularizer's part of the
+    loss and of the gradients is told too. With an optimiser that scales the loss, what is told is not scaled.
+
+    Where a container lets several layers read one matrix, the error that comes back through each is told as ``e1 via 0.1``,
+    by the layer's place, and ``e1`` is their sum.
 
     Examples
     --------
@@ -172,26 +173,6 @@ def explain(model: Any, x: Any, y: Any) -> Explanation:
       ∂b1 = Σ over the batch of δ1   (1,)
           0
     """
-    # imported here, since `import anynet` imports this module
-    from anynet.story import Story, calls
-    from anynet.trace import observed
-    from anynet.training import cast
+    from anynet.story import tell  # imported here, since `import anynet` imports this module
 
-    data = model._check("explain", model._data("explain", x, y))
-    params, state, key = model._carry
-    events: list[Event] = []
-    network = observed(model.layer, events.append)
-    inputs = cast(data.x, model._dtype, integers=model.layer.integer_input)
-    y_pred, cache = network.forward(params, inputs, key=key)
-    loss, loss_cache = model.loss.forward(y_pred, data.y)
-    dy_pred = model.loss.backward(loss_cache)
-    _, grads = network.backward(params, cache, dy_pred, need_dx=False)
-
-    story = Story(calls(events), params, grads, inputs, y_pred, model.backend.to_numpy)
-    parts = [story.batch(), *story.forward(), story.loss(model.loss, data.y, loss, dy_pred), *story.backward()]
-    if model.optimizer is not None:
-        new, _ = model.optimizer.update(params, grads, state)
-        parts.append(story.update(model.optimizer, network.update_buffers(new, cache)))
-    layers = " – ".join(type(call.layer).__name__ for call in story.calls) or type(model.layer).__name__
-    title = f"One training step of {layers} on {len(data)} example{'' if len(data) == 1 else 's'}"
-    return Explanation(title, tuple(parts), float(loss))
+    return Explanation(*tell(model, x, y))

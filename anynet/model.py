@@ -47,7 +47,7 @@ from anynet.summary import summary
 from anynet.validation import check_int, check_kind, check_number, check_shape
 
 PREDICT_ROWS = 2048
-"""Examples that `predict` and `evaluate` take at a time: activations stay in the cache and memory stays bounded."""
+"""Examples that `predict` and `evaluate` take at a time, so that activations stay in the cache and memory is bounded."""
 
 
 class Model:
@@ -145,7 +145,7 @@ class Model:
 
     @property
     def params(self) -> Any:
-        """The parameters: for a list of layers a list with one dict for each, ``{}`` where a layer has none.
+        """The parameters, for a list of layers a list with one dict for each, ``{}`` where a layer has none.
 
         What is read here stays as it is; training goes on with copies. Assign a tree of the same shapes, of arrays of any
         library, to set them.

@@ -1,8 +1,4 @@
-"""How `explain` names the matrices of a training step and says where each comes from.
-
-Layers only pass arrays on, so a matrix is known by identity: what one layer returned and another took is the same object.
-What a container made itself, such as the sum at the end of a residual block, is new to everybody and gets a new name.
-"""
+"""How `explain` tells a training step: which matrices in which order, and where each comes from."""
 
 from __future__ import annotations
 
@@ -15,10 +11,12 @@ import numpy as np
 
 from anynet import tree
 from anynet.layers import ELU, GELU, SELU, Dense, Identity, LeakyReLU, Mish, ReLU, Sigmoid, SiLU, Softplus, Tanh
-from anynet.losses import HalfSquaredError, MeanSquaredError, SoftmaxCrossEntropy
+from anynet.losses import HalfSquaredError, Loss, MeanSquaredError, SoftmaxCrossEntropy
 from anynet.namespace import Array
+from anynet.naming import Call, Name, Names, calls, joined, own_parameters
 from anynet.optimizers import SGD
-from anynet.trace import Event
+from anynet.trace import Event, observed
+from anynet.training import cast, make_objective
 
 ELEMENTWISE = (ELU, GELU, Identity, LeakyReLU, Mish, ReLU, SELU, Sigmoid, SiLU, Softplus, Tanh)
 """Layers of which δ = e ⊙ g′(z) can be said; of every other: e times the Jacobian."""
@@ -50,210 +48,182 @@ class Part:
     quantities: tuple[Quantity, ...]
 
 
+def tell(model: Any, x: Any, y: Any) -> tuple[str, tuple[Part, ...], float]:
+    """Return title, parts and loss of the training step that a model would take."""
+    data = model._check("explain", model._data("explain", x, y))
+    params, state, key = model._carry
+    dtypes = {"dtype": model._dtype, "regularizer": model.regularizer, "compute_dtype": model._compute_dtype}
+    used = model._compute_dtype or model._dtype
+    events: list[Event] = []
+    watched = _WatchedLoss(model.loss, [])
+    network = observed(model.layer, events.append)
+    inputs = cast(data.x, used, integers=model.layer.integer_input)
+    value, grads, (y_pred, _) = make_objective(network, watched, **dtypes)(params, inputs, data.y, None, key)
+    loss, dy_pred = watched.seen
+
+    called = calls(events)
+    names = Names(called, params, inputs, y_pred)
+    story = Story(called, params, grads, model.backend.to_numpy)
+    parts = [story.batch(names.x, inputs), *story.forward()]
+    parts.append(story.loss(model.loss, names.y, y_pred, data.y, loss, dy_pred))
+    if model.regularizer is not None:
+        parts.append(story.penalty(model.regularizer, value - loss, value))
+    parts += story.backward()
+    if model.optimizer is not None:
+        objective, scale = make_objective(model.layer, model.loss, **dtypes), model.optimizer.loss_scale(state)
+        _, (_, cache), new, _ = model.optimizer.step(
+            lambda params: objective(params, inputs, data.y, None, key, scale), params, state
+        )
+        parts.append(story.update(model.optimizer, model.layer.update_buffers(new, cache)))
+    layers = " – ".join(type(call.layer).__name__ for call in called) or type(model.layer).__name__
+    title = f"One training step of {layers} on {len(data)} example{'' if len(data) == 1 else 's'}"
+    return title, tuple(parts), float(value)
+
+
 @dataclass(frozen=True)
-class Name:
-    """Letter, number and primes of a matrix that passes between layers."""
+class _WatchedLoss(Loss):
+    """A loss that tells its value and its derivative."""
 
-    letter: str
-    number: int
-    primes: int = 0
+    loss: Loss
+    seen: list[Any]
 
-    @property
-    def text(self) -> str:
-        return f"{self.letter}{self.number}{'′' * self.primes}"
+    def forward(self, y_pred: Any, y_true: Any, sample_weight: Any = None) -> tuple[Any, Any]:
+        value, cache = self.loss.forward(y_pred, y_true, sample_weight)
+        self.seen.append(value)
+        return value, cache
 
-    @property
-    def latex(self) -> str:
-        letter, primes = r"\delta" if self.letter == "δ" else self.letter, "'" * self.primes
-        return f"{{{letter}_{{{self.number}}}{primes}}}"
-
-    @property
-    def gradient(self) -> Name:
-        return Name("δ" if self.letter == "Z" else "e", self.number, self.primes)
-
-
-@dataclass
-class Call:
-    """One use of a plain layer, with what went in and came out in both directions."""
-
-    path: tree.Path
-    layer: Any
-    x: Array
-    y: Array
-    dy: Array = None
-    dx: Array = None
-    x_name: Name = Name("A", 0)
-    y_name: Name = Name("A", 0)
-    number: int = 0
-    """Of its parameters: that of the first use where they are shared."""
-
-    @property
-    def again(self) -> bool:
-        """Whether the parameters were used before."""
-        return self.number != self.y_name.number
-
-    @property
-    def place(self) -> str:
-        kind = type(self.layer).__name__
-        return f"layer {tree.name(self.path)}, {kind}" if self.path else kind
-
-
-def calls(events: list[Event]) -> list[Call]:
-    """Join each backward event with its forward event: the last one at the same place that is still alone."""
-    found: list[Call] = []
-    for event in events:
-        if event.what == "forward":
-            found.append(Call(event.path, event.layer, event.input, event.output))
-        else:
-            call = next(c for c in reversed(found) if c.path == event.path and c.dy is None)
-            call.dy, call.dx = event.input, event.output
-    return found
+    def backward(self, cache: Any) -> Any:
+        self.seen.append(self.loss.backward(cache))
+        return self.seen[-1]
 
 
 class Story:
     """The parts of an explanation, from the calls of a step."""
 
-    def __init__(
-        self,
-        calls: list[Call],
-        params: Any,
-        grads: Any,
-        x: Array,
-        y_pred: Array,
-        to_numpy: Callable[[Array], np.ndarray],
-    ) -> None:
-        self.calls, self.params, self.grads = calls, params, grads
-        self.x, self.y_pred, self.to_numpy = x, y_pred, to_numpy
-        self._names: dict[int, Name] = {}
-        self._made: Counter[int] = Counter()
+    def __init__(self, calls: list[Call], params: Any, grads: Any, to_numpy: Callable[[Array], np.ndarray]) -> None:
+        self.calls, self.params, self.grads, self.to_numpy = calls, params, grads, to_numpy
         self._told: set[Name] = set()
-        number, first = 0, dict[tree.Path, int]()
-        self.x_name = self._name(x, number)
-        for call in calls:
-            call.x_name = self._names.get(id(call.x)) or self._name(call.x, number)
-            if tree.leaves(tree.get(params, call.path)):
-                number += 1
-                call.y_name = self._names[id(call.y)] = Name("Z", number)
-                call.number = first.setdefault(call.path, number)
-            else:
-                call.y_name, call.number = self._name(call.y, number), number
-        self.y_name = self._names.get(id(y_pred)) or self._name(y_pred, number)
-        self._uses = Counter(call.x_name for call in calls)
-
-    def _name(self, a: Array, number: int) -> Name:
-        """Give a matrix without parameters of its own the next free name: A1, A1′, A1′′."""
-        name = self._names[id(a)] = Name("A", number, self._made[number])
-        self._made[number] += 1
-        return name
+        self._uses = Counter(name for call in calls for name in call.x_names)
 
     def _quantity(self, name: str, formula: str, value: Array, name_latex: str, formula_latex: str) -> Quantity:
         return Quantity(name, formula, np.array(self.to_numpy(value)), name_latex, formula_latex)
 
     def _parameters(self, call: Call, values: Any) -> Iterator[tuple[str, str, Array]]:
         """Yield name, LaTeX and value of what a layer has in a tree like `params`: W1, b1, or the name it goes by."""
-        if call.again:
-            return
         for key in call.path:  # a frozen layer has no place among the gradients
             try:
                 values = values[key]
             except (KeyError, IndexError):
                 return
-        for path, value in tree.places(values):
-            name = tree.name(path)
-            short = {"weight": "W", "bias": "b"}.get(name, name)
-            escaped = short if short in "Wb" else r"\mathrm{" + short.replace("_", r"\_") + "}"
-            yield f"{short}{call.number}", f"{escaped}_{{{call.number}}}", value
+        yield from own_parameters(values, call.number)
 
-    def batch(self) -> Part:
-        name = self.x_name
-        self._told.add(name)
-        return Part("The batch", (self._quantity(name.text, "X", self.x, name.latex, "X"),))
+    def _given(self, names: tuple[Name, ...], values: Any, words: str) -> list[Quantity]:
+        """Tell matrices that nobody has told yet, with words for where they come from."""
+        told = []
+        for name, value in zip(names, tree.leaves(values), strict=True):
+            if name not in self._told:
+                self._told.add(name)
+                told.append(self._quantity(name.text, words, value, name.latex, rf"\text{{{words}}}"))
+        return told
+
+    def batch(self, names: tuple[Name, ...], x: Any) -> Part:
+        return Part("The batch", tuple(self._given(names, x, "X")))
 
     def forward(self) -> Iterator[Part]:
         for call in self.calls:
-            x, y = call.x_name, call.y_name
-            formula, formula_latex = _forward_formula(call)
-            quantities = self._made_by_container(x, call.x)
-            for name, latex, value in self._parameters(call, self.params):
-                quantities.append(self._quantity(name, "", value, latex, ""))
-            quantities.append(self._quantity(y.text, formula, call.y, y.latex, formula_latex))
-            self._told.add(y)
+            quantities = self._given(call.x_names, call.x, "what the container makes")
+            if call.first:
+                own = self._parameters(call, self.params)
+                quantities += [self._quantity(name, "", value, latex, "") for name, latex, value in own]
+            text, formula = _forward_formula(call)
+            for name, value in zip(call.y_names, tree.leaves(call.y), strict=True):
+                quantities.append(self._quantity(name.text, text, value, name.latex, formula))
+                self._told.add(name)
             yield Part(f"Forward: {call.place}", tuple(quantities))
 
-    def _made_by_container(self, name: Name, value: Array) -> list[Quantity]:
-        if name in self._told:
-            return []
-        self._told.add(name)
-        return [
-            self._quantity(name.text, "what the container makes", value, name.latex, r"\text{what the container makes}")
-        ]
-
-    def loss(self, loss: Any, y_true: Array, value: Array, dy: Array) -> Part:
-        kind, name, e = type(loss).__name__, self.y_name, self.y_name.gradient
-        formula, formula_latex = "∂L/∂{y}", r"\frac{{\partial L}}{{\partial {y}}}"
-        for known, text, latex in DERIVATIVES:
+    def loss(self, loss: Any, names: tuple[Name, ...], y_pred: Any, y_true: Any, value: Array, dy: Any) -> Part:
+        quantities = self._given(names, y_pred, "what the container makes")
+        targets = tree.leaves(y_true)
+        for i, target in enumerate(targets):
+            name = "y" + "′" * i
+            quantities.append(self._quantity(name, "", target, name.replace("′", "'"), ""))
+        kind, of = type(loss).__name__, joined(names)
+        quantities.append(
+            self._quantity("L", f"{kind}({of[0]}, y)", value, "L", rf"\text{{{kind}}}({of[1]}, y)"),
+        )
+        text, formula = "∂L/∂{y}", r"\frac{{\partial L}}{{\partial {y}}}"
+        for known, known_text, known_formula in DERIVATIVES:
             if known == loss:
-                formula, formula_latex = text, latex
-        self._told.add(e)
+                text, formula = known_text, known_formula
+        for output, d in zip(names, tree.leaves(dy), strict=True):
+            e = output.gradient
+            self._told.add(e)
+            quantities.append(
+                self._quantity(e.text, text.format(y=output.text), d, e.latex, formula.format(y=output.latex))
+            )
+        return Part("The loss", tuple(quantities))
+
+    def penalty(self, regularizer: Any, value: Array, total: Array) -> Part:
+        kind = type(regularizer).__name__
         return Part(
-            "The loss",
+            f"The regularizer: {kind}",
             (
-                *self._made_by_container(name, self.y_pred),
-                self._quantity("y", "", y_true, "y", ""),
-                self._quantity("L", f"{kind}({name.text}, y)", value, "L", rf"\text{{{kind}}}({name.latex}, y)"),
-                self._quantity(e.text, formula.format(y=name.text), dy, e.latex, formula_latex.format(y=name.latex)),
+                self._quantity("R", "", value, "R", ""),
+                self._quantity("L + R", "", total, "L + R", ""),
             ),
         )
 
     def backward(self) -> Iterator[Part]:
         for call in reversed(self.calls):
-            quantities = []
-            e = call.y_name.gradient
-            if e not in self._told:
-                words = "what the container hands back" if self._uses[call.y_name] < 2 else "Σ of what comes back"
-                quantities.append(self._quantity(e.text, words, call.dy, e.latex, rf"\text{{{words}}}"))
-                self._told.add(e)
-            for name, latex, value in self._parameters(call, self.grads):
-                formula, formula_latex = _gradient_formula(call, name, latex)
-                if sum(other.path == call.path for other in self.calls) > 1:
-                    formula, formula_latex = (
-                        "Σ over the uses of the layer",
-                        r"\text{the sum over the uses of the layer}",
-                    )
-                quantities.append(self._quantity(f"∂{name}", formula, value, rf"\partial {latex}", formula_latex))
+            once = all(self._uses[name] < 2 for name in call.y_names)
+            words = "what the container hands back" if once else "Σ of what comes back"
+            quantities = self._given(tuple(name.gradient for name in call.y_names), call.dy, words)
+            if call.first:
+                quantities += self._gradients(call)
             if call.dx is not None:
-                quantities.append(self._input_gradient(call))
+                quantities += self._input_gradients(call)
             yield Part(f"Backward: {call.place}", tuple(quantities))
 
-    def _input_gradient(self, call: Call) -> Quantity:
+    def _gradients(self, call: Call) -> Iterator[Quantity]:
+        own = {name: value for name, _, value in own_parameters(call.grads, call.number)}
+        for name, latex, value in self._parameters(call, self.grads):
+            text, formula = _gradient_formula(call, name, latex)
+            if sum(other.path == call.path for other in self.calls) > 1:
+                text, formula = "Σ over the uses of the layer", r"\text{the sum over the uses of the layer}"
+            elif not np.allclose(self.to_numpy(value), self.to_numpy(own[name]), rtol=1e-3, atol=0.0):
+                text, formula = f"{text} + ∂R/∂{name}", rf"{formula} + \frac{{\partial R}}{{\partial {latex}}}"
+            yield self._quantity(f"∂{name}", text, value, rf"\partial {latex}", formula)
+
+    def _input_gradients(self, call: Call) -> Iterator[Quantity]:
         """Tell ∂L/∂x: all of it where whoever made x received this very array, else the share through this layer."""
-        name = call.x_name.gradient
-        formula, formula_latex = _input_formula(call)
-        text, latex = name.text, name.latex
-        if self._uses[call.x_name] == 1 and any(other.dy is call.dx for other in self.calls):
-            self._told.add(name)
-        else:
-            place = tree.name(call.path) or type(call.layer).__name__
-            text, latex = f"{text} via {place}", rf"{latex}^{{\text{{via {place}}}}}"
-        return self._quantity(text, formula, call.dx, latex, formula_latex)
+        received = {id(a) for other in self.calls for a in tree.leaves(other.dy)}
+        for x, value in zip(call.x_names, tree.leaves(call.dx), strict=False):
+            text, formula = _input_formula(call, x)
+            name, latex = x.gradient.text, x.gradient.latex
+            if self._uses[x] == 1 and id(value) in received:
+                self._told.add(x.gradient)
+            else:
+                place = tree.name(call.path) or type(call.layer).__name__
+                uses = [other for other in self.calls if other.path == call.path]
+                place += f", use {uses.index(call) + 1}" if len(uses) > 1 else ""
+                name, latex = f"{name} via {place}", rf"{latex}^{{\text{{via {place}}}}}"
+            yield self._quantity(name, text, value, latex, formula)
 
     def update(self, optimizer: Any, new: Any) -> Part:
         quantities = []
         for call in self.calls:
+            if not call.first:
+                continue
             before = {name: value for name, _, value in self._parameters(call, self.params)}
             grads = {name: value for name, _, value in self._parameters(call, self.grads)}
             for name, latex, value in self._parameters(call, new):
                 if name in grads:
-                    formula, formula_latex = self._update_formula(
-                        optimizer, name, latex, before[name], grads[name], value
-                    )
+                    text, formula = self._update_formula(optimizer, name, latex, before[name], grads[name], value)
                 elif value is not before[name]:
-                    formula, formula_latex = "moved by the batch", r"\text{moved by the batch}"
+                    text, formula = "moved by the batch", r"\text{moved by the batch}"
                 else:
                     continue
-                quantities.append(
-                    self._quantity(f"{name} new", formula, value, rf"{latex}^{{\text{{new}}}}", formula_latex)
-                )
+                quantities.append(self._quantity(f"{name} new", text, value, rf"{latex}^{{\text{{new}}}}", formula))
         return Part("The update", tuple(quantities))
 
     def _update_formula(
@@ -270,17 +240,19 @@ class Story:
 
 
 def _forward_formula(call: Call) -> tuple[str, str]:
-    kind, x, n = type(call.layer).__name__, call.x_name, call.number
+    kind, n = type(call.layer).__name__, call.number
+    x, latex = joined(call.x_names)
     if not isinstance(call.layer, Dense):
-        return f"{kind}({x.text})", rf"\text{{{kind}}}({x.latex})"
+        return f"{kind}({x})", rf"\text{{{kind}}}({latex})"
     if not call.layer.use_bias:
-        return f"{x.text}·W{n}", rf"{x.latex} W_{{{n}}}"
-    return f"{x.text}·W{n} + b{n}", rf"{x.latex} W_{{{n}}} + b_{{{n}}}"
+        return f"{x}·W{n}", rf"{latex} W_{{{n}}}"
+    return f"{x}·W{n} + b{n}", rf"{latex} W_{{{n}}} + b_{{{n}}}"
 
 
 def _gradient_formula(call: Call, name: str, latex: str) -> tuple[str, str]:
     """Return where the gradient of a parameter comes from."""
-    x, y, e = call.x_name, call.y_name, call.y_name.gradient
+    x, y = call.x_names[0], call.y_names[0]
+    e = y.gradient
     if isinstance(call.layer, Dense) and name.startswith("W"):
         return f"{x.text}ᵀ·{e.text}", rf"{x.latex}^T {e.latex}"
     if isinstance(call.layer, Dense):
@@ -288,11 +260,12 @@ def _gradient_formula(call: Call, name: str, latex: str) -> tuple[str, str]:
     return f"{e.text} · ∂{y.text}/∂{name}", rf"{e.latex} \cdot \frac{{\partial {y.latex}}}{{\partial {latex}}}"
 
 
-def _input_formula(call: Call) -> tuple[str, str]:
+def _input_formula(call: Call, x: Name) -> tuple[str, str]:
     """Return where ∂L/∂x comes from."""
-    kind, x, y, e = type(call.layer).__name__, call.x_name, call.y_name, call.y_name.gradient
+    kind, y = type(call.layer).__name__, call.y_names[0]
+    e = y.gradient
     if isinstance(call.layer, Dense):
-        return f"{e.text}·W{call.number}ᵀ", rf"{e.latex} W_{{{call.number}}}^T"
+        return f"{e.text}·W{y.number}ᵀ", rf"{e.latex} W_{{{y.number}}}^T"
     if isinstance(call.layer, ELEMENTWISE):
         return f"{e.text} ⊙ {kind}′({x.text})", rf"{e.latex} \odot \text{{{kind}}}'({x.latex})"
     return f"{e.text} · ∂{y.text}/∂{x.text}", rf"{e.latex} \cdot \frac{{\partial {y.latex}}}{{\partial {x.latex}}}"

@@ -7,18 +7,23 @@ import numpy as np
 import pytest
 
 from anynet import (
+    L2,
     SGD,
     Adam,
     Dense,
     Dropout,
     HalfSquaredError,
     Layer,
+    LossScale,
     Model,
+    Parallel,
     ReLU,
+    Repeat,
     Sequential,
     Sigmoid,
     Softmax,
     SoftmaxCrossEntropy,
+    Tanh,
     explain,
     tree,
 )
@@ -203,3 +208,39 @@ def test_errors():
         explain(neuron(), [[1.0, 2.0, 3.0]], [0])
     with pytest.raises(KeyError, match=r"expected one of A0, W1, .*, got 'Q'"):
         explain(neuron(), *OR)["Q"]
+
+
+def test_regularizer_and_half_precision_are_the_step_that_training_takes():
+    settings = {"regularizer": L2(0.1), "compute_dtype": "float16"}
+    layers = [Dense(4), ReLU(), Dense(2)]
+    model = Model(
+        layers, input_shape=3, loss=HalfSquaredError(), optimizer=LossScale(SGD(0.1), initial=64.0), **settings
+    )
+    x, y = RNG.normal(size=(5, 3)), RNG.normal(size=(5, 2))
+    told = explain(model, x, y)
+    assert "∂W1 = A0ᵀ·δ1 + ∂R/∂W1" in str(told)
+    assert told["L + R"] == pytest.approx(told["L"] + told["R"])
+    assert told["δ2"].shape == (5, 2)
+    assert told.loss == pytest.approx(float(model.train_step(x, y)), rel=1e-6)
+    np.testing.assert_allclose(told["W1 new"], model.params[0]["weight"], rtol=1e-6)
+
+
+def test_one_layer_used_twice():
+    """Its parameters are told once, its gradient is the sum over the uses."""
+    model = Model([Repeat(Dense(3), 2), Dense(1)], input_shape=3, loss=HalfSquaredError(), dtype="float64")
+    x, y = RNG.normal(size=(5, 3)), RNG.normal(size=(5, 1))
+    told = explain(model, x, y)
+    assert told.names.count("W1") == told.names.count("∂W1") == 1
+    assert "Z1′ = Z1·W1 + b1" in str(told)
+    np.testing.assert_allclose(told["∂W1"], told["A0"].T @ told["δ1"] + told["Z1"].T @ told["δ1′"], rtol=1e-12)
+
+
+def test_branches():
+    """The branches share one input: each tells its share of the error."""
+    model = Model(
+        [Dense(3), Parallel([Dense(2), Tanh()]), Dense(1)], input_shape=3, loss=HalfSquaredError(), dtype="float64"
+    )
+    told = explain(model, RNG.normal(size=(5, 3)), RNG.normal(size=(5, 1)))
+    np.testing.assert_allclose(told["δ1"], told["δ1 via 1.0"] + told["δ1 via 1.1"], rtol=1e-12)
+    np.testing.assert_allclose(told["A2′"], np.concatenate([told["Z2"], told["A2"]], axis=1), rtol=1e-12)
+    assert "δ1 = Σ of what comes back" in str(told)

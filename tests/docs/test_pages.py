@@ -36,6 +36,8 @@ def test_page(page, capsys, monkeypatch, tmp_path):
     for library in ("matplotlib", "torch", "jax", "sklearn"):
         if re.search(rf"^ *(from|import) {library}|anynet\.{library}|backend=\"{library}\"", text, flags=re.M):
             pytest.importorskip(library)
+    if "plot_" in text:
+        pytest.importorskip("matplotlib")
     if "load_mnist" in text and not os.environ.get("ANYNET_DATA"):
         data = DOCS.parents[1] / "shared" / "data"
         if not data.is_dir():
