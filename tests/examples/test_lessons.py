@@ -1,5 +1,7 @@
 """What the examples of the lecture notes are there to show, and that each writes its picture."""
 
+import os
+
 import pytest
 
 pytest.importorskip("matplotlib")
@@ -48,3 +50,13 @@ def test_vanishing_gradients(run):
     norms = run("vanishing_gradients")
     assert norms["sigmoid"][0] < 1e-4 * norms["sigmoid"][-2]
     assert norms["ReLU"][0] > 0.1 * norms["ReLU"][-2]
+
+
+def test_mnist(run, monkeypatch):
+    """The picture of what it misreads is drawn after a short training too."""
+    if not os.environ.get("ANYNET_DATA"):
+        data = FOLDER.parents[1] / "shared" / "data"
+        if not data.is_dir():
+            pytest.skip("ANYNET_DATA is unset and ../shared/data is not there")
+        monkeypatch.setenv("ANYNET_DATA", str(data))
+    assert run("mnist", epochs=1) > 0.9
