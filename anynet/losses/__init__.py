@@ -1,9 +1,9 @@
 """Losses: what an example costs, its derivative, and the mean over the batch."""
 
 from anynet.losses.base import Loss as Loss
-from anynet.losses.classification import BinaryCrossEntropy as BinaryCrossEntropy
+from anynet.losses.binary import BinaryCrossEntropy as BinaryCrossEntropy
+from anynet.losses.binary import SigmoidCrossEntropy as SigmoidCrossEntropy
 from anynet.losses.classification import CategoricalCrossEntropy as CategoricalCrossEntropy
-from anynet.losses.classification import SigmoidCrossEntropy as SigmoidCrossEntropy
 from anynet.losses.classification import SoftmaxCrossEntropy as SoftmaxCrossEntropy
 from anynet.losses.divergence import KLDivergence as KLDivergence
 from anynet.losses.divergence import Poisson as Poisson

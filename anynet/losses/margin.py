@@ -10,7 +10,8 @@ from dataclasses import KW_ONLY, dataclass
 
 from anynet.layers.activations import sigmoid
 from anynet.losses.base import Cache, Loss, check_finite, check_same_shape, outputs
-from anynet.losses.classification import BinaryLoss, at_least_tiny
+from anynet.losses.binary import BinaryLoss
+from anynet.losses.classification import at_least_tiny
 from anynet.namespace import Array, namespace
 from anynet.validation import check_number
 

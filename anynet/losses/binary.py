@@ -1,0 +1,116 @@
+"""Losses for answers of yes or no, each output by itself: cross-entropies of logits and of probabilities.
+
+Legend: N batch, O outputs. Derivations: docs/derivations/losses.md.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+from anynet.layers.activations import sigmoid
+from anynet.losses.base import Cache, Loss, check_same_shape, outputs
+from anynet.losses.classification import at_least_tiny, check_count, check_weights, constant
+from anynet.namespace import Array, namespace
+
+
+@dataclass(frozen=True)
+class BinaryLoss(Loss):
+    """A loss whose targets answer yes (1) or no (0), or a probability between, for each output by itself."""
+
+    def check_values(self, y: Array, output_shape: tuple[int, ...]) -> None:
+        super().check_values(y, output_shape)
+        xp = namespace(y)
+        low, high = float(xp.min(y)), float(xp.max(y))
+        if low < 0 or high > 1:
+            raise ValueError(
+                f"{type(self).__name__}: expected labels in y from 0 to 1, got {low if low < 0 else high:g}"
+            )
+
+
+@dataclass(frozen=True)
+class SigmoidCrossEntropy(BinaryLoss):
+    """Cross-entropy of a sigmoid for each output, from logits, averaged over the outputs.
+
+    .. math:: ℓ_n = \\frac1O \\sum_o (1 - y) s(z) + w y s(-z), \\quad s(z) = \\max(z, 0) + \\log(1 + e^{-|z|}), \\qquad
+              \\frac{∂ℓ_n}{∂z_n} = \\frac1O \\big((1 - y) σ(z) - w y (1 - σ(z))\\big)
+
+    Without weights, w = 1, the derivative is σ(z) − y. The same as PyTorch's `BCEWithLogitsLoss`.
+
+    Parameters
+    ----------
+    pos_weight : sequence of O floats >= 0, optional
+        w, how much a yes counts for each output: more than 1 finds more of them, at the price of false alarms.
+
+    Notes
+    -----
+    y_pred (N, O) logits; y_true (N, O) from 0 to 1. Cache: the derivative before it is divided by O.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> print(SigmoidCrossEntropy().forward(np.array([[0.0, 1e4]]), np.array([[1.0, 1.0]]))[0].round(4))
+    0.3466
+    """
+
+    takes = "logits"
+    threshold = 0.0
+    _: KW_ONLY
+    pos_weight: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.pos_weight is not None:
+            weights = check_weights("SigmoidCrossEntropy", "pos_weight", self.pos_weight)
+            object.__setattr__(self, "pos_weight", weights)
+
+    def per_example(self, y_pred: Array, y_true: Array) -> tuple[Array, Cache]:
+        check_same_shape("SigmoidCrossEntropy", y_pred, y_true)
+        xp, z, no = namespace(y_pred), y_pred, 1.0 - y_true
+        yes = y_true if self.pos_weight is None else y_true * constant(self.pos_weight, z)
+        tail, p = xp.log1p(xp.exp(-xp.abs(z))), sigmoid(z)
+        losses = no * (xp.maximum(z, 0.0) + tail) + yes * (xp.maximum(-z, 0.0) + tail)
+        return xp.mean(losses, axis=outputs(z)), no * p - yes * (1.0 - p)
+
+    def derivative(self, cache: Cache) -> Array:
+        return cache * (1.0 / math.prod(cache.shape[1:]))
+
+    def targets(self, y: Array, output_shape: tuple[int, ...], dtype: Any) -> Array:
+        check_count("SigmoidCrossEntropy", "pos_weight", self.pos_weight, output_shape[-1] if output_shape else 1)
+        return super().targets(y, output_shape, dtype)
+
+
+@dataclass(frozen=True)
+class BinaryCrossEntropy(BinaryLoss):
+    """Cross-entropy of a probability for each output, such as `Sigmoid` gives, averaged over the outputs.
+
+    .. math:: ℓ_n = -\\frac1O \\sum_o y \\log p + (1 - y) \\log(1 - p), \\qquad
+              \\frac{∂ℓ_n}{∂p_n} = \\frac1O \\Big(\\frac{1 - y}{1 - p} - \\frac{y}{p}\\Big)
+
+    p and 1 − p are raised to the smallest normal number of the dtype, so the loss is finite (PyTorch clamps the logarithm
+    at −100 instead).
+
+    Notes
+    -----
+    y_pred (N, O) probabilities; y_true (N, O) from 0 to 1. Cache: p, 1 − p, y.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> print(BinaryCrossEntropy().forward(np.array([[0.5]]), np.array([[1.0]]))[0].round(4))
+    0.6931
+    """
+
+    takes = "probabilities"
+    threshold = 0.5
+
+    def per_example(self, y_pred: Array, y_true: Array) -> tuple[Array, Cache]:
+        check_same_shape("BinaryCrossEntropy", y_pred, y_true)
+        xp = namespace(y_pred)
+        p, q = at_least_tiny(y_pred), at_least_tiny(1.0 - y_pred)
+        losses = -(y_true * xp.log(p) + (1.0 - y_true) * xp.log(q))
+        return xp.mean(losses, axis=outputs(p)), (p, q, y_true)
+
+    def derivative(self, cache: Cache) -> Array:
+        p, q, y_true = cache
+        return ((1.0 - y_true) / q - y_true / p) * (1.0 / math.prod(p.shape[1:]))
