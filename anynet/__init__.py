@@ -42,10 +42,10 @@ _HOMES = {
     """,
     "losses": """
         BinaryCrossEntropy CategoricalCrossEntropy FocalLoss HalfSquaredError Hinge Huber KLDivergence LogCosh
-        Loss MeanAbsoluteError MeanSquaredError Poisson SigmoidCrossEntropy SoftmaxCrossEntropy
+        Loss Losses MeanAbsoluteError MeanSquaredError Poisson SigmoidCrossEntropy SoftmaxCrossEntropy
     """,
     "metrics": """
-        Accuracy Metric
+        Accuracy Metric OutputMetric
     """,
     "model": """
         Model
@@ -136,6 +136,7 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not run `__getattr_
     from anynet.losses import KLDivergence as KLDivergence
     from anynet.losses import LogCosh as LogCosh
     from anynet.losses import Loss as Loss
+    from anynet.losses import Losses as Losses
     from anynet.losses import MeanAbsoluteError as MeanAbsoluteError
     from anynet.losses import MeanSquaredError as MeanSquaredError
     from anynet.losses import Poisson as Poisson
@@ -143,6 +144,7 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not run `__getattr_
     from anynet.losses import SoftmaxCrossEntropy as SoftmaxCrossEntropy
     from anynet.metrics import Accuracy as Accuracy
     from anynet.metrics import Metric as Metric
+    from anynet.metrics import OutputMetric as OutputMetric
     from anynet.model import Model as Model
     from anynet.optimizers import EMA as EMA
     from anynet.optimizers import LBFGS as LBFGS

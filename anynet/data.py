@@ -10,27 +10,35 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from anynet import tree
 from anynet.backends import to_numpy
 from anynet.backends.base import Backend
-from anynet.losses.base import check_finite
 from anynet.namespace import Array, namespace
-from anynet.validation import check_int, check_number
+from anynet.validation import check_finite, check_int, check_number, several
 
 
 class Data(NamedTuple):
-    """Inputs, targets and weights of N examples on a backend; what a training step takes."""
+    """Inputs, targets and weights of N examples on a backend; what a training step takes.
 
-    x: Array
-    y: Array
+    Several inputs, or several targets, are a tuple of arrays.
+    """
+
+    x: Any
+    y: Any
     weight: Array | None = None
 
     def __len__(self) -> int:
-        return int(self.x.shape[0])
+        return int(tree.leaves(self.x)[0].shape[0])
+
+    def rows(self, start: int, stop: int) -> Data:
+        """Return the examples from `start` to before `stop`, or the last, as views."""
+        stop = min(stop, len(self))
+        return Data(*(tree.each(lambda a: a[start:stop, ...], a) for a in self))
 
     def take(self, index: Array) -> Data:
         """Return the examples at the given indices."""
         xp = namespace(index)
-        return Data(*(None if a is None else xp.take(a, index, axis=0) for a in self))
+        return Data(*(tree.each(lambda a: xp.take(a, index, axis=0), a) for a in self))
 
 
 def as_array(backend: Backend, where: str, name: str, value: Any) -> Array:
@@ -65,13 +73,29 @@ def _describe(value: Any) -> str:
     return type(value).__name__ if shape is None else f"{type(value).__name__} of shape {tuple(shape)}"
 
 
-def as_inputs(
-    backend: Backend, where: str, x: Any, input_shape: tuple[int, ...], dtype: Any, *, integers: bool
-) -> Array:
+def as_parts(where: str, name: str, value: Any, count: int) -> tuple[Any, ...]:
+    """Return several inputs or targets as a tuple; raise TypeError or ValueError unless there are `count`."""
+    if not isinstance(value, (tuple, list)):
+        raise TypeError(f"{where}: expected {name} to be a tuple of {count} arrays, got {_describe(value)}")
+    if len(value) != count:
+        raise ValueError(f"{where}: expected {name} to be a tuple of {count} arrays, got {len(value)}")
+    return tuple(value)
+
+
+def as_inputs(backend: Backend, where: str, x: Any, input_shape: Any, dtype: Any, *, integers: Any) -> Any:
     """Return inputs of the right shape; bytes stay bytes until their batch is cast, all else becomes the model's dtype.
 
-    `integers` is for layers that take indices, which stay integers.
+    `integers` is for layers that take indices, which stay integers. Where `input_shape` is a tuple of shapes, x is a tuple.
     """
+    if several(input_shape):
+        parts = as_parts(where, "x", x, len(input_shape))
+        flags = integers if isinstance(integers, tuple) else (integers,) * len(parts)
+        inputs = tuple(
+            as_inputs(backend, f"{where}: input {i}", *each[:2], dtype, integers=each[2])
+            for i, each in enumerate(zip(parts, input_shape, flags, strict=True))
+        )
+        same_length(where, inputs[0], inputs=inputs)
+        return inputs
     x = as_array(backend, where, "x", x)
     xp = backend.xp
     if tuple(x.shape[1:]) != input_shape:
@@ -92,6 +116,14 @@ def as_inputs(
     return x if x.dtype in (dtype, xp.uint8) else xp.astype(x, dtype)
 
 
+def as_targets(backend: Backend, where: str, y: Any, output_shape: Any) -> Any:
+    """Return targets as an array of the backend; a tuple of arrays where the network has several outputs."""
+    if not several(output_shape):
+        return as_array(backend, where, "y", y)
+    parts = zip(as_parts(where, "y", y, len(output_shape)), output_shape, strict=True)
+    return tuple(as_targets(backend, f"{where}: output {i}", *each) for i, each in enumerate(parts))
+
+
 def _shape_hint(got: tuple[int, ...], expected: tuple[int, ...]) -> str:
     if len(got) == 1 and expected == (1,):
         return "; give it an axis for the one feature: x[:, None]"
@@ -107,11 +139,13 @@ def _shape_hint(got: tuple[int, ...], expected: tuple[int, ...]) -> str:
     return ""
 
 
-def same_length(where: str, x: Array, **others: Array | None) -> None:
+def same_length(where: str, x: Any, **others: Any) -> None:
     """Raise unless all arrays have as many rows as x."""
+    count = tree.leaves(x)[0].shape[0]
     for name, other in others.items():
-        if other is not None and other.shape[0] != x.shape[0]:
-            raise ValueError(f"{where}: expected {name} with {x.shape[0]} rows, as x, got {other.shape[0]}")
+        for array in tree.leaves(other):
+            if array.shape[0] != count:
+                raise ValueError(f"{where}: expected {name} with {count} rows, as x, got {array.shape[0]}")
 
 
 def as_weights(backend: Backend, where: str, weight: Any, dtype: Any) -> Array | None:
@@ -132,6 +166,8 @@ def as_weights(backend: Backend, where: str, weight: Any, dtype: Any) -> Array |
 
 def class_labels(where: str, name: str, y: Array, backend: Backend) -> np.ndarray:
     """Return the class of each example on the host, from integers, one-hot rows or yes-or-no answers."""
+    if isinstance(y, tuple):
+        raise ValueError(f"{where}: expected one array of targets with {name}, got several; pass sample_weight instead")
     labels = backend.to_numpy(y)
     if labels.ndim == 2 and labels.shape[1] > 1:
         return labels.argmax(axis=1)
@@ -207,6 +243,7 @@ __all__ = [
     "Data",
     "as_array",
     "as_inputs",
+    "as_targets",
     "as_weights",
     "check_sizes",
     "class_labels",

@@ -21,6 +21,7 @@ import numpy as np
 
 from anynet import backends, random, tree
 from anynet.layers.base import Layer
+from anynet.validation import several
 
 TRIES = 5
 """Directions tried where two step sizes disagree, as they do across a kink; each try with a quarter of the step before."""
@@ -69,7 +70,7 @@ def check_gradients(
     subject : Layer or Model
         A layer is given fresh parameters, moved a little: initial zeros and ones would hide a backward that forgets to
         multiply by them. A model keeps its own, and is not changed.
-    x : array (N, ...)
+    x : array (N, ...), or a tuple of such
         Inputs, taken as float64.
     y : array
         Targets; for a model only.
@@ -96,9 +97,11 @@ def check_gradients(
     """
     rng = np.random.default_rng(seed)
     if isinstance(subject, Layer):
-        backend = backends.of(x) if backend is None else backends.get(backend)
+        backend = (
+            backends.of(tree.leaves(x)[0] if isinstance(x, tuple) else x) if backend is None else backends.get(backend)
+        )
         layer = subject
-        params = layer.init(rng, tuple(backends.to_numpy(x).shape[1:]))[0]
+        params = layer.init(rng, tree.map(lambda a: tuple(backends.to_numpy(a).shape[1:]), x))[0]
         trained = layer.trainable(params)
         params = tree.replace(params, iter([_moved(a, rng) for a in tree.leaves(trained)]), like=trained)
         objective = _layer_objective(layer, backend, rng)
@@ -108,8 +111,7 @@ def check_gradients(
         params = tree.map(subject.backend.to_numpy, subject._carry[0])
         objective = _model_objective(subject, backend, y)
     dtype = backend.dtype("float64")
-    host = backends.to_numpy(x)
-    inputs = backend.asarray(host if layer.integer_input else host.astype(np.float64))
+    inputs = _inputs(x, layer.integer_input, backend)
     params = tree.map(lambda a: backend.asarray(a, dtype), params)
     key = backend.asarray(random.make_key(seed))
     if isinstance(subject, Layer):
@@ -128,9 +130,7 @@ def check_gradients(
         )
     errors = {}
     for path, gradient in tree.places(gradients):
-        if path == ("x",) and layer.integer_input:
-            continue
-        label = _name(layer, path if path == ("x",) else path[1:])
+        label = _name(layer, path if path[0] == "x" else path[1:])
         errors[label] = _relative_error(
             objective, {"params": params, "x": inputs}, path, gradient, key, backend, rng, label, noise
         )
@@ -140,6 +140,15 @@ def check_gradients(
                 f"{errors[label]:.1e}; its backward does not belong to its forward"
             )
     return GradientReport(errors)
+
+
+def _inputs(x: Any, integers: Any, backend: Any) -> Any:
+    """Return inputs on the backend: float64, or integers where the layer takes those."""
+    if isinstance(x, tuple):
+        flags = integers if isinstance(integers, tuple) else (integers,) * len(x)
+        return tuple(_inputs(a, flag, backend) for a, flag in zip(x, flags, strict=True))
+    host = backends.to_numpy(x)
+    return backend.asarray(host if integers else host.astype(np.float64))
 
 
 Objective = Callable[[Any, Any, Any], tuple[float, float, dict[str, Any]]]
@@ -168,7 +177,12 @@ def _model_objective(model: Any, backend: Any, y: Any) -> Objective:
     loss = model._need_loss()
     if y is None:
         raise ValueError("check_gradients: expected y beside a model, got None")
-    targets = loss.targets(backend.asarray(backends.to_numpy(y)), model.output_shape, backend.dtype("float64"))
+    placed = (
+        tree.map(lambda a: backend.asarray(backends.to_numpy(a)), y)
+        if several(model.output_shape)
+        else backend.asarray(backends.to_numpy(y))
+    )
+    targets = loss.targets(placed, model.output_shape, backend.dtype("float64"))
     loss.check_values(targets, model.output_shape)
 
     def objective(params: Any, x: Any, key: Any) -> tuple[float, float, dict[str, Any]]:
@@ -241,7 +255,7 @@ def _only(at: Any, path: tree.Path) -> Any:
     if not path:
         return 0
     if isinstance(at, (list, tuple)):
-        return [_only(part, path[1:]) if i == path[0] else None for i, part in enumerate(at)]
+        return type(at)(_only(part, path[1:]) if i == path[0] else None for i, part in enumerate(at))
     return {path[0]: _only(at[path[0]], path[1:])}
 
 

@@ -19,7 +19,7 @@ from typing import Any
 from anynet.losses.base import Loss
 from anynet.namespace import Array, namespace
 
-__all__ = ["Accuracy", "LossMetric", "Mean", "Metric", "resolve"]
+__all__ = ["Accuracy", "LossMetric", "Mean", "Metric", "OutputMetric", "resolve"]
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,37 @@ class Accuracy(Mean):
         threshold = 0.5 if self.threshold is None else self.threshold
         right = xp.astype((y_pred > threshold) == (y_true > 0.5), y_pred.dtype)
         return xp.mean(xp.reshape(right, (right.shape[0], -1)), axis=1)
+
+
+@dataclass(frozen=True)
+class OutputMetric(Metric):
+    """A metric of one output of a network that has several.
+
+    Parameters
+    ----------
+    index : int
+        The number of the output.
+    metric : Metric
+        What to measure of it.
+
+    Examples
+    --------
+    >>> OutputMetric(1, Accuracy()).name
+    'output_1_accuracy'
+    """
+
+    index: int
+    metric: Metric
+
+    @property
+    def name(self) -> str:
+        return f"output_{self.index}_{self.metric.name}"
+
+    def sums(self, y_pred: Any, y_true: Any, sample_weight: Array | None = None) -> tuple[Array, ...]:
+        return self.metric.sums(y_pred[self.index], y_true[self.index], sample_weight)
+
+    def value(self, sums: tuple[Array, ...]) -> Any:
+        return self.metric.value(sums)
 
 
 @dataclass(frozen=True)

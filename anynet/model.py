@@ -26,8 +26,8 @@ from anynet.callbacks import Callback, ProgressBar
 from anynet.callbacks.progress import wanted
 from anynet.data import (
     Data,
-    as_array,
     as_inputs,
+    as_targets,
     as_weights,
     check_sizes,
     class_labels,
@@ -44,7 +44,7 @@ from anynet.optimizers.base import Optimizer
 from anynet.pairing import warn_of_mismatch
 from anynet.regularizers import Regularizer
 from anynet.summary import summary
-from anynet.validation import check_int, check_kind, check_number, check_shape
+from anynet.validation import check_int, check_kind, check_number, check_shapes, several
 
 PREDICT_ROWS = 2048
 """Examples that `predict` and `evaluate` take at a time, so that activations stay in the cache and memory is bounded."""
@@ -57,8 +57,9 @@ class Model:
     ----------
     layers : list of Layer, or Layer
         A list is a `Sequential`.
-    input_shape : int or tuple of int
-        Shape of one example, without the batch axis.
+    input_shape : int or tuple of int, or a tuple of such tuples
+        Shape of one example, without the batch axis. A network that begins with `Parallel` or `Shared` may take several
+        arrays: their shapes, such as ``((28, 28, 1), (5,))``.
     loss : Loss, optional
         What `fit`, `evaluate` and `gradients` minimise or report.
     optimizer : Optimizer, optional
@@ -95,7 +96,7 @@ class Model:
         self,
         layers: Sequence[Layer] | Layer,
         *,
-        input_shape: int | Sequence[int],
+        input_shape: int | Sequence[Any],
         loss: Loss | None = None,
         optimizer: Optimizer | None = None,
         regularizer: Regularizer | None = None,
@@ -107,7 +108,7 @@ class Model:
         seed: int = 0,
     ) -> None:
         self.layer = layers if isinstance(layers, Layer) else Sequential(layers)
-        self.input_shape = check_shape("Model", "input_shape", input_shape)
+        self.input_shape = check_shapes("Model", "input_shape", input_shape)
         if loss is not None:
             check_kind("Model", "loss", loss, Loss, "SoftmaxCrossEntropy()")
             warn_of_mismatch(self.layer, loss)
@@ -126,6 +127,8 @@ class Model:
         """Number of epochs done; the shuffle of each is drawn for it."""
 
         params, self.output_shape = self.layer.init(np.random.default_rng((self.seed, 0)), self.input_shape)
+        if loss is not None:
+            loss.check_outputs(self.output_shape)
         self._compiled: dict[str, Callable[..., Any]] = {}
         self._fitting: set[Any] = set()
         self._lent = False
@@ -220,7 +223,7 @@ class Model:
         return self.backend.xp.__array_namespace_info__().default_dtypes()["indexing"]
 
     @np.errstate(over="ignore")  # `check_finite` says more than a warning of NumPy's
-    def _inputs(self, where: str, x: Any) -> Array:
+    def _inputs(self, where: str, x: Any) -> Any:
         return as_inputs(self.backend, where, x, self.input_shape, self._dtype, integers=self.layer.integer_input)
 
     @np.errstate(over="ignore")
@@ -238,7 +241,7 @@ class Model:
                 return Data(x, y)
         loss = self._need_loss()
         inputs = self._inputs(where, x)
-        targets = loss.targets(as_array(self.backend, where, "y", y), self.output_shape, self._dtype)
+        targets = loss.targets(as_targets(self.backend, where, y, self.output_shape), self.output_shape, self._dtype)
         weight = as_weights(self.backend, where, sample_weight, self._dtype)
         same_length(where, inputs, y=targets, sample_weight=weight)
         if inputs is x and targets is y:
@@ -274,7 +277,8 @@ class Model:
         x : array of any library, or nested list, of shape ``(N, *input_shape)``
             uint8 stays so until its batch is cast; everything else is cast to the model's dtype at once.
         y : array or list
-            Integer classes (N,) or one-hot rows (N, C) for losses of classes, else numbers of the output's shape.
+            Integer classes (N,) or one-hot rows (N, C) for losses of classes, else numbers of the output's shape. A tuple of
+            such for a network with several outputs.
         epochs : int >= 1
             How many times to go through the data.
         batch_size : int >= 1, or None
@@ -351,7 +355,9 @@ class Model:
 
     def _split(self, data: Data, fraction: float) -> list[Array]:
         """Return the indices of the examples to train on and of those to hold out."""
-        classes = self.backend.xp.isdtype(data.y.dtype, "integral") or self._need_loss().threshold is not None
+        classes = not isinstance(data.y, tuple) and (
+            self.backend.xp.isdtype(data.y.dtype, "integral") or self._need_loss().threshold is not None
+        )
         labels = class_labels("fit", "validation_split", data.y, self.backend) if classes else None
         parts = split("fit", fraction, len(data), labels, np.random.default_rng((self.seed, 2)))
         return [self.backend.asarray(part, self.index_dtype) for part in parts]
@@ -384,11 +390,11 @@ class Model:
         inputs = self._inputs("predict", x)
         self.layer.check_input("predict", inputs)
         predict, params = self._function("predict"), self._carry[0]
-        count = inputs.shape[0]
-        parts = [predict(params, inputs[i : min(i + PREDICT_ROWS, count), ...]) for i in range(0, count, PREDICT_ROWS)]
-        y = parts[0] if len(parts) == 1 else self.backend.xp.concat(parts, axis=0)
-        target = backends.of(x)
-        return y if target.name == self.backend.name else target.asarray(y)
+        data = Data(inputs, None)
+        parts = [predict(params, data.rows(i, i + PREDICT_ROWS).x) for i in range(0, len(data), PREDICT_ROWS)]
+        y = parts[0] if len(parts) == 1 else tree.map(lambda *a: self.backend.xp.concat(a, axis=0), *parts)
+        target = backends.of(tree.leaves(x)[0] if several(self.input_shape) else x)
+        return y if target.name == self.backend.name else tree.map(target.asarray, y)
 
     def evaluate(self, x: Any, y: Any, sample_weight: Any = None) -> dict[str, Any]:
         """Return the loss and the metrics over the data, by name, as Python numbers."""
@@ -398,8 +404,7 @@ class Model:
         evaluate, params = self._function("evaluate"), self._carry[0]
         sums = []
         for start in range(0, len(data), PREDICT_ROWS):
-            rows = slice(start, min(start + PREDICT_ROWS, len(data)))
-            sums.append(evaluate(params, *(None if a is None else a[rows, ...] for a in data)))
+            sums.append(evaluate(params, *data.rows(start, start + PREDICT_ROWS)))
         scored = training.scored(self.loss, self.metrics)
         values = {
             name: training.total(self.backend, [s[i] for s in sums], metric)

@@ -9,6 +9,7 @@ import numpy as np
 
 from anynet import tree
 from anynet.trace import Event, observed
+from anynet.validation import several
 
 
 def summary(model: Any) -> str:
@@ -18,7 +19,7 @@ def summary(model: Any) -> str:
     def see(event: Event) -> None:
         label = f"{tree.name(event.path)}  {type(event.layer).__name__}".strip()
         shapes = ", ".join(f"{tree.name(path)} {tuple(array.shape)}" for path, array in tree.places(event.params))
-        rows.append((label, f"({', '.join(map(str, ('N', *event.output)))})", shapes, f"{_count(event.params):,}"))
+        rows.append((label, _batch_of(event.output), shapes, f"{_count(event.params):,}"))
 
     observed(model.layer, see).init(np.random.default_rng(0), model.input_shape)
     widths = [max(len(row[i]) for row in rows) for i in range(4)]
@@ -39,6 +40,12 @@ def summary(model: Any) -> str:
             f"{total:,} parameters, {trained:,} trained; {size:.2f} MiB as {model.dtype} on {model.backend.name}",
         ]
     )
+
+
+def _batch_of(shape: Any) -> str:
+    if several(shape):
+        return " and ".join(map(_batch_of, shape))
+    return f"({', '.join(map(str, ('N', *shape)))})"
 
 
 def _count(params: Any) -> int:

@@ -35,8 +35,11 @@ SHUFFLE = 1
 """The stream of the seed that shuffles are drawn from; 0 is for initial weights."""
 
 
-def cast(x: Array, dtype: Any, *, integers: bool) -> Array:
+def cast(x: Any, dtype: Any, *, integers: Any) -> Any:
     """Return a batch in the model's dtype; indices stay as they are."""
+    if isinstance(x, tuple):
+        flags = integers if isinstance(integers, tuple) else (integers,) * len(x)
+        return tuple(cast(a, dtype, integers=flag) for a, flag in zip(x, flags, strict=True))
     return x if integers or x.dtype == dtype else namespace(x).astype(x, dtype)
 
 

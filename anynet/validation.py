@@ -64,6 +64,18 @@ def check_shape(where: str, name: str, value: Any) -> tuple[int, ...]:
     return (check_int(where, name, value, at_least=1),)
 
 
+def several(shape: Any) -> bool:
+    """Return whether a shape is that of a tuple of arrays."""
+    return bool(shape) and isinstance(shape[0], tuple)
+
+
+def check_shapes(where: str, name: str, value: Any) -> Any:
+    """Return a shape, as `check_shape` does; several, as a tuple of shapes, for several arrays."""
+    if isinstance(value, (list, tuple)) and any(isinstance(part, (list, tuple)) for part in value):
+        return tuple(check_shapes(where, f"{name}[{i}]", part) for i, part in enumerate(value))
+    return check_shape(where, name, value)
+
+
 def check_hyperparameter(where: str, name: str, value: Any, **bounds: Any) -> None:
     """Check a number as `check_number` does; a schedule, a callable of the step, is taken as it is."""
     if not callable(value):

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from anynet.namespace import Array
+from anynet.tree import each
 
 DTYPES = ("float32", "float64")
 HALVES = ("float16", "bfloat16")
@@ -89,10 +90,10 @@ class Backend:
             for i in range(start, stop, size):
                 rows = slice(i, min(i + size, stop))
                 if order is None:
-                    batch = [None if a is None else a[rows, ...] for a in data]
+                    batch = [each(lambda a: a[rows, ...], a) for a in data]  # noqa: B023 - used at once
                 else:
                     index = order[rows]
-                    batch = [None if a is None else take(a, index, axis=0) for a in data]
+                    batch = [each(lambda a: take(a, index, axis=0), a) for a in data]  # noqa: B023
                 carry, out = step(carry, *batch)
                 outs.append(out)
             return carry, outs

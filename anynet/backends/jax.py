@@ -9,6 +9,7 @@ import numpy as np
 
 from anynet.backends.base import Backend, Step, bad_device, missing
 from anynet.namespace import Array
+from anynet.tree import each
 
 
 class JaxBackend(Backend):
@@ -78,9 +79,9 @@ class JaxBackend(Backend):
 
         def batch(data: Sequence[Any], order: Array | None, start: Array, size: int) -> list[Any]:
             if order is None:
-                return [None if a is None else cut(a, start, size) for a in data]
+                return [each(lambda a: cut(a, start, size), a) for a in data]
             index = cut(order, start, size)
-            return [None if a is None else xp.take(a, index, axis=0) for a in data]
+            return [each(lambda a: xp.take(a, index, axis=0), a) for a in data]
 
         def one(carry: Any, data: Sequence[Any], order: Array | None, start: Array, size: int) -> Any:
             return step(carry, *batch(data, order, start, size))

@@ -98,11 +98,6 @@ class Layer:
         return iter(())
 
 
-def several(shape: Shape) -> bool:
-    """Return whether a shape is that of a tuple of arrays."""
-    return bool(shape) and isinstance(shape[0], tuple)
-
-
 def empty_like(x: Array) -> Array:
     """Return an array without elements whose shape tells x's: a cache holds arrays only, and ints do not survive a jit.
 

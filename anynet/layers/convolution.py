@@ -59,8 +59,8 @@ class Conv2D(Layer):
     Notes
     -----
     Input (N, H, W, C), output (N, ⌊(H + padding − d(kh − 1) − 1)/s⌋ + 1, likewise, F). Cache: x. Beside
-    x, a window of 3 × 3 needs three to six times its memory for forward or backward, their results included. As everywhere, it is a
-    correlation: the window is not turned.
+    x, a window of 3 × 3 needs three to six times its memory for forward or backward, their results included. As everywhere,
+    it is a correlation: the window is not turned.
 
     Raises
     ------

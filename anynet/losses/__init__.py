@@ -14,3 +14,4 @@ from anynet.losses.regression import Huber as Huber
 from anynet.losses.regression import LogCosh as LogCosh
 from anynet.losses.regression import MeanAbsoluteError as MeanAbsoluteError
 from anynet.losses.regression import MeanSquaredError as MeanSquaredError
+from anynet.losses.several import Losses as Losses

@@ -21,6 +21,7 @@ from typing import Any, ClassVar, Literal
 
 from anynet.namespace import Array, namespace
 from anynet.validation import check_finite as check_finite
+from anynet.validation import several
 
 Cache = Any
 
@@ -105,6 +106,14 @@ class Loss:
                 f"got {tuple(y.shape)}{hint}"
             )
         return y if y.dtype == dtype else xp.astype(y, dtype)
+
+    def check_outputs(self, output_shape: Any) -> None:
+        """Raise ValueError if a network with such an output cannot have this loss; called when the model is made."""
+        if several(output_shape):
+            raise ValueError(
+                f"{type(self).__name__}: expected a network with one output, got {len(output_shape)}, of shapes "
+                f"{', '.join(map(str, output_shape))}; use Losses([...]) with a loss for each"
+            )
 
     def check_values(self, y: Array, output_shape: tuple[int, ...]) -> None:
         """Raise ValueError if a target, as `targets` returned it, has an impossible value; called once before training."""

@@ -1,0 +1,95 @@
+"""A loss for each output of a network that has several."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from anynet.losses.base import Cache, Loss
+from anynet.namespace import Array
+from anynet.validation import check_kind, check_number, several
+
+
+@dataclass(frozen=True)
+class Losses(Loss):
+    """The weighted sum of one loss for each output.
+
+    .. math:: L = \\sum_o λ_o L_o(ŷ_o, y_o), \\qquad \\frac{∂L}{∂ŷ_o} = λ_o \\frac{∂L_o}{∂ŷ_o}
+
+    Parameters
+    ----------
+    losses : sequence of Loss
+        L_o, one for each output of the network, in order.
+    weights : sequence of float, optional
+        λ_o; 1 for each by default.
+
+    Notes
+    -----
+    y_pred and y_true are tuples of arrays, such as ``Parallel(..., combine=None)`` gives. Each loss takes its own mean over the
+    batch. Cache: that of each loss.
+
+    Raises
+    ------
+    ValueError
+        If there is not one weight for each loss, or not one loss for each output.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from anynet import HalfSquaredError, MeanSquaredError
+    >>> loss = Losses([HalfSquaredError(), MeanSquaredError()], weights=[2.0, 1.0])
+    >>> value, _ = loss.forward((np.ones((1, 1)), np.ones((1, 1))), (np.zeros((1, 1)), np.zeros((1, 1))))
+    >>> print(value)
+    2.0
+
+    References
+    ----------
+    Caruana (1997), "Multitask learning", Machine Learning 28, section 2.
+    """
+
+    losses: Any
+    weights: Any = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "losses", tuple(self.losses))
+        for index, loss in enumerate(self.losses):
+            check_kind("Losses", f"loss {index}", loss, Loss, "MeanSquaredError()")
+        weights = (1.0,) * len(self.losses) if self.weights is None else tuple(self.weights)
+        if len(weights) != len(self.losses):
+            raise ValueError(f"Losses: expected a weight for each of {len(self.losses)} losses, got {len(weights)}")
+        for weight in weights:
+            check_number("Losses", "weights", weight, low=0.0)
+        object.__setattr__(self, "weights", weights)
+
+    def check_outputs(self, output_shape: Any) -> None:
+        if not several(output_shape) or len(output_shape) != len(self.losses):
+            raise ValueError(
+                f"Losses: expected a network with {len(self.losses)} outputs, one for each loss, got output shape "
+                f"{output_shape}; end it in Parallel([...], combine=None)"
+            )
+        for loss, shape in zip(self.losses, output_shape, strict=True):
+            loss.check_outputs(shape)
+
+    def per_example(self, y_pred: Any, y_true: Any) -> tuple[Array, Cache]:
+        parts = [loss.per_example(p, t) for loss, p, t in zip(self.losses, y_pred, y_true, strict=True)]
+        each, caches = zip(*parts, strict=True)
+        return sum(w * one for w, one in zip(self.weights, each, strict=True)), list(caches)
+
+    def derivative(self, cache: Cache) -> Any:
+        return tuple(w * loss.derivative(c) for w, loss, c in zip(self.weights, self.losses, cache, strict=True))
+
+    def forward(self, y_pred: Any, y_true: Any, sample_weight: Array | None = None) -> tuple[Array, Cache]:
+        parts = [loss.forward(p, t, sample_weight) for loss, p, t in zip(self.losses, y_pred, y_true, strict=True)]
+        values, caches = zip(*parts, strict=True)
+        return sum(w * value for w, value in zip(self.weights, values, strict=True)), list(caches)
+
+    def backward(self, cache: Cache) -> Any:
+        return tuple(w * loss.backward(c) for w, loss, c in zip(self.weights, self.losses, cache, strict=True))
+
+    def targets(self, y: Any, output_shape: Any, dtype: Any) -> Any:
+        parts = zip(self.losses, y, output_shape, strict=True)
+        return tuple(loss.targets(one, shape, dtype) for loss, one, shape in parts)
+
+    def check_values(self, y: Any, output_shape: Any) -> None:
+        for loss, one, shape in zip(self.losses, y, output_shape, strict=True):
+            loss.check_values(one, shape)

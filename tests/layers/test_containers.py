@@ -1,0 +1,206 @@
+"""What containers promise beyond the layer contract: sharing, freezing, several inputs and outputs, and where errors are."""
+
+import numpy as np
+import pytest
+
+import anynet
+from anynet import (
+    SGD,
+    Accuracy,
+    Adam,
+    BatchNorm,
+    Dense,
+    Dropout,
+    Embedding,
+    Flatten,
+    Frozen,
+    HalfSquaredError,
+    Identity,
+    Losses,
+    MeanSquaredError,
+    Model,
+    OutputMetric,
+    Parallel,
+    ReLU,
+    Repeat,
+    Residual,
+    Sequential,
+    Shared,
+    SoftmaxCrossEntropy,
+    Tanh,
+    check_gradients,
+    tree,
+)
+from tests.tools import assert_close, assert_same, fetch
+
+RNG = np.random.default_rng(0)
+X, INDEX = RNG.normal(size=(40, 3)), RNG.integers(0, 5, (40, 2))
+LABELS, NUMBERS = (X[:, 0] > 0).astype(int), INDEX[:, :1] + X[:, 1:2]
+
+
+def both(**options):
+    """Return a model of two inputs, one of them indices, and two outputs."""
+    inside = Parallel([Dense(6), [Embedding(5, 4), Flatten()]])
+    ends = Parallel([Dense(2), [Dense(4), Tanh(), Dense(1)]], combine=None)
+    loss = Losses([SoftmaxCrossEntropy(), HalfSquaredError()], weights=[1.0, 0.5])
+    metrics = [OutputMetric(0, Accuracy())]
+    return Model([inside, ReLU(), ends], input_shape=((3,), (2,)), loss=loss, metrics=metrics, **options)
+
+
+def test_several_inputs_and_outputs_train(backend):
+    model = both(optimizer=Adam(0.02), backend=backend)
+    epochs = 3 if backend.name.startswith("strict") else 20
+    history = model.fit(
+        (X, INDEX), (LABELS, NUMBERS), epochs=epochs, batch_size=8, validation_split=0.2, progress=False
+    )
+    assert history["loss"][-1] < history["loss"][0]
+    assert {"val_loss", "output_0_accuracy", "val_output_0_accuracy"} <= set(history)
+    logits, numbers = model.predict((X, INDEX))
+    assert logits.shape == (40, 2) and numbers.shape == (40, 1) and type(logits) is np.ndarray
+    again = model.to("numpy").predict((X, INDEX))
+    assert_close(again, (logits, numbers), rtol=1e-5)
+
+
+def test_gradients_of_several_inputs_and_outputs(backend):
+    check_gradients(both(backend=backend, dtype="float64"), (X[:6], INDEX[:6]), (LABELS[:6], NUMBERS[:6]))
+
+
+def test_several_losses_are_their_weighted_sum():
+    model = both(dtype="float64")
+    logits, numbers = model.predict((X, INDEX))
+    expected = SoftmaxCrossEntropy().forward(logits, LABELS)[0] + 0.5 * HalfSquaredError().forward(numbers, NUMBERS)[0]
+    assert model.evaluate((X, INDEX), (LABELS, NUMBERS))["loss"] == pytest.approx(expected, rel=1e-12)
+    assert model.gradients((X, INDEX), (LABELS, NUMBERS))[0] == pytest.approx(expected, rel=1e-12)
+
+
+def test_saved_and_loaded(tmp_path):
+    model = both(optimizer=SGD(0.1))
+    model.save(tmp_path / "model.safetensors")
+    again = anynet.load(tmp_path / "model.safetensors")
+    assert again.layer == model.layer and again.loss == model.loss and again.input_shape == ((3,), (2,))
+    assert_same(again.predict((X, INDEX)), model.predict((X, INDEX)))
+
+
+def test_summary_names_every_layer():
+    text = both().summary()
+    assert all(place in text for place in ("0.0  Dense", "0.1.0  Embedding", "2.1.2  Dense", "(N, 1)"))
+    text = Model(Shared([Dense(2)]), input_shape=((3,), (3,))).summary()
+    assert "layer.0  Dense" in text and "8 parameters" in text
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "message"),
+    [
+        (lambda m: m.fit((X,), (LABELS, NUMBERS)), ValueError, "fit: expected x to be a tuple of 2 arrays, got 1"),
+        (lambda m: m.fit(X, (LABELS, NUMBERS)), TypeError, "fit: expected x to be a tuple of 2 arrays, got ndarray"),
+        (lambda m: m.fit((X, INDEX[:9]), (LABELS, NUMBERS)), ValueError, "with 40 rows, as x, got 9"),
+        (lambda m: m.fit((X, INDEX), LABELS), TypeError, "fit: expected y to be a tuple of 2 arrays"),
+        (lambda m: m.fit((X, INDEX), (LABELS, NUMBERS), class_weight="balanced"), ValueError, "one array of targets"),
+        (
+            lambda m: m.predict((X, INDEX + 1)),
+            ValueError,
+            r"predict: expected indices in x from 0 to 4, got 5; Embedding\(5, 4\)",
+        ),
+        (
+            lambda m: m.fit((X, INDEX - 1), (LABELS, NUMBERS)),
+            ValueError,
+            "fit: expected indices in x from 0 to 4, got -1",
+        ),
+        (lambda m: m.fit((X, INDEX + 0.5), (LABELS, NUMBERS)), TypeError, "fit: input 1: expected x of integers"),
+        (lambda m: m.fit((X * np.nan, INDEX), (LABELS, NUMBERS)), ValueError, "expected finite values in x"),
+        (lambda m: m.fit((X, INDEX), (LABELS + 1, NUMBERS)), ValueError, "expected labels in y from 0 to 1, got 2"),
+    ],
+)
+def test_data_that_does_not_fit(call, kind, message):
+    model = both(optimizer=SGD(0.1))
+    before = tree.map(np.copy, model.params)
+    with pytest.raises(kind, match=message):
+        call(model)
+    assert_same(model.params, before)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Model([Dense(2)], input_shape=3, loss=Losses([MeanSquaredError()])), "network with 1 outputs"),
+        (lambda: Model(Parallel([Dense(1)], combine=None), input_shape=3, loss=MeanSquaredError()), "use Losses"),
+        (
+            lambda: Model(Parallel([Dense(1), Dense(2)]), input_shape=((3,), (4,), (5,))),
+            "2 inputs, one for each branch, got 3",
+        ),
+        (
+            lambda: Model(Parallel([Dense(1), Dense(2)], combine="add"), input_shape=3),
+            r"equal, to add them, got \(1,\) and \(2,\)",
+        ),
+        (lambda: Model(Parallel([Dense(1), Embedding(2, 2)]), input_shape=3), "some branches take integers"),
+        (lambda: Model([Dense(2), Shared(Dense(2))], input_shape=3), "layer 1: Shared: expected several inputs"),
+        (lambda: Model([Repeat(Dense(2), 3)], input_shape=3), r"layer 0: Repeat: .*keeps the shape \(3,\), got \(2,\)"),
+        (lambda: Model([Residual(Dense(2))], input_shape=3), r"one shape for input \(3,\), got \(2,\) and \(3,\)"),
+        (lambda: Parallel([]), "at least one branch"),
+        (lambda: Parallel([Dense(2)], combine="sum"), "'concatenate', 'add' or None, got 'sum'"),
+        (lambda: Losses([MeanSquaredError()], weights=[1.0, 2.0]), "a weight for each of 1 losses, got 2"),
+    ],
+)
+def test_networks_that_do_not_fit(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_frozen_layers_stay_bit_for_bit(backend):
+    frozen = Frozen([Dense(4), BatchNorm(), ReLU(), Dropout(0.5)])
+    model = Model(
+        [Dense(3), frozen, BatchNorm(), Dense(2)],
+        input_shape=3,
+        loss=SoftmaxCrossEntropy(),
+        optimizer=Adam(0.1),
+        backend=backend,
+    )
+    before = fetch(backend, model.params)
+    model.fit(X, LABELS, epochs=1, batch_size=8, progress=False)
+    after = fetch(backend, model.params)
+    assert_same(after[1], before[1])
+    for moved in (0, 2, 3):
+        for path, array in tree.places(before[moved]):
+            assert not np.array_equal(tree.get(after[moved], path), array), path
+    slots = [path for path, _ in tree.places(model._carry[1]) if 1 in path]
+    assert not slots
+
+
+def test_shared_gradients_are_the_sum_of_each_use():
+    layer = Shared([Dense(2), Tanh()])
+    params, _ = layer.init(np.random.default_rng(0), ((3,), (3,)))
+    xs, dys = (X[:5], X[5:10]), (X[10:15, :2], X[15:20, :2])
+    ys, cache = layer.forward(params, xs)
+    dxs, grads = layer.backward(params, cache, dys)
+    alone = Sequential([Dense(2), Tanh()])
+    total = None
+    for x, y, dx, dy in zip(xs, ys, dxs, dys, strict=True):
+        expected, own = alone.forward(params["layer"], x)
+        d, part = alone.backward(params["layer"], own, dy)
+        assert_same((y, dx), (expected, d))
+        total = part if total is None else tree.map(np.add, total, part)
+    assert_same(grads["layer"], total)
+
+
+def test_a_siamese_network_learns(backend):
+    network = [Shared([Dense(6), Tanh()]), Parallel([Identity(), Identity()]), Dense(1)]
+    model = Model(network, input_shape=((3,), (3,)), loss=MeanSquaredError(), optimizer=Adam(0.03), backend=backend)
+    x, y = (X, X[::-1].copy()), X[:, :1] - X[::-1, :1]
+    epochs = 1 if backend.name.startswith("strict") else 20
+    losses = model.fit(x, y, epochs=epochs, batch_size=8, progress=False)["loss"]
+    assert epochs == 1 or losses[-1] < 0.3 * losses[0]
+
+
+def test_repeat_draws_anew_at_each_use():
+    layer = Repeat(Dropout(0.5), 2)
+    key = anynet.random.make_key(0)
+    _, (first, second) = layer.forward({"layer": {}}, np.ones((1, 64)), key=key)
+    assert not np.array_equal(first, second)
+
+
+def test_running_statistics_follow_each_use():
+    layer = Repeat(BatchNorm(momentum=0.5), 2)
+    params, _ = layer.init(np.random.default_rng(0), (3,))
+    _, cache = layer.forward(params, X, key=anynet.random.make_key(0))
+    moved = layer.update_buffers(params, cache)["layer"]["running_mean"]
+    np.testing.assert_allclose(moved, 0.25 * X.mean(axis=0), atol=1e-12)  # the second use sees mean 0
