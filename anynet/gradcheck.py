@@ -101,7 +101,7 @@ def check_gradients(
             backends.of(tree.leaves(x)[0] if isinstance(x, tuple) else x) if backend is None else backends.get(backend)
         )
         layer = subject
-        params = layer.init(rng, tree.map(lambda a: tuple(backends.to_numpy(a).shape[1:]), x))[0]
+        params = layer.init(rng, tree.each(lambda a: tuple(backends.to_numpy(a).shape[1:]), x))[0]
         trained = layer.trainable(params)
         params = tree.replace(params, iter([_moved(a, rng) for a in tree.leaves(trained)]), like=trained)
         objective = _layer_objective(layer, backend, rng)
