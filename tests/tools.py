@@ -45,11 +45,6 @@ def assert_same(actual, expected):
         np.testing.assert_array_equal(given[path], array, err_msg=tree.name(path), strict=True)
 
 
-def from_repr(text):
-    """Return the value that a repr writes down, with anynet's public names."""
-    return eval(text, {name: getattr(anynet, name) for name in anynet.__all__})
-
-
 # Inputs ---------------------------------------------------------------------------------------------------------------
 
 

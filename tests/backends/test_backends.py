@@ -1,0 +1,98 @@
+"""What a backend promises: names, transfers, and the ways in which it may go faster."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from anynet import Adam, Dense, ReLU, Sequential, backends, tree
+from anynet.backends import available, get, of, to_numpy
+from anynet.optimizers.base import functional
+from tests.tools import assert_close, assert_same, fetch
+
+X = np.random.default_rng(0).normal(size=(6, 3))
+
+
+def test_names():
+    assert {"numpy", "strict"} <= set(available()) <= set(backends.NAMES)
+    assert get("numpy:cpu").name == "numpy:cpu" or get("numpy:cpu").name == "numpy"
+    assert get("strict", "device1").name == get("strict:device1").name == "strict:device1"
+
+
+def test_a_backend_is_taken_as_it_is(backend):
+    assert get(backend) is backend
+    with pytest.raises(ValueError, match="device: expected none beside a ready Backend, got 'cpu'"):
+        get(backend, "cpu")
+
+
+def test_a_name_leads_back(backend):
+    again = get(backend.name)
+    assert again.name == backend.name and again.device == backend.device
+    assert of(backend.asarray(X)).device == backend.device
+    assert repr(backend) == f"<Backend {backend.name}>"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "int64", "uint8", "bool"])
+def test_there_and_back(dtype, backend):
+    x = (np.abs(X) * 10).astype(dtype)
+    assert_same(np.asarray(backend.to_numpy(backend.asarray(x))), x)
+    assert_same(np.asarray(to_numpy(backend.asarray(x))), x)
+    for odd in (x[::-1], x[:, ::2], x.T, np.asfortranarray(x), x[:0], x[0, 0]):
+        assert_same(np.asarray(backend.to_numpy(backend.asarray(odd))), np.asarray(odd))
+
+
+def test_a_copy_is_ones_own(backend):
+    for original in (X.copy(), backend.asarray(X.copy())):
+        before = np.array(to_numpy(original))
+        copy = backend.asarray(original, copy=True)
+        copy *= 2.0  # rebinds where arrays cannot change
+        assert_same(np.array(to_numpy(original)), before)
+
+
+def test_dtypes(backend):
+    assert backend.asarray(X, backend.dtype("float32")).dtype == backend.dtype("float32")
+    assert backend.asarray(backend.asarray(X), backend.dtype("float32")).dtype == backend.dtype("float32")
+    for bad in ("float16", "double", None, 32):
+        with pytest.raises(ValueError, match="dtype: expected one of 'float32', 'float64', got"):
+            backend.dtype(bad)
+
+
+def test_synchronize_waits_without_a_word(backend):
+    assert backend.synchronize() is None
+
+
+@pytest.mark.parametrize("shape", [(3,), (5, 7), (200, 300), (70_001,), (3, 40, 500)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_runner_of_rules_takes_every_shape(shape, dtype, backend):
+    """Tiles, their rests, compilers and plain functions come to the same."""
+    rng = np.random.default_rng(0)
+    host = {"p": rng.normal(size=shape), "q": rng.normal(size=(2, 2))}
+    grads = tree.map(lambda a: rng.normal(size=a.shape), host)
+    optimizer, found = Adam(0.1), []
+    for which, elementwise in ((backend, backend.elementwise), (get("numpy"), functional)):
+
+        def place(values, which=which):
+            return tree.map(lambda a: which.asarray(a, which.dtype(dtype), copy=True), values)
+
+        params = place(host)
+        state = optimizer.init(params)
+        for _ in range(3):
+            params, state = optimizer.update(params, place(grads), state, elementwise)
+        found.append(fetch(which, (params, state)))
+    assert_close(found[0], found[1], rtol=1e-6 if dtype == "float32" else 1e-13)
+
+
+def test_bad_devices():
+    with pytest.raises(ValueError, match=r"backend 'strict': expected .*device.*, got 'device9'"):
+        get("strict:device9")
+    with pytest.raises(ValueError, match="backend 'numpy': expected device 'cpu', got 'cuda'"):
+        get("numpy", "cuda")
+    pytest.importorskip("jax", reason="needs jax")
+    with pytest.raises(ValueError, match=r"backend 'jax': expected device one of 'cpu:0'.*, got 'cpu:7'"):
+        get("jax:cpu:7")
+
+
+def test_layers_and_optimisers_can_be_pickled_by_who_wants_to():
+    """They are values; a pool of processes may send them."""
+    for value in (Adam(0.1), Sequential([Dense(3), ReLU()])):
+        assert pickle.loads(pickle.dumps(value)) == value
