@@ -85,10 +85,10 @@ def test_the_runner_of_rules_takes_every_shape(shape, dtype, backend):
 def test_bad_devices():
     with pytest.raises(ValueError, match=r"backend 'strict': expected .*device.*, got 'device9'"):
         get("strict:device9")
-    with pytest.raises(ValueError, match="backend 'numpy': expected device 'cpu', got 'cuda'"):
+    with pytest.raises(ValueError, match=r"backend 'numpy': expected .*'cpu', got 'cuda'"):
         get("numpy", "cuda")
     pytest.importorskip("jax", reason="needs jax")
-    with pytest.raises(ValueError, match=r"backend 'jax': expected device one of 'cpu:0'.*, got 'cpu:7'"):
+    with pytest.raises(ValueError, match=r"backend 'jax': expected .*'cpu:0'.*, got 'cpu:7'"):
         get("jax:cpu:7")
 
 
