@@ -12,8 +12,10 @@ from anynet import (
     Adam,
     Dense,
     Dropout,
+    Embedding,
     HalfSquaredError,
     Layer,
+    Losses,
     LossScale,
     Model,
     Parallel,
@@ -244,3 +246,20 @@ def test_branches():
     np.testing.assert_allclose(told["δ1"], told["δ1 via 1.0"] + told["δ1 via 1.1"], rtol=1e-12)
     np.testing.assert_allclose(told["A2′"], np.concatenate([told["Z2"], told["A2"]], axis=1), rtol=1e-12)
     assert "δ1 = Σ of what comes back" in str(told)
+
+
+def test_several_inputs_and_outputs():
+    model = Model(
+        [Parallel([Dense(3), Embedding(5, 2)]), Tanh(), Parallel([Dense(1), Dense(4)], combine=None)],
+        input_shape=((2,), ()),
+        loss=Losses([HalfSquaredError(), SoftmaxCrossEntropy()]),
+        optimizer=SGD(0.1),
+    )
+    x, y = (RNG.normal(size=(6, 2)), RNG.integers(0, 5, 6)), (RNG.normal(size=(6, 1)), RNG.integers(0, 4, 6))
+    told = explain(model, x, y)
+    np.testing.assert_array_equal(told["A0′"], x[1])
+    np.testing.assert_array_equal(told["y′"], y[1])
+    assert "L = Losses(Z3, Z4, y)" in str(told)
+    np.testing.assert_allclose(told["e2′"], told["e2′ via 2.0"] + told["e2′ via 2.1"], rtol=1e-5, atol=1e-7)
+    assert told.loss == pytest.approx(float(model.train_step(x, y)), rel=1e-6)
+    np.testing.assert_allclose(told["W3 new"], model.params[2][0]["weight"], rtol=1e-6)
