@@ -108,6 +108,13 @@ class L2(Penalty):
     With the ½, λ is PyTorch's `weight_decay` (for plain SGD), and alpha of scikit-learn's MLP divided by the batch size.
     Keras' `L2(l2)` has no ½: λ is 2 l2.
 
+    Examples
+    --------
+    >>> import numpy as np
+    >>> w = {"weight": np.array([[3.0, -4.0]])}
+    >>> print(L2(0.1).value(w), L2(0.1).add_gradient(w, {"weight": np.zeros((1, 2))})["weight"])
+    1.25 [[ 0.3 -0.4]]
+
     References
     ----------
     Goodfellow, Bengio, Courville (2016), "Deep learning", eqs. 7.1 to 7.3.
@@ -132,6 +139,13 @@ class L1(Penalty):
         λ, as in Keras.
     match : str or int, optional
         As for `L2`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> w = {"weight": np.array([[3.0, -4.0]])}
+    >>> print(round(L1(0.1).value(w), 3), L1(0.1).add_gradient(w, {"weight": np.zeros((1, 2))})["weight"])
+    0.7 [[ 0.1 -0.1]]
 
     References
     ----------

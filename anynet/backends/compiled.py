@@ -29,7 +29,6 @@ def numba() -> ModuleType | None:
     except ImportError:
         return None
     overload(arithmetic.sqrt)(lambda x: lambda x: np.sqrt(x))
-    overload(arithmetic.sign)(lambda x: lambda x: np.sign(x))
     overload(arithmetic.maximum)(lambda x, y: lambda x, y: np.maximum(x, y))
     return numba
 

@@ -21,7 +21,7 @@ wrapper                                        adds
 `LossScale`                                    for float16: no lost gradients; no step where one overflows
 =============================================  =========================================================================
 
-Every hyper-parameter that is a number may be a schedule (`anynet.schedules`). A recipe of today:
+A hyper-parameter may be a schedule (`anynet.schedules`) wherever its description says so. A recipe of today:
 
 >>> from anynet import EMA, AdamW, Clip, CosineDecay, Groups, Warmup
 >>> rate = Warmup(CosineDecay(1e-3, steps=9_000), steps=1_000)

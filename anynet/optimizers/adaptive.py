@@ -37,6 +37,13 @@ class Adagrad(Optimizer):
     -----
     The sum begins at 0, as in the paper and in PyTorch; Keras begins at 0.1.
 
+    Examples
+    --------
+    >>> import numpy as np
+    >>> optimizer, p = Adagrad(0.1), [np.array([1.0, -2.0])]
+    >>> print(optimizer.update(p, [np.array([0.5, 0.02])], optimizer.init(p))[0][0].round(4))
+    [ 0.9 -2.1]
+
     References
     ----------
     Duchi, Hazan, Singer (2011), "Adaptive subgradient methods for online learning and stochastic optimization", eq. 1 with
@@ -92,6 +99,13 @@ class Adadelta(Optimizer):
         ρ, how much of the averages survives a step.
     epsilon : float > 0, or a schedule
         Under both roots.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> optimizer, p = Adadelta(), [np.array([1.0, -2.0])]
+    >>> print(optimizer.update(p, [np.array([0.5, 0.02])], optimizer.init(p))[0][0].round(4))
+    [ 0.9968 -2.0031]
 
     References
     ----------

@@ -17,8 +17,3 @@ def sqrt(x: Array) -> Array:
 def maximum(x: Array, y: Array) -> Array:
     """Return the larger of two, elementwise."""
     return namespace(x).maximum(x, y)
-
-
-def sign(x: Array) -> Array:
-    """Return −1, 0 or 1, elementwise."""
-    return namespace(x).sign(x)

@@ -89,6 +89,17 @@ class EMA(Averager):
     `Model.averaged` gives the model with the averaged weights; its running statistics are those of the last weights.
     PyTorch's `AveragedModel` with `get_ema_multi_avg_fn`.
 
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from anynet import SGD
+    >>> optimizer, p = EMA(SGD(1.0), decay=0.5), [np.array([0.0])]
+    >>> state = optimizer.init(p)
+    >>> for gradient in (-1.0, -1.0):
+    ...     p, state = optimizer.update(p, [np.array([gradient])], state)
+    >>> p, optimizer.averaged(p, state)
+    ([array([2.])], [array([1.5])])
+
     References
     ----------
     Polyak, Juditsky (1992), "Acceleration of stochastic approximation by averaging"; the exponential form as in Tarvainen,
@@ -128,6 +139,17 @@ class SWA(Averager):
     -----
     `Model.averaged` gives the model with the averaged weights. Running statistics of normalising layers are those of the
     last weights: take some steps at a tiny rate to renew them. PyTorch's `AveragedModel`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from anynet import SGD
+    >>> optimizer, p = SWA(SGD(1.0)), [np.array([0.0])]
+    >>> state = optimizer.init(p)
+    >>> for gradient in (-1.0, -1.0):
+    ...     p, state = optimizer.update(p, [np.array([gradient])], state)
+    >>> p, optimizer.averaged(p, state)
+    ([array([2.])], [array([1.5])])
 
     References
     ----------

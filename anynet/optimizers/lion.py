@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
-from anynet.namespace import Array
-from anynet.optimizers.arithmetic import sign
+from anynet.namespace import Array, namespace
+from anynet.optimizers.arithmetic import maximum
 from anynet.optimizers.base import Optimizer, Rule, Schedule, at
 from anynet.validation import check_hyperparameter
 
 
-def lion(p: Array, g: Array, m: Array, rate: Any, mix1: Any, mix2: Any, shrink: Any) -> tuple[Array, ...]:
-    move = rate * sign(m + mix1 * (g - m))
-    p -= move + shrink * p
+def lion(p: Array, g: Array, m: Array, rate: Any, mix1: Any, mix2: Any, shrink: Any, tiny: Any) -> tuple[Array, ...]:
+    c = m + mix1 * (g - m)
+    p -= rate * (c / maximum(maximum(c, -c), tiny)) + shrink * p  # c / |c| is the sign, exactly, and 0 / tiny is 0
     m += mix2 * (g - m)
     return p, m
 
@@ -36,6 +36,13 @@ class Lion(Optimizer):
         How much of the momentum counts in a step, and survives it.
     weight_decay : float >= 0, or a schedule
         λ, decoupled; the paper advises 3 to 10 times more than for AdamW.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> optimizer, p = Lion(0.1), [np.array([1.0, -2.0])]
+    >>> print(optimizer.update(p, [np.array([0.5, 0.02])], optimizer.init(p))[0][0].round(4))
+    [ 0.9 -2.1]
 
     References
     ----------
@@ -63,5 +70,6 @@ class Lion(Optimizer):
         return lion
 
     def coefficients(self, step: Array) -> tuple[Any, ...]:
-        rate = at(self.learning_rate, step)
-        return rate, 1.0 - at(self.beta1, step), 1.0 - at(self.beta2, step), rate * at(self.weight_decay, step)
+        rate, tiny = at(self.learning_rate, step), float(namespace(step).finfo(step.dtype).smallest_normal)
+        mixes = 1.0 - at(self.beta1, step), 1.0 - at(self.beta2, step)
+        return rate, *mixes, rate * at(self.weight_decay, step), tiny

@@ -64,6 +64,13 @@ class Nadam(Optimizer):
     The same as PyTorch's. The product of the momenta is found in closed form (docs/derivations/optimizers.md), so that the
     state holds nothing but the moments.
 
+    Examples
+    --------
+    >>> import numpy as np
+    >>> optimizer, p = Nadam(0.1), [np.array([1.0, -2.0])]
+    >>> print(optimizer.update(p, [np.array([0.5, 0.02])], optimizer.init(p))[0][0].round(4))
+    [ 0.8944 -2.1056]
+
     References
     ----------
     Dozat (2016), "Incorporating Nesterov momentum into Adam", algorithm 2 and section 3.

@@ -56,6 +56,13 @@ class RAdam(Optimizer):
     -----
     The bound on ρ_t is 5, as in PyTorch and the authors' own program; the paper's is 4.
 
+    Examples
+    --------
+    >>> import numpy as np
+    >>> optimizer, p = RAdam(0.1), [np.array([1.0, -2.0])]
+    >>> print(optimizer.update(p, [np.array([0.5, 0.02])], optimizer.init(p))[0][0].round(4))
+    [ 0.95  -2.002]
+
     References
     ----------
     Liu et al. (2020), "On the variance of the adaptive learning rate and beyond", algorithm 2.

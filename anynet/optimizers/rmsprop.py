@@ -69,6 +69,13 @@ class RMSprop(Optimizer):
     epsilon : float > 0, or a schedule
         Added to the root, as in PyTorch; Keras and TensorFlow have it under the root.
 
+    Examples
+    --------
+    >>> import numpy as np
+    >>> optimizer, p = RMSprop(0.1), [np.array([1.0, -2.0])]
+    >>> print(optimizer.update(p, [np.array([0.5, 0.02])], optimizer.init(p))[0][0].round(4))
+    [ 0. -3.]
+
     References
     ----------
     Tieleman, Hinton (2012), "Neural networks for machine learning", lecture 6.5; centred: Graves (2013), "Generating

@@ -42,6 +42,15 @@ class LossScale(Keeper):
     PyTorch's `GradScaler`, with its defaults; Keras' `LossScaleOptimizer`. The training step multiplies and divides; in a
     loop of your own take s from ``optimizer.loss_scale(state)``, and give `update` the gradients already divided by it.
 
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from anynet import SGD
+    >>> optimizer, p = LossScale(SGD(1.0), initial=8.0), [np.array([1.0])]
+    >>> p, state = optimizer.update(p, [np.array([np.inf])], optimizer.init(p))
+    >>> p, float(optimizer.loss_scale(state))
+    ([array([1.])], 4.0)
+
     References
     ----------
     Micikevicius et al. (2018), "Mixed precision training", section 3.2.
