@@ -1,4 +1,4 @@
-"""A learned vector for each entry of a table."""
+"""A learned vector for each entry of a table. Derivation: docs/derivations/embedding.md."""
 
 from __future__ import annotations
 

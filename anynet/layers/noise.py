@@ -1,4 +1,7 @@
-"""Noise while training, beside `Dropout`: added to the input, or dropped to where SELU saturates."""
+"""Noise while training, beside `Dropout`: added to the input, or dropped to where SELU saturates.
+
+Derivations: docs/derivations/dropout.md.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Layers side by side; and with it, networks with several inputs or several outputs.
 
 Several arrays are a tuple of arrays, and their shapes a tuple of shapes. A branch may give, and take, a tuple itself.
+Derivation: docs/derivations/containers.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A way around layers."""
+"""A way around layers. Derivation: docs/derivations/containers.md."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """One set of parameters in several places.
 
 Layers are values, and two equal ones have parameters of their own; so sharing is said, never a matter of object identity.
-Where parameters are used several times, their gradients add up: docs/derivations/sharing.md.
+Where parameters are used several times, their gradients add up: docs/derivations/containers.md.
 """
 
 from __future__ import annotations
