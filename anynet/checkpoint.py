@@ -1,70 +1,63 @@
-"""A model in one safetensors file: readable with safetensors and JSON alone, written so that no crash can lose it.
+"""A model, and where its training is, in one safetensors file that safetensors and JSON alone can read.
 
-The tensors are named ``params.0.weight``, ``state.m.0.weight`` and ``key``; the header's entry ``anynet`` is JSON with the
-format version, the architecture and the settings.
+The tensors are named ``params.0.weight``, ``state.velocity.0.weight`` and ``key``; those that belong to a fit in progress
+begin with ``fit``. The header's entry ``anynet`` is JSON:
+
+===========  =====================================================================================================
+``format``   version of all this
+``model``    architecture and settings: what `Model` was given, a class with its fields for each layer
+``epoch``    epochs done since the model was made; the shuffle of each is drawn for it
+``history``  what was recorded, a list for each quantity; numbers that are not finite as text
+``fit``      where a fit in progress is: settings, batches and sums of the present epoch, what callbacks remember
+===========  =====================================================================================================
+
+How the file is kept from damage, and damage from passing: `anynet.storage`.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from anynet import tree
+from anynet import backends, storage, tree
 from anynet.backends.base import Backend
+from anynet.callbacks.base import Run
 from anynet.config import from_config, to_config
+from anynet.history import History
+from anynet.optimizers import factor
 
-FORMAT = 1
+PARTS = ("params", "state", "key")
 
 
-def save(model: Any, path: str | Path) -> None:
-    """Write a model; see `Model.save`."""
-    from safetensors.numpy import save as to_bytes
-
-    params, state, key = model._carry
-    trees = {"params": params, "state": state, "key": key}
-    tensors = {tree.name(p): np.asarray(model.backend.to_numpy(a), order="C") for p, a in tree.places(trees)}
-    settings = {**model._settings(), "metrics": list(model.metrics)}
-    header = {
-        "format": FORMAT,
-        "layer": to_config(model.layer),
+def save(model: Any, path: Path) -> None:
+    """Write a model and, if there is one, the fit that it is in; see `Model.save`."""
+    places = tree.places(dict(zip(PARTS, model._carry, strict=True)))
+    tensors = {tree.name(p): np.asarray(model.backend.to_numpy(a), order="C") for p, a in places}
+    run = None if model._run is None else model._run()
+    description = {
+        "model": describe(model),
         "epoch": model.epoch,
-        **{name: to_config(value) for name, value in settings.items()},
+        "history": {name: _as_json(column) for name, column in model.history.items()},
+        "fit": None if run is None else _packed(_position(run), "fit", tensors),
     }
-    write(Path(path), to_bytes(tensors, metadata={"anynet": json.dumps(header)}))
+    storage.write(path, tensors, description)
 
 
-def write(path: Path, content: bytes) -> None:
-    """Write a file so that whatever happens, the old content or the new one is there, whole."""
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"save: expected a folder, got {path.parent}, which is not there; make it first")
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    if os.name == "posix":  # the rename itself is durable only when its directory is
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+def describe(model: Any) -> dict[str, Any]:
+    """Return what the model was made of, as plain data."""
+    from anynet.model import SETTINGS
+
+    return {"layer": to_config(model.layer), **{name: to_config(getattr(model, name)) for name in SETTINGS}}
 
 
 def load(
-    path: str | Path, backend: str | Backend = "numpy", device: str | None = None, *, custom: Iterable[type] = ()
+    path: str | Path, backend: str | Backend = "numpy", device: str | None = None, *, custom: Iterable[Any] = ()
 ) -> Any:
-    """Read a model that `Model.save` wrote, on any backend, and go on where it was.
+    """Read a model that `Model.save` or `Checkpoint` wrote, on any backend, and go on where it was.
 
     Parameters
     ----------
@@ -72,8 +65,8 @@ def load(
         The file.
     backend, device : str
         Where the model shall live, whatever wrote it.
-    custom : classes
-        Your own layers, losses, optimisers and metrics that the model has.
+    custom : classes and functions
+        Your own layers, losses, optimisers, metrics and schedules that the model has.
 
     Returns
     -------
@@ -84,7 +77,7 @@ def load(
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is not a safetensors file, is truncated, was not written by anynet, or holds arrays of another architecture.
+        If it is damaged, cut short, was not written by anynet, or holds classes that are neither anynet's nor custom.
 
     Examples
     --------
@@ -95,27 +88,94 @@ def load(
     ...     load(f"{folder}/model.safetensors").output_shape
     (2,)
     """
-    from anynet.model import Model
+    from anynet.model import SETTINGS, Model
 
-    tensors, header = read(Path(path))
+    path, chosen = Path(path), backends.get(backend, device)
+    tensors, description = storage.read("load", path)
     try:
-        layer = from_config(header.pop("layer"), custom)
-        settings = {name: from_config(header[name], custom) for name in header.keys() - {"format", "epoch"}}
-        model = Model(layer, backend=backend, device=device, **settings)
-        epoch = int(header["epoch"])
+        config = description["model"]
+        settings = {name: from_config(config[name], custom) for name in SETTINGS}
+        model = Model(from_config(config["layer"], custom), backend=chosen, **settings)
     except (KeyError, TypeError) as error:
-        raise ValueError(
-            f"load: expected a whole description of a model in {path}, got one without or with a wrong {error}"
-        ) from None
-    parts = []
-    for name, old in zip(("params", "state", "key"), model._carry, strict=True):
-        parts.append(_filled(f"load: {path}", name, old, tensors))
-    model._restore(*parts)
-    model.epoch = epoch
+        raise ValueError(f"load: expected the description of a model in {path}, got one with a wrong {error}") from None
+    carry = carry_from("load", path, model, tensors)
+    epoch, history = _progress("load", path, description)
+    model._restore(*carry)
+    model.epoch, model.history = epoch, history
     return model
 
 
-def _filled(where: str, name: str, old: Any, tensors: dict[str, np.ndarray]) -> Any:
+def resume_run(run: Run, path: Path) -> None:
+    """Take a model, its history and its callbacks to where a checkpoint was; nothing is changed if it does not fit."""
+    model, where = run.model, "fit: resume"
+    tensors, description = storage.read(where, path)
+    _check_same(where, path, "model", describe(model), description.get("model"))
+    carry = carry_from(where, path, model, tensors)
+    epoch, history = _progress(where, path, description)
+    fit = _unpacked(description.get("fit"), tensors)
+    if fit is not None:
+        _check_same(where, path, "fit", run.settings, fit["settings"])
+    storage.discard_leftovers(path)
+    model._restore(*carry)
+    model.epoch = epoch
+    run.history = history
+    if fit is not None:
+        run.totals.restore(fit["totals"])
+        run.stop = fit["stop"]
+        remembered = list(fit["callbacks"])
+        for callback in run.callbacks:
+            found = next((r for r in remembered if r["class"] == type(callback).__name__), None)
+            if found is not None:
+                remembered.remove(found)
+                callback.restore(found["state"])
+
+
+def _position(run: Run) -> dict[str, Any]:
+    states = [{"class": type(callback).__name__, "state": callback.state()} for callback in run.callbacks]
+    return {
+        "settings": run.settings,
+        "totals": run.totals.state(),
+        "stop": run.stop and not run.interrupted,
+        "callbacks": states,
+    }
+
+
+def _check_same(where: str, path: Path, name: str, now: Any, then: Any) -> None:
+    now, then = json.loads(json.dumps(now)), then if isinstance(then, dict) else {}
+    for key in [*now, *(k for k in then if k not in now)]:
+        if now.get(key) != then.get(key):
+            raise ValueError(
+                f"{where}: expected {key}={_short(then.get(key))}, as in the {name} that {path} was written by, got "
+                f"{_short(now.get(key))}; resume with the arguments that it began with"
+            )
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 300 else text[:300] + "…"
+
+
+def _progress(where: str, path: Path, description: dict[str, Any]) -> tuple[int, History]:
+    try:
+        columns = {name: [_from_json(v) for v in column] for name, column in description["history"].items()}
+        return int(description["epoch"]), History(columns)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{where}: expected epoch and history in {path}, got a wrong {error}") from None
+
+
+def carry_from(where: str, path: Path, model: Any, tensors: Mapping[str, np.ndarray]) -> tuple[Any, Any, Any]:
+    """Return the saved parameters, state and key in the structure of the model's."""
+    params, state, key = model._carry
+    name = f"state.{factor.KEY}"
+    state = {k: v for k, v in state.items() if k != factor.KEY}
+    if name in tensors:
+        state[factor.KEY] = np.empty(())
+    return tuple(
+        _filled(f"{where}: {path}", part, old, tensors) for part, old in zip(PARTS, (params, state, key), strict=True)
+    )
+
+
+def _filled(where: str, name: str, old: Any, tensors: Mapping[str, np.ndarray]) -> Any:
     """Return the saved arrays in the structure of `old`; a ValueError says where they do not fit."""
     expected = {tree.name((name, *path)): array for path, array in tree.places(old)}
     given = {key for key in tensors if key.split(".")[0] == name}
@@ -130,27 +190,39 @@ def _filled(where: str, name: str, old: Any, tensors: dict[str, np.ndarray]) -> 
     return tree.replace(old, iter([tensors[key] for key in expected]), like=old)
 
 
-def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Return the tensors and the header of a file, or raise ValueError if it is not one that anynet wrote."""
-    from safetensors import SafetensorError, safe_open
+def _packed(value: Any, name: str, tensors: dict[str, np.ndarray]) -> Any:
+    """Return plain data in which each array is replaced by the name under which it was put among the tensors."""
+    if isinstance(value, np.ndarray):
+        tensors[name] = np.asarray(value, order="C")
+        return {"tensor": name}
+    if isinstance(value, Mapping):
+        return {str(k): _packed(v, f"{name}.{k}", tensors) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_packed(v, f"{name}.{i}", tensors) for i, v in enumerate(value)]
+    return _as_json(value)
 
-    if not path.exists():
-        raise FileNotFoundError(f"load: expected a file, got {path}, which is not there")
-    try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-    except (SafetensorError, OSError, TypeError) as error:
-        raise ValueError(f"load: expected a whole safetensors file, got {path} ({error})") from None
-    try:
-        header = json.loads(metadata["anynet"])
-        version = header["format"]
-    except (KeyError, TypeError, ValueError):
-        raise ValueError(
-            f"load: expected a file that Model.save wrote, got {path} without anynet's description"
-        ) from None
-    if version != FORMAT:
-        raise ValueError(
-            f"load: expected format {FORMAT}, got {version!r} in {path}; use the version of anynet that wrote it"
-        )
-    return tensors, header
+
+def _unpacked(value: Any, tensors: Mapping[str, np.ndarray]) -> Any:
+    if isinstance(value, dict):
+        if value.keys() == {"tensor"}:
+            return tensors[value["tensor"]]
+        return {k: _unpacked(v, tensors) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_unpacked(v, tensors) for v in value]
+    return _from_json(value)
+
+
+_NOT_FINITE = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
+
+
+def _as_json(value: Any) -> Any:
+    """Return numbers, and lists of them, as JSON knows them: those that are not finite become text."""
+    if isinstance(value, list):
+        return [_as_json(v) for v in value]
+    return str(value) if isinstance(value, float) and (value != value or value in (np.inf, -np.inf)) else value
+
+
+def _from_json(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_from_json(v) for v in value]
+    return _NOT_FINITE.get(value, value) if isinstance(value, str) else value

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,7 +15,7 @@ def to_config(value: Any) -> Any:
     Raises
     ------
     TypeError
-        If something is neither a dataclass nor plain data, such as a function used as a schedule.
+        If something is neither a dataclass nor a named function nor plain data.
 
     Examples
     --------
@@ -28,18 +30,22 @@ def to_config(value: Any) -> Any:
         return [to_config(v) for v in value]
     if isinstance(value, dict):
         return {"dict": [[to_config(k), to_config(v)] for k, v in value.items()]}
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"float": str(value)}
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
+    if inspect.isfunction(value) and value.__name__.isidentifier():
+        return {"function": value.__name__}
     if hasattr(value, "item") and getattr(value, "shape", None) == ():
         return value.item()
     raise TypeError(
-        f"save: expected hyper-parameters that are numbers, text or dataclasses, got {value!r}; "
-        f"write it as a frozen dataclass"
+        f"save: expected hyper-parameters that are numbers, text, dataclasses or named functions, got "
+        f"{value!r}; write it as a frozen dataclass or with def"
     )
 
 
-def from_config(config: Any, custom: Iterable[type] = ()) -> Any:
-    """Return the value that a config describes; classes are anynet's public ones and those in `custom`.
+def from_config(config: Any, custom: Iterable[Any] = ()) -> Any:
+    """Return the value that a config describes; classes are anynet's public ones, and classes and functions in `custom`.
 
     Raises
     ------
@@ -52,6 +58,10 @@ def from_config(config: Any, custom: Iterable[type] = ()) -> Any:
         return config
     if "dict" in config:
         return {from_config(k, custom): from_config(v, custom) for k, v in config["dict"]}
+    if "float" in config:
+        return float(config["float"])
+    if "function" in config:
+        return _find_function(config["function"], custom)
     cls = _find(config.get("class"), custom)
     fields = {name: from_config(value, custom) for name, value in config.items() if name != "class"}
     try:
@@ -63,12 +73,21 @@ def from_config(config: Any, custom: Iterable[type] = ()) -> Any:
         ) from None
 
 
-def _find(name: Any, custom: Iterable[type]) -> type:
+def _find_function(name: Any, custom: Iterable[Any]) -> Any:
+    for function in custom:
+        if inspect.isfunction(function) and function.__name__ == name:
+            return function
+    raise ValueError(
+        f"load: expected the function {name!r} that the model uses, got none; pass it with custom=[{name}]"
+    )
+
+
+def _find(name: Any, custom: Iterable[Any]) -> type:
     import anynet
     from anynet import initializers, metrics, regularizers
 
     for cls in custom:
-        if cls.__name__ == name:
+        if isinstance(cls, type) and cls.__name__ == name:
             return cls
     if isinstance(name, str):
         for module in (anynet, initializers, metrics, regularizers):

@@ -148,8 +148,15 @@ def same_length(where: str, x: Any, **others: Any) -> None:
                 raise ValueError(f"{where}: expected {name} with {count} rows, as x, got {array.shape[0]}")
 
 
-def as_weights(backend: Backend, where: str, weight: Any, dtype: Any) -> Array | None:
-    """Return weights of shape (N,), finite, not negative and not all zero."""
+def check_rows(where: str, x: Any) -> None:
+    """Raise unless x, an array or several, has a batch axis and at least one row."""
+    for array in tree.leaves(x):
+        if not array.shape or array.shape[0] == 0:
+            raise ValueError(f"{where}: expected at least one example in x, got shape {tuple(array.shape)}")
+
+
+def as_weights(backend: Backend, where: str, weight: Any, dtype: Any, *, some: bool = True) -> Array | None:
+    """Return weights of shape (N,), finite, not negative and, if `some`, not all zero."""
     if weight is None:
         return None
     xp = backend.xp
@@ -159,16 +166,16 @@ def as_weights(backend: Backend, where: str, weight: Any, dtype: Any) -> Array |
     check_finite(where, "sample_weight", weight)
     if bool(xp.any(weight < 0)):
         raise ValueError(f"{where}: expected sample_weight >= 0, got {float(xp.min(weight)):g}")
-    if not bool(xp.any(weight > 0)):
+    if some and not bool(xp.any(weight > 0)):
         raise ValueError(f"{where}: expected a sample_weight > 0, got only zeros")
     return weight
 
 
-def class_labels(where: str, name: str, y: Array, backend: Backend) -> np.ndarray:
+def class_labels(where: str, name: str, y: Any) -> np.ndarray:
     """Return the class of each example on the host, from integers, one-hot rows or yes-or-no answers."""
     if isinstance(y, tuple):
         raise ValueError(f"{where}: expected one array of targets with {name}, got several; pass sample_weight instead")
-    labels = backend.to_numpy(y)
+    labels = to_numpy(y)
     if labels.ndim == 2 and labels.shape[1] > 1:
         return labels.argmax(axis=1)
     labels = labels.reshape(-1)
@@ -177,30 +184,30 @@ def class_labels(where: str, name: str, y: Array, backend: Backend) -> np.ndarra
     return labels.astype(np.int64)
 
 
-def class_weights(where: str, class_weight: Any, labels: np.ndarray) -> np.ndarray:
+def class_weights(where: str, class_weight: Any, labels: np.ndarray, classes: np.ndarray | None = None) -> np.ndarray:
     """Return the weight of each example from the weight of its class, a dict or ``"balanced"``.
 
-    Balanced is N / (classes · count of the class), as in scikit-learn. A class without an entry has weight 1.
+    Balanced is N / (classes · count of the class), as in scikit-learn. A class without an entry has weight 1. The classes
+    are those among the labels, if not given.
     """
-    classes, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
     if isinstance(class_weight, str):
         if class_weight != "balanced":
             raise ValueError(f"{where}: expected class_weight to be 'balanced' or a dict, got {class_weight!r}")
-        return (len(labels) / (len(classes) * counts))[index]
+        found, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
+        return (len(labels) / (len(found) * counts))[index]
     if not isinstance(class_weight, dict):
         raise TypeError(f"{where}: expected class_weight to be 'balanced' or a dict, got {class_weight!r}")
+    classes = np.unique(labels) if classes is None else classes
     for label, weight in class_weight.items():
+        if label not in classes:
+            raise ValueError(
+                f"{where}: expected class_weight for classes in y, got one for {label!r}; classes are {classes.tolist()}"
+            )
         check_number(where, f"class_weight[{label!r}]", weight, low=0.0)
-    unknown = [c for c in class_weight if c not in classes]
-    if unknown:
-        raise ValueError(
-            f"{where}: expected class_weight for classes in y, got one for {unknown[0]!r}; "
-            f"classes are {classes.tolist()}"
-        )
-    weights = np.array([float(class_weight.get(int(c), 1.0)) for c in classes])
-    if not weights.any():
+    each = np.array([float(class_weight.get(int(c), 1.0)) for c in classes])
+    if not each.any():
         raise ValueError(f"{where}: expected a class_weight > 0 for a class in y, got only zeros")
-    return weights[index]
+    return each[np.searchsorted(classes, labels)]
 
 
 def split(
@@ -237,18 +244,3 @@ def check_sizes(where: str, epochs: Any, batch_size: Any) -> None:
     check_int(where, "epochs", epochs, at_least=1)
     if batch_size is not None:
         check_int(where, "batch_size", batch_size, at_least=1)
-
-
-__all__ = [
-    "Data",
-    "as_array",
-    "as_inputs",
-    "as_targets",
-    "as_weights",
-    "check_sizes",
-    "class_labels",
-    "class_weights",
-    "same_length",
-    "split",
-    "to_numpy",
-]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
 
 
-class History(Mapping[str, list[float]]):
-    """A mapping from the name of a quantity to its values, one for each epoch.
+class History(Mapping[str, list[Any]]):
+    """A mapping from the name of a quantity to its values, one for each epoch: a number, or nested lists for a matrix.
 
     Examples
     --------
@@ -16,7 +19,7 @@ class History(Mapping[str, list[float]]):
     ([0.5], 2)
     """
 
-    def __init__(self, columns: Mapping[str, list[float]] | None = None) -> None:
+    def __init__(self, columns: Mapping[str, list[Any]] | None = None) -> None:
         self._columns = {name: list(values) for name, values in (columns or {}).items()}
 
     @property
@@ -24,15 +27,15 @@ class History(Mapping[str, list[float]]):
         """Number of epochs recorded."""
         return max((len(values) for values in self._columns.values()), default=0)
 
-    def append(self, values: Mapping[str, float]) -> None:
+    def append(self, values: Mapping[str, Any]) -> None:
         """Add one epoch. A quantity that begins later is filled with NaN before it, one that is missing gets NaN."""
         done = self.epochs
         for name in [name for name in values if name not in self._columns]:
             self._columns[name] = [float("nan")] * done
         for name, column in self._columns.items():
-            column.append(float(values.get(name, float("nan"))))
+            column.append(_plain(values.get(name, float("nan"))))
 
-    def __getitem__(self, name: str) -> list[float]:
+    def __getitem__(self, name: str) -> list[Any]:
         try:
             return self._columns[name]
         except KeyError:
@@ -47,5 +50,15 @@ class History(Mapping[str, list[float]]):
         return len(self._columns)
 
     def __repr__(self) -> str:
-        last = ", ".join(f"{name}={column[-1]:.4g}" for name, column in self._columns.items() if column)
+        last = ", ".join(
+            f"{name}={column[-1]:.4g}"
+            for name, column in self._columns.items()
+            if column and isinstance(column[-1], float)
+        )
         return f"<History of {self.epochs} epochs{': ' + last if last else ''}>"
+
+
+def _plain(value: Any) -> Any:
+    """Return a number as a float, an array as nested lists of floats."""
+    array = np.asarray(value, dtype=np.float64)
+    return array.tolist()

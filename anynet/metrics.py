@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from anynet.losses.base import Loss
 from anynet.namespace import Array, namespace
@@ -26,6 +26,12 @@ __all__ = ["Accuracy", "LossMetric", "Mean", "Metric", "OutputMetric", "resolve"
 class Metric:
     """Sums over a batch, and the number that sums over all batches give."""
 
+    rows: ClassVar[bool] = False
+    """Whether what `sums` returns is kept, row below row, instead of summed over batches."""
+
+    greater_is_better: ClassVar[bool | None] = None
+    """Which way is better; None where that cannot be said."""
+
     @property
     def name(self) -> str:
         """Key in the history: the class name in snake case."""
@@ -35,8 +41,8 @@ class Metric:
         """Return a tuple of arrays whose sums over batches are all that `value` needs."""
         raise NotImplementedError(f"{type(self).__name__}: expected sums(y_pred, y_true) to be written, got none")
 
-    def value(self, sums: tuple[Array, ...]) -> Any:
-        """Return the metric of everything that was summed."""
+    def value(self, sums: tuple[Any, ...]) -> Any:
+        """Return the metric of everything that was summed, on the host in float64, or kept."""
         raise NotImplementedError(f"{type(self).__name__}: expected value(sums) to be written, got none")
 
 
@@ -74,6 +80,7 @@ class Accuracy(Mean):
     """
 
     threshold: float | None = None
+    greater_is_better = True
 
     def per_example(self, y_pred: Array, y_true: Array) -> Array:
         xp = namespace(y_pred)
@@ -123,6 +130,7 @@ class LossMetric(Mean):
     """A loss, reported as a metric."""
 
     loss: Loss
+    greater_is_better = False
 
     @property
     def name(self) -> str:

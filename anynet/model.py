@@ -14,40 +14,43 @@ True
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+import weakref
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from anynet import backends, random, training, tree
+from anynet import backends, fitting, random, training, tree
 from anynet.backends.base import Backend
 from anynet.callbacks import Callback, ProgressBar
+from anynet.callbacks.base import Run
 from anynet.callbacks.progress import wanted
-from anynet.data import (
-    Data,
-    as_inputs,
-    as_targets,
-    as_weights,
-    check_sizes,
-    class_labels,
-    class_weights,
-    same_length,
-    split,
-)
+from anynet.compiled import Compiled
+from anynet.data import Data, as_inputs, as_targets, as_weights, same_length
 from anynet.history import History
 from anynet.layers import Layer, Sequential
+from anynet.loop import check_callbacks, make_run, train
 from anynet.losses.base import Loss
 from anynet.metrics import resolve
 from anynet.namespace import Array
+from anynet.optimizers import factor
 from anynet.optimizers.base import Optimizer
 from anynet.pairing import warn_of_mismatch
 from anynet.regularizers import Regularizer
+from anynet.sources import Call, Source
 from anynet.summary import summary
+from anynet.totals import Totals
 from anynet.validation import check_int, check_kind, check_number, check_shapes, several
 
+SETTINGS = ("input_shape", "loss", "optimizer", "regularizer", "metrics", "dtype", "compute_dtype", "seed")
+"""What, besides the layers, makes a model; each is an argument and an attribute."""
+
 PREDICT_ROWS = 2048
-"""Examples that `predict` and `evaluate` take at a time, so that activations stay in the cache and memory is bounded."""
+"""Examples that `predict` and `evaluate` take at a time, fewer if they are large: memory stays bounded."""
+PREDICT_NUMBERS = 2**24
+"""Numbers in as many examples, at most."""
 
 
 class Model:
@@ -125,14 +128,29 @@ class Model:
         self._compute_dtype = None if compute_dtype is None else self.backend.half(compute_dtype)
         self.epoch = 0
         """Number of epochs done; the shuffle of each is drawn for it."""
+        self.history = History()
+        """What the last `fit` recorded."""
 
         params, self.output_shape = self.layer.init(np.random.default_rng((self.seed, 0)), self.input_shape)
         if loss is not None:
             loss.check_outputs(self.output_shape)
-        self._compiled: dict[str, Callable[..., Any]] = {}
         self._fitting: set[Any] = set()
+        self._compile()
         self._lent = False
+        self._run: weakref.ref[Run] | None = None
         self._restore(params, None, random.make_key(self.seed))
+
+    def _compile(self) -> None:
+        self._compiled = Compiled(
+            self.layer,
+            self.loss,
+            self.optimizer,
+            self.regularizer,
+            self.metrics,
+            self.backend,
+            self._dtype,
+            self._compute_dtype,
+        )
 
     def _restore(self, params: Any, state: Any, key: Any) -> None:
         """Take copies of host arrays as parameters, optimiser state (None: the first) and key."""
@@ -169,51 +187,19 @@ class Model:
             self._carry = (tree.map(lambda a: self.backend.asarray(a, copy=True), params), state, key)
             self._lent = False
 
-    # -- compiled functions, made when they are first needed ----------------------------------------------------------
+    @property
+    def learning_rate_factor(self) -> float:
+        """What the optimiser's learning rate is multiplied by: 1 until it is set, by `ReduceLROnPlateau` say."""
+        state = self._carry[1]
+        return float(state[factor.KEY]) if factor.KEY in state else 1.0
 
-    def _function(self, name: str) -> Callable[..., Any]:
-        if name not in self._compiled:
-            layer, backend, dtypes = self.layer, self.backend, (self._dtype, self._compute_dtype)
-            if name == "predict":
-                made = backend.compile(training.make_predict(layer, *dtypes))
-            elif name == "evaluate":
-                scored = training.scored(self.loss, self.metrics)
-                made = backend.compile(training.make_evaluate(layer, list(scored.values()), *dtypes))
-            else:
-                loss = self._need_loss()
-                objective = training.make_objective(layer, loss, self._dtype, self.regularizer, self._compute_dtype)
-                if name == "gradients":
-                    made = backend.compile(lambda params, *data: objective(params, *data)[:2])
-                else:
-                    made = self._training(name, objective)
-            self._compiled[name] = made
-        return self._compiled[name]
-
-    def _training(self, name: str, objective: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the compiled loop over batches, or one step; or, where the optimiser decides on the host, around what is."""
-        backend, optimizer, metrics = self.backend, self._need_optimizer(), self.metrics if name == "loop" else ()
-        whole = not optimizer.full_batch
-        step = training.make_step(
-            objective if whole else backend.compile(objective),
-            self.layer,
-            self._need_loss(),
-            optimizer,
-            metrics,
-            backend.elementwise,
-        )
-        if name == "loop":
-            return backend.loop(step, compiled=whole)
-        return backend.compile(step, donate=(0,)) if whole else step
-
-    def _need_loss(self) -> Loss:
-        if self.loss is None:
-            raise ValueError("Model: expected a loss, got none; pass loss=..., for example SoftmaxCrossEntropy()")
-        return self.loss
-
-    def _need_optimizer(self) -> Optimizer:
-        if self.optimizer is None:
-            raise ValueError("Model: expected an optimizer, got none; pass optimizer=..., for example Adam()")
-        return self.optimizer
+    @learning_rate_factor.setter
+    def learning_rate_factor(self, value: float) -> None:
+        check_number("Model", "learning_rate_factor", value, low=0.0)
+        factor.check("Model", self._compiled.optimizer)
+        params, state, key = self._carry
+        placed = self.backend.asarray(np.asarray(value), self._dtype, copy=True)
+        self._carry = (params, {**state, factor.KEY: placed}, key)
 
     # -- data ---------------------------------------------------------------------------------------------------------
 
@@ -228,7 +214,7 @@ class Model:
 
     @np.errstate(over="ignore")
     def _data(self, where: str, x: Any, y: Any, sample_weight: Any = None) -> Data:
-        """Return checked shapes and kinds on the backend; `_check` looks at the values too.
+        """Return checked shapes and kinds on the backend; `fitting.checked` looks at the values too.
 
         Arrays of a kind and shape that were once found to need nothing done go straight through: this is on the way of
         every `train_step`.
@@ -239,7 +225,7 @@ class Model:
             kind = (type(x), x.dtype, x.shape[1:], place(x), type(y), y.dtype, y.shape[1:], place(y))
             if kind in self._fitting and x.shape[0] == y.shape[0] > 0:
                 return Data(x, y)
-        loss = self._need_loss()
+        loss = self._compiled.loss
         inputs = self._inputs(where, x)
         targets = loss.targets(as_targets(self.backend, where, y, self.output_shape), self.output_shape, self._dtype)
         weight = as_weights(self.backend, where, sample_weight, self._dtype)
@@ -247,11 +233,6 @@ class Model:
         if inputs is x and targets is y:
             self._fitting.add(kind)
         return Data(inputs, targets, weight)
-
-    def _check(self, where: str, data: Data) -> Data:
-        self.layer.check_input(where, data.x)
-        self._need_loss().check_values(data.y, self.output_shape)
-        return data
 
     # -- training -----------------------------------------------------------------------------------------------------
 
@@ -269,27 +250,32 @@ class Model:
         validation_split: float = 0.0,
         callbacks: Sequence[Callback] = (),
         progress: bool | None = None,
+        resume: str | Path | None = None,
     ) -> History:
-        """Train on arrays, and return what was recorded. A model that is trained already goes on from where it is.
+        """Train, and return what was recorded. A model that is trained already goes on from where it is.
 
         Parameters
         ----------
-        x : array of any library, or nested list, of shape ``(N, *input_shape)``
-            uint8 stays so until its batch is cast; everything else is cast to the model's dtype at once.
+        x : array of any library, or nested list, of shape ``(N, *input_shape)``; or an iterable of batches
+            uint8 stays so until its batch is cast (`Rescale` scales it); everything else is cast to the model's dtype. An
+            array in a memory-mapped file, or one too large for the device, is copied batch by batch, each in the
+            background while the one before is used. An iterable yields ``(x, y)`` or ``(x, y, sample_weight)``, and
+            is gone through once for each epoch.
         y : array or list
             Integer classes (N,) or one-hot rows (N, C) for losses of classes, else numbers of the output's shape. A tuple of
-            such for a network with several outputs.
+            such for a network with several outputs. None for an iterable of batches.
         epochs : int >= 1
             How many times to go through the data.
         batch_size : int >= 1, or None
             Examples in a step: 1 is stochastic gradient descent, None the whole batch. The last may be smaller.
+            Batches of an iterable are taken as they come.
         shuffle : bool
-            Whether each epoch takes the examples in another order.
+            Whether each epoch takes the examples in another order. An iterable has its own order.
         sample_weight : array (N,), optional
             Weight of each example, at least 0: losses and metrics become weighted means.
         class_weight : dict from class to weight, or "balanced", optional
             Multiplies the weight of each example by that of its class.
-        validation_data : (x, y) or (x, y, sample_weight), optional
+        validation_data : (x, y), (x, y, sample_weight) or an iterable of batches, optional
             What to evaluate after each epoch.
         validation_split : float in [0, 1)
             Or the part of the data to hold out for that, drawn at random, from each class alike.
@@ -297,74 +283,42 @@ class Model:
             Who is told.
         progress : bool, optional
             Whether to print a line for each epoch and, at a terminal, a bar; by default if both outputs are one.
+        resume : path, optional
+            A file that `Checkpoint` wrote: the model, the history and the callbacks become what they were then, and
+            training goes on from the batch where it was, as though nothing had happened. All other arguments must be those
+            of the run that wrote it; `epochs` may be more.
 
         Returns
         -------
         History
-            ``history["loss"]``, ``history["val_loss"]`` and so on: a value for each epoch.
+            ``history["loss"]``, ``history["val_loss"]`` and so on: a value for each epoch. Also in `Model.history`.
 
         Raises
         ------
         TypeError, ValueError
-            If an argument does not fit, before anything is changed.
+            If an argument does not fit, before anything is changed; if a batch of an iterable does not, when it comes.
+
+        Notes
+        -----
+        Ctrl-C ends training after the present batch, and `fit` returns; a second one breaks off at once.
         """
-        where = "fit"
-        check_sizes(where, epochs, batch_size)
-        if self._need_optimizer().full_batch and batch_size is not None:
-            raise ValueError(
-                f"fit: expected batch_size=None for {type(self.optimizer).__name__}, whose steps need the loss of all "
-                f"examples, got {batch_size!r}"
-            )
-        if y is None:
-            raise ValueError("fit: expected y, the targets, got None")
-        check_number(where, "validation_split", validation_split, low=0.0, high=1.0, open_high=True)
-        if not isinstance(callbacks, Sequence):
-            raise TypeError(f"fit: expected callbacks to be a list, got {callbacks!r}; write [...] around it")
-        for callback in callbacks:
-            check_kind(where, "every callback", callback, Callback, "ProgressBar()")
-        if validation_data is not None and validation_split:
-            raise ValueError(f"fit: expected validation_data or validation_split, got both, {validation_split!r}")
-        data = self._check(where, self._data(where, x, y, sample_weight))
-        weighted, validation = data, None  # a class's weight shapes training; validation measures as `evaluate` does
-        if class_weight is not None:
-            labels = class_labels(where, "class_weight", data.y, self.backend)
-            weight = self.backend.asarray(class_weights(where, class_weight, labels), self._dtype)
-            weighted = Data(data.x, data.y, weight if data.weight is None else weight * data.weight)
-        if validation_data is not None:
-            if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
-                raise TypeError(
-                    "fit: expected validation_data to be (x, y) or (x, y, sample_weight), got "
-                    f"{type(validation_data).__name__}"
-                )
-            validation = self._check("fit: validation_data", self._data("fit: validation_data", *validation_data))
-        elif validation_split:
-            kept, held = self._split(data, validation_split)
-            weighted, validation = weighted.take(kept), data.take(held)
-        everyone = [*callbacks, ProgressBar()] if wanted(progress) else list(callbacks)
-        return training.train(
-            self,
-            weighted,
-            advance=self._advance,
-            score=self._score,
-            epochs=epochs,
-            batch_size=batch_size,
-            shuffle=shuffle,
-            validation=validation,
-            callbacks=everyone,
+        everyone = check_callbacks(callbacks)
+        source, validation, plan = fitting.prepare(
+            self, x, y, epochs, batch_size, shuffle, sample_weight, class_weight, validation_data, validation_split
         )
+        run = make_run(self, source, validation, plan, [*everyone, ProgressBar()] if wanted(progress) else everyone)
+        if resume is not None:
+            from anynet.checkpoint import resume_run
 
-    def _split(self, data: Data, fraction: float) -> list[Array]:
-        """Return the indices of the examples to train on and of those to hold out."""
-        classes = not isinstance(data.y, tuple) and (
-            self.backend.xp.isdtype(data.y.dtype, "integral") or self._need_loss().threshold is not None
-        )
-        labels = class_labels("fit", "validation_split", data.y, self.backend) if classes else None
-        parts = split("fit", fraction, len(data), labels, np.random.default_rng((self.seed, 2)))
-        return [self.backend.asarray(part, self.index_dtype) for part in parts]
+            resume_run(run, Path(resume))
+        self.history = run.history
+        train(run, source, validation, plan, self._advance, self._score)
+        return run.history
 
-    def _advance(self, data: Data, order: Array | None, start: int, stop: int, size: int) -> list[Any]:
+    def _advance(self, call: Call) -> list[Any]:
+        loop = self._compiled.loop
         self._own()
-        self._carry, outs = self._function("loop")(self._carry, data, order, start, stop, size)
+        self._carry, outs = loop(self._carry, *call)
         return outs
 
     def train_step(self, x: Any, y: Any, sample_weight: Any = None) -> Array:
@@ -373,43 +327,41 @@ class Model:
         Checks shapes, not values: see `fit` for what x and y may be.
         """
         data = self._data("train_step", x, y, sample_weight)
-        step = self._function("step")
+        step = self._compiled.step
         self._own()
         self._carry, (loss, *_) = step(self._carry, *data)
         return loss
 
     def gradients(self, x: Any, y: Any, sample_weight: Any = None) -> tuple[Array, Any]:
         """Return the loss, a 0-d array, and ∂L/∂params, in the shape of `params`; no dropout, nothing is changed."""
-        data = self._check("gradients", self._data("gradients", x, y, sample_weight))
-        return self._function("gradients")(self._carry[0], *data)
+        data = fitting.checked(self, "gradients", self._data("gradients", x, y, sample_weight))
+        return self._compiled.gradients(self._carry[0], *data)
 
     # -- using --------------------------------------------------------------------------------------------------------
 
     def predict(self, x: Any) -> Any:
         """Return the output for each example, as the same kind of array as x and on the same device; NumPy for lists."""
-        inputs = self._inputs("predict", x)
-        self.layer.check_input("predict", inputs)
-        predict, params = self._function("predict"), self._carry[0]
-        data = Data(inputs, None)
-        parts = [predict(params, data.rows(i, i + PREDICT_ROWS).x) for i in range(0, len(data), PREDICT_ROWS)]
+        predict, params = self._compiled.predict, self._carry[0]
+        parts = [predict(params, piece) for piece in fitting.input_pieces(self, x, self._rows)]
         y = parts[0] if len(parts) == 1 else tree.map(lambda *a: self.backend.xp.concat(a, axis=0), *parts)
         target = backends.of(tree.leaves(x)[0] if several(self.input_shape) else x)
         return y if target.name == self.backend.name else tree.map(target.asarray, y)
 
-    def evaluate(self, x: Any, y: Any, sample_weight: Any = None) -> dict[str, Any]:
-        """Return the loss and the metrics over the data, by name, as Python numbers."""
-        return self._score(self._check("evaluate", self._data("evaluate", x, y, sample_weight)))
+    def evaluate(self, x: Any, y: Any = None, sample_weight: Any = None) -> dict[str, Any]:
+        """Return the loss and the metrics over arrays or an iterable of batches, by name, as Python numbers."""
+        return self._score(fitting.make_source(self, "evaluate", x, y, sample_weight))
 
-    def _score(self, data: Data) -> dict[str, Any]:
-        evaluate, params = self._function("evaluate"), self._carry[0]
-        sums = []
-        for start in range(0, len(data), PREDICT_ROWS):
-            sums.append(evaluate(params, *data.rows(start, start + PREDICT_ROWS)))
-        scored = training.scored(self.loss, self.metrics)
-        values = {
-            name: training.total(self.backend, [s[i] for s in sums], metric)
-            for i, (name, metric) in enumerate(scored.items())
-        }
+    @property
+    def _rows(self) -> int:
+        shapes = self.input_shape if several(self.input_shape) else (self.input_shape,)
+        return max(1, min(PREDICT_ROWS, PREDICT_NUMBERS // max(1, sum(map(math.prod, shapes)))))
+
+    def _score(self, source: Source) -> dict[str, Any]:
+        evaluate, params = self._compiled.evaluate, self._carry[0]
+        totals = Totals(self.backend, training.scored(self.loss, self.metrics))
+        for data in source.pieces(self._rows):
+            totals.add(evaluate(params, *data))
+        values = totals.values()
         if self.regularizer is not None:
             values["loss"] += float(self.regularizer.value(self.layer.trainable(params)))
         return values
@@ -422,8 +374,8 @@ class Model:
 
     def to(self, backend: str | Backend, device: str | None = None) -> Model:
         """Return the same model, with parameters, optimiser state and randomness as they are, on another backend."""
-        model = Model(self.layer, backend=backends.get(backend, device), **self._settings())
-        model.epoch = self.epoch
+        model = Model(self.layer, backend=backends.get(backend, device), **{name: getattr(self, name) for name in SETTINGS})
+        model.epoch, model.history = self.epoch, History(self.history)
         model._restore(*(tree.map(self.backend.to_numpy, part) for part in self._carry))
         return model
 
@@ -431,30 +383,18 @@ class Model:
         """Return the model with the weights that an averaging optimiser keeps, such as `EMA` or `SWA`; else an equal one."""
         model = self.to(self.backend)
         params, state, _ = model._carry
-        model.params = self._need_optimizer().averaged(params, state)
+        model.params = self._compiled.optimizer.averaged(params, state)
         return model
 
-    def _settings(self) -> dict[str, Any]:
-        return {
-            "input_shape": self.input_shape,
-            "loss": self.loss,
-            "optimizer": self.optimizer,
-            "regularizer": self.regularizer,
-            "metrics": self.metrics,
-            "dtype": self.dtype,
-            "compute_dtype": self.compute_dtype,
-            "seed": self.seed,
-        }
-
     def save(self, path: str | Path) -> None:
-        """Write the model to one safetensors file: architecture, parameters, optimiser state and randomness; no pickle.
+        """Write the model to one safetensors file: architecture, parameters, optimiser state, randomness and history.
 
-        The file is written beside `path` and moved there when it is whole, so an earlier one is never lost.
-        `anynet.load` reads it back, on any backend.
+        During a `fit`, from a callback, also where it is, for ``fit(..., resume=path)``. There is no pickle in it. The file
+        takes the place of an earlier one only when it is whole and on the disk. `anynet.load` reads it, on any backend.
         """
         from anynet.checkpoint import save
 
-        save(self, path)
+        save(self, Path(path))
 
     def __repr__(self) -> str:
         return f"Model({self.layer!r}, input_shape={self.input_shape}, backend={self.backend.name!r}, dtype={self.dtype!r})"

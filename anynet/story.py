@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from anynet import tree
+from anynet.fitting import checked
 from anynet.layers import ELU, GELU, SELU, Dense, Identity, LeakyReLU, Mish, ReLU, Sigmoid, SiLU, Softplus, Tanh
 from anynet.losses import HalfSquaredError, Loss, MeanSquaredError, SoftmaxCrossEntropy
 from anynet.namespace import Array
@@ -50,7 +51,7 @@ class Part:
 
 def tell(model: Any, x: Any, y: Any) -> tuple[str, tuple[Part, ...], float]:
     """Return title, parts and loss of the training step that a model would take."""
-    data = model._check("explain", model._data("explain", x, y))
+    data = checked(model, "explain", model._data("explain", x, y))
     params, state, key = model._carry
     dtypes = {"dtype": model._dtype, "regularizer": model.regularizer, "compute_dtype": model._compute_dtype}
     used = model._compute_dtype or model._dtype

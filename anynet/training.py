@@ -1,4 +1,4 @@
-"""The pure training step, and the loop that takes it over epochs and batches.
+"""The pure functions of training: the objective, one step, predictions and sums for evaluation.
 
 A step's way: the parameters, the optimiser's state and the key come in as one `carry`. Forward gives predictions and
 caches; the loss gives a number and its derivative; backward turns that into gradients; the optimiser returns new
@@ -8,31 +8,21 @@ step, give up the old carry's memory, or take many steps in one call.
 
 from __future__ import annotations
 
-import math
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from anynet import tree
-from anynet.backends.base import Backend
-from anynet.callbacks.base import Callback, Run
-from anynet.data import Data
-from anynet.history import History
 from anynet.layers.base import Layer
 from anynet.losses.base import Loss
 from anynet.metrics import LossMetric, Metric
 from anynet.namespace import Array, namespace
+from anynet.optimizers import factor
 from anynet.optimizers.base import Elementwise, Optimizer
 from anynet.random import next_key
 from anynet.regularizers import Regularizer
 
 Carry = tuple[Any, Any, Array]
 """Parameters, optimiser state, key."""
-
-SHUFFLE = 1
-"""The stream of the seed that shuffles are drawn from; 0 is for initial weights."""
 
 
 def cast(x: Any, dtype: Any, *, integers: Any) -> Any:
@@ -97,8 +87,8 @@ def make_step(
     def step(carry: Carry, x: Array, y: Array, weight: Array | None = None) -> tuple[Carry, Any]:
         params, state, key = carry
         scale = optimizer.loss_scale(state)
-        value, (y_pred, cache), params, state = optimizer.step(
-            lambda params: objective(params, x, y, weight, key, scale), params, state, elementwise
+        value, (y_pred, cache), params, state = factor.step(
+            optimizer, lambda params: objective(params, x, y, weight, key, scale), params, state, elementwise
         )
         params = layer.update_buffers(params, cache)
         shares = loss.shares(value, y, weight)
@@ -139,110 +129,3 @@ def scored(loss: Loss | None, metrics: Sequence[Metric]) -> dict[str, Metric]:
     """Return what `evaluate` reports, by name: the loss, where there is one, and the metrics."""
     first: dict[str, Metric] = {} if loss is None else {"loss": LossMetric(loss)}
     return first | {metric.name: metric for metric in metrics}
-
-
-def total(backend: Backend, sums: Sequence[Any], metric: Metric) -> Any:
-    """Return a metric's value from its sums over batches, each 0-d, or 1-d where one call took many steps."""
-    columns = [gather(backend, column) for column in zip(*sums, strict=True)]
-    return metric.value(tuple(column.sum(dtype=np.float64) for column in columns))
-
-
-def gather(backend: Backend, values: Sequence[Array]) -> np.ndarray:
-    """Return numbers that steps left on the device as one host array, in one transfer."""
-    if len(values) == 1:
-        return backend.to_numpy(values[0]).reshape(-1)
-    if isinstance(values[0], (np.ndarray, np.generic)):
-        return np.asarray([np.asarray(v) for v in values]).reshape(-1)
-    xp = backend.xp
-    return backend.to_numpy(xp.concat([xp.reshape(xp.asarray(v), (-1,)) for v in values]))
-
-
-def epoch_order(seed: int, epoch: int, count: int) -> np.ndarray:
-    """Return the order of the examples in an epoch: a pure function of seed and epoch, drawn on the host."""
-    return np.random.default_rng((seed, SHUFFLE, epoch)).permutation(count)
-
-
-def train(
-    model: Any,
-    data: Data,
-    *,
-    advance: Callable[..., list[Any]],
-    score: Callable[[Data], dict[str, Any]],
-    epochs: int,
-    batch_size: int | None,
-    shuffle: bool,
-    validation: Data | None,
-    callbacks: Sequence[Callback],
-) -> History:
-    """Take a model through `epochs` epochs with `advance`, its step over a range of examples, and `score`, its evaluation.
-
-    Whenever a callback looks, the model is at a whole number of batches.
-    """
-    backend, count = model.backend, len(data)
-    size = count if batch_size is None else min(batch_size, count)
-    call = size * backend.steps_per_call
-    backend.steps_ahead = epochs * -(-count // size)
-    run = Run(model=model, epochs=epochs, batches=-(-count // size), history=History())
-    names = [metric.name for metric in model.metrics]
-    diverged = False
-
-    def tell(hook: str) -> None:
-        for callback in callbacks:
-            getattr(callback, hook)(run)
-
-    tell("on_fit_begin")
-    try:
-        for run.epoch in range(1, epochs + 1):
-            run.batch, run.logs = 0, {}
-            tell("on_epoch_begin")
-            order = None
-            if shuffle and size < count:
-                order = backend.asarray(epoch_order(model.seed, model.epoch, count), model.index_dtype)
-            outs: list[Any] = []
-            for start in range(0, count, call):
-                stop = min(start + call, count)
-                with np.errstate(over="ignore", invalid="ignore"):  # said once, and clearly, by `_warn_if_diverged`
-                    outs += advance(data, order, start, stop, size)
-                run.batch, run.loss = -(-stop // size), outs[-1][0]
-                tell("on_batch_end")
-                if run.stop:
-                    break
-            model.epoch += 1
-            losses, weights, sums = zip(*outs, strict=True)
-            values = gather(backend, losses).astype(np.float64)
-            share = _batch_sizes(size, count, len(values)) if weights[0] is None else gather(backend, weights)
-            run.logs["loss"] = float(values @ share / max(share.sum(), np.finfo(np.float64).tiny))
-            diverged = diverged or _warn_if_diverged(run)
-            for i, name in enumerate(names):
-                run.logs[name] = total(backend, [s[i] for s in sums], model.metrics[i])
-            if validation is not None:
-                run.logs |= {f"val_{name}": value for name, value in score(validation).items()}
-            run.history.append(run.logs)
-            tell("on_epoch_end")
-            if run.stop:
-                break
-    finally:
-        tell("on_fit_end")
-    return run.history
-
-
-def _warn_if_diverged(run: Run) -> bool:
-    """Return whether the loss is not finite any more, and say what to do about it."""
-    loss = run.logs["loss"]
-    if math.isfinite(loss):
-        return False
-    warnings.warn(
-        f"fit: expected a finite loss, got {loss} in epoch {run.epoch}; the parameters are of no use any more: make the "
-        "model anew with a lower learning rate, or bring x to a size of about 1",
-        RuntimeWarning,
-        stacklevel=4,
-    )
-    return True
-
-
-def _batch_sizes(size: int, count: int, batches: int) -> np.ndarray:
-    """Return the number of examples in each of the first `batches` batches."""
-    sizes = np.full(batches, float(size))
-    if batches * size > count:
-        sizes[-1] = count - (batches - 1) * size
-    return sizes

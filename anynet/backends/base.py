@@ -65,6 +65,10 @@ class Backend:
         """Return one of this backend's arrays as a NumPy array on the host."""
         raise NotImplementedError
 
+    def fits(self, x: Any) -> bool:
+        """Return whether there is room on the device for an array that may still be on the host; in main memory, yes."""
+        return True
+
     def synchronize(self) -> None:
         """Wait until all that was asked of the device is done; for measuring time."""
 

@@ -6,16 +6,15 @@ import sys
 import time
 from typing import Any
 
-import numpy as np
-
 from anynet.callbacks.base import Callback, Run
 
 EVERY = 0.1
-"""Seconds between looks at the loss: each look waits for the device."""
+"""Seconds between looks at the values: each look waits for the device."""
 
 
 class ProgressBar(Callback):
-    """Print a line of results for each epoch and, at a terminal, a bar with the loss, the rate and the time left.
+    """Print a line of results for each epoch and, at a terminal, a bar with the epoch's loss and metrics so far, the rate and
+    the time left.
 
     The lines go to the standard output. The bar goes to the error output, and only if that is a terminal: in a log file or
     a notebook the lines are all there is.
@@ -24,16 +23,20 @@ class ProgressBar(Callback):
     def __init__(self) -> None:
         self._bar: Any = None
         self._looked = self._began = 0.0
+        self._before = 0
 
     def on_epoch_begin(self, run: Run) -> None:
         self._began = time.monotonic()
+        self._before = (run.epoch - 1) * (run.batches or 0)
         if self._bar is not None:
             self._bar.set_description_str(_place(run), refresh=False)
+            if run.batches is not None:
+                self._bar.total = run.epochs * run.batches
         elif sys.stderr.isatty():
             from tqdm import tqdm
 
             self._bar = tqdm(
-                total=run.epochs * run.batches,
+                total=None if run.batches is None else run.epochs * run.batches,
                 desc=_place(run),
                 bar_format="{desc} {percentage:3.0f}%|{bar}| {rate_fmt}, {remaining} left{postfix}",
                 unit=" batches",
@@ -48,13 +51,11 @@ class ProgressBar(Callback):
         now = time.monotonic()
         if now - self._looked >= EVERY:
             self._looked = now
-            loss = float(np.mean(run.model.backend.to_numpy(run.loss)))
-            self._bar.set_postfix_str(f"loss {loss:.4g}", refresh=False)
-        self._bar.update((run.epoch - 1) * run.batches + run.batch - self._bar.n)
+            self._bar.set_postfix_str(_values(run.running()), refresh=False)
+        self._bar.update(self._before + run.batch - self._bar.n)
 
     def on_epoch_end(self, run: Run) -> None:
-        values = [f"{name} {value:.4f}" for name, value in run.logs.items()]
-        line = "  ".join([_place(run), *values, f"{time.monotonic() - self._began:.2f} s"])
+        line = "  ".join([_place(run), _values(run.logs), f"{time.monotonic() - self._began:.2f} s"])
         if self._bar is None:
             print(line, flush=True)
         else:
@@ -64,6 +65,10 @@ class ProgressBar(Callback):
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+def _values(logs: dict[str, Any]) -> str:
+    return "  ".join(f"{name} {value:.4f}" for name, value in logs.items() if isinstance(value, (int, float)))
 
 
 def _place(run: Run) -> str:

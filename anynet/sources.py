@@ -1,0 +1,258 @@
+"""Where batches come from: arrays on the device, arrays too large for it, and iterables of batches.
+
+===========  =====================================================================================
+`Resident`   arrays that fit: on the device once, each batch is taken from them there
+`Streamed`   arrays that do not, or that lie in a file: each batch is copied, the next in advance
+`Batches`    any iterable of ``(x, y)`` or ``(x, y, sample_weight)``
+===========  =====================================================================================
+
+The shuffle of an epoch is a pure function of seed and epoch, so every source can begin in the middle of one.
+
+Legend: N examples.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Callable, Iterable, Iterator, Sized
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from anynet import tree
+from anynet.backends.base import Backend
+from anynet.data import Data
+from anynet.namespace import Array
+from anynet.prefetch import prefetch
+
+SHUFFLE = 1
+"""The stream of the seed that shuffles are drawn from; 0 is for initial weights."""
+
+TOUCHED = 2**26
+"""Bytes of a mapped file that may be looked at before its pages are given back."""
+
+
+class Call(NamedTuple):
+    """What the backend's loop is given at a time: steps over batches of `size` between two places of the order."""
+
+    data: Data
+    order: Array | None
+    start: int
+    stop: int
+    size: int
+
+
+class Plan(NamedTuple):
+    """How a fit goes through its data; the batches are a function of this and the epoch."""
+
+    epochs: int
+    batch_size: int | None
+    shuffle: bool
+    seed: int
+    validation_split: float
+
+
+def epoch_order(seed: int, epoch: int, count: int) -> np.ndarray:
+    """Return the order of the examples in an epoch: a pure function of seed and epoch, drawn on the host."""
+    return np.random.default_rng((seed, SHUFFLE, epoch)).permutation(count)
+
+
+class Source:
+    """Batches for training, and pieces for evaluation."""
+
+    def batches(self, size: int | None) -> int | None:
+        """Return the number of batches of an epoch, or None if it is not known before."""
+        raise NotImplementedError
+
+    def calls(self, plan: Plan, epoch: int, skip: int) -> Iterator[Call]:
+        """Yield what is left of an epoch after `skip` batches."""
+        raise NotImplementedError
+
+    def pieces(self, rows: int) -> Iterator[Data]:
+        """Yield all examples in order, at most `rows` at a time where the source may choose."""
+        raise NotImplementedError
+
+
+class Resident(Source):
+    """Arrays on the device."""
+
+    def __init__(self, backend: Backend, data: Data, index_dtype: Any) -> None:
+        self.data, self._backend, self._index_dtype = data, backend, index_dtype
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def batches(self, size: int | None) -> int:
+        return -(-len(self) // min(size or len(self), len(self)))
+
+    def calls(self, plan: Plan, epoch: int, skip: int) -> Iterator[Call]:
+        count, size = len(self), min(plan.batch_size or len(self), len(self))
+        order = None
+        if plan.shuffle and size < count:
+            order = self._backend.asarray(epoch_order(plan.seed, epoch, count), self._index_dtype)
+        step = size * self._backend.steps_per_call
+        for start in range(skip * size, count, step):
+            yield Call(self.data, order, start, min(start + step, count), size)
+
+    def pieces(self, rows: int) -> Iterator[Data]:
+        for start in range(0, len(self), rows):
+            yield self.data.rows(start, start + rows)
+
+    def take(self, rows: np.ndarray) -> Resident:
+        """Return a source of some of the examples."""
+        index = self._backend.asarray(rows, self._index_dtype)
+        return Resident(self._backend, self.data.take(index), self._index_dtype)
+
+    @property
+    def targets(self) -> Array:
+        """The targets of all examples."""
+        return self.data.y
+
+    def weighted(self, factor: Array) -> Resident:
+        """Return a source whose examples have weights multiplied by `factor`, an array on the device."""
+        x, y, weight = self.data
+        return Resident(self._backend, Data(x, y, factor if weight is None else factor * weight), self._index_dtype)
+
+
+class Streamed(Source):
+    """Arrays of which a batch at a time goes to the device, in a file or in memory.
+
+    Parameters
+    ----------
+    arrays : x, y and weight or None
+        Of any library, x and y may be tuples of several; only the rows that are asked for are looked at.
+    prepare : callable
+        ``prepare(x, y, weight) -> Data``, which checks a batch and copies it to the device.
+    rows : array of int, optional
+        The examples to use; all by default.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        arrays: tuple[Any, Any, Any],
+        prepare: Callable[..., Data],
+        rows: np.ndarray | None = None,
+    ) -> None:
+        self.arrays, self._backend, self._prepare, self._rows = arrays, backend, prepare, rows
+        self._mapped = [m for m in map(mapped_file, tree.leaves(arrays)) if m is not None]
+        self._touched = 0
+
+    def __len__(self) -> int:
+        return int(tree.leaves(self.arrays)[0].shape[0]) if self._rows is None else len(self._rows)
+
+    def batches(self, size: int | None) -> int:
+        return -(-len(self) // min(size or len(self), len(self)))
+
+    def calls(self, plan: Plan, epoch: int, skip: int) -> Iterator[Call]:
+        count, size = len(self), min(plan.batch_size or len(self), len(self))
+        order = epoch_order(plan.seed, epoch, count) if plan.shuffle and size < count else None
+        step = size * self._backend.steps_per_call
+        for data in prefetch(self._prepared(order, skip * size, step)):
+            yield Call(data, None, 0, len(data), size)
+
+    def pieces(self, rows: int) -> Iterator[Data]:
+        return prefetch(self._prepared(None, 0, rows))
+
+    def take(self, rows: np.ndarray) -> Streamed:
+        """Return a source of some of the examples."""
+        return Streamed(self._backend, self.arrays, self._prepare, rows if self._rows is None else self._rows[rows])
+
+    @property
+    def targets(self) -> Any:
+        """The targets of all examples."""
+        return self.arrays[1]
+
+    def weighted(self, factor: Array) -> Streamed:
+        """Return a source whose examples have weights multiplied by `factor`, an array on the device."""
+        (x, y, weight), each = self.arrays, self._backend.to_numpy(factor)
+        return Streamed(self._backend, (x, y, each if weight is None else each * weight), self._prepare, self._rows)
+
+    def _prepared(self, order: np.ndarray | None, start: int, step: int) -> Iterator[Data]:
+        for begin in range(start, len(self), step):
+            end = min(begin + step, len(self))
+            rows: Any = slice(begin, end) if order is None else order[begin:end]
+            if self._rows is not None:
+                rows = self._rows[rows]
+            yield self._prepare(*(tree.each(lambda a: self._read(a, rows), part) for part in self.arrays))  # noqa: B023
+
+    def _read(self, array: Any, rows: Any) -> Any:
+        if not isinstance(array, np.ndarray):
+            return array[rows]
+        part = np.array(np.asarray(array)[rows])  # a copy: pages of a mapped file are given back
+        if self._mapped:
+            # the kernel maps 16 pages around each place that is looked at
+            self._touched += part.nbytes if isinstance(rows, slice) else len(part) * max(65536, part[:1].nbytes)
+            if self._touched > TOUCHED:
+                self._touched = 0
+                for mapped in self._mapped:
+                    mapped.madvise(mmap.MADV_DONTNEED)
+        return part
+
+
+class Batches(Source):
+    """An iterable of batches.
+
+    Parameters
+    ----------
+    where : str
+        What to call it in errors.
+    items : iterable
+        Of ``(x, y)`` or ``(x, y, sample_weight)``.
+    prepare : callable
+        ``prepare(where, x, y, weight) -> Data``.
+    """
+
+    def __init__(self, where: str, items: Iterable[Any], prepare: Callable[..., Data]) -> None:
+        self._where, self._items, self._prepare = where, items, prepare
+        self._seen: int | None = None
+
+    def batches(self, size: int | None) -> int | None:
+        return self._expected() or self._seen
+
+    def _expected(self) -> int | None:
+        return len(self._items) if isinstance(self._items, Sized) else None
+
+    def calls(self, plan: Plan, epoch: int, skip: int) -> Iterator[Call]:
+        for data in prefetch(self._prepared(skip)):
+            yield Call(data, None, 0, len(data), len(data))
+
+    def pieces(self, rows: int) -> Iterator[Data]:
+        return prefetch(self._prepared(0))
+
+    def _prepared(self, skip: int) -> Iterator[Data]:
+        count = 0
+        for item in self._items:
+            count += 1
+            if count <= skip:
+                continue
+            where = f"{self._where}: batch {count}"
+            if not isinstance(item, (tuple, list)) or len(item) not in (2, 3):
+                raise TypeError(
+                    f"{where}: expected (x, y) or (x, y, sample_weight), got {type(item).__name__}"
+                    + (f" of {len(item)}" if isinstance(item, (tuple, list)) else "")
+                )
+            yield self._prepare(where, *item)
+        expected = self._expected() or self._seen or max(1, skip)
+        if count < expected:
+            hint = "; an iterator can be gone through only once: pass an object that starts again" if count == 0 else ""
+            raise ValueError(f"{self._where}: expected {expected} batches or more, got {count}{hint}")
+        self._seen = count
+
+
+def mapped_file(array: Any) -> mmap.mmap | None:
+    """Return the mapping that an array lies in, if its pages can be given back without loss."""
+    while isinstance(array, np.ndarray):
+        if isinstance(array, np.memmap) and array.mode != "c" and hasattr(mmap, "MADV_DONTNEED"):
+            return array._mmap  # type: ignore[attr-defined]
+        array = array.base
+    return None
+
+
+def in_file(array: Any) -> bool:
+    """Return whether an array lies in a memory-mapped file."""
+    while isinstance(array, np.ndarray):
+        if isinstance(array, np.memmap):
+            return True
+        array = array.base
+    return isinstance(array, mmap.mmap)

@@ -1,0 +1,366 @@
+"""Files of models: what they hold, what damage does to them, and what happens when they cannot be written."""
+
+import errno
+import hashlib
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors import safe_open
+
+from anynet import SGD, Adam, Dense, Dropout, Layer, Model, ReLU, SoftmaxCrossEntropy, load, storage, tree
+from anynet.callbacks import Callback, Checkpoint
+
+
+def make(**changes):
+    arguments = {"loss": SoftmaxCrossEntropy(), "optimizer": Adam(0.01), "metrics": ["accuracy"], "seed": 3}
+    return Model([Dense(5), ReLU(), Dropout(0.5), Dense(3)], input_shape=4, **(arguments | changes))
+
+
+def data(count=30):
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(count, 4)), rng.integers(0, 3, count)
+
+
+def arrays(model):
+    return {tree.name(p): model.backend.to_numpy(a) for p, a in tree.places(list(model._carry))}
+
+
+def same(one, other):
+    one, other = arrays(one), arrays(other)
+    return one.keys() == other.keys() and all(
+        one[k].dtype == other[k].dtype and one[k].tobytes() == other[k].tobytes() for k in one
+    )
+
+
+def test_round_trip_on_any_backend(backend, tmp_path):
+    model = make(backend=backend)
+    history = model.fit(*data(), epochs=2)
+    model.save(tmp_path / "model.safetensors")
+    for name in ("numpy", backend):
+        loaded = load(tmp_path / "model.safetensors", backend=name)
+        assert same(model, loaded)
+        assert loaded.layer == model.layer and loaded.optimizer == model.optimizer and loaded.loss == model.loss
+        assert loaded.metrics == model.metrics and loaded.seed == model.seed and loaded.epoch == 2
+        assert dict(loaded.history) == dict(history)
+
+
+def test_readable_with_safetensors_and_json_alone(tmp_path):
+    model = make()
+    model.fit(*data(), epochs=2)
+    path = tmp_path / "model.safetensors"
+    model.save(path)
+    with safe_open(path, framework="numpy") as file:
+        description = json.loads(file.metadata()["anynet"])
+        assert np.array_equal(file.get_tensor("params.0.weight"), model.params[0]["weight"])
+        names = set(file.keys())
+    assert {"params.3.bias", "state.m.0.weight", "state.v.3.bias", "state.step", "key"} <= names
+    assert description["format"] == 1 and description["epoch"] == 2
+    assert description["model"]["layer"]["layers"][0]["units"] == 5
+    assert description["history"]["loss"] == model.history["loss"]
+
+
+def test_digest_is_of_the_file_with_zeros_in_its_place(tmp_path):
+    path = tmp_path / "model.safetensors"
+    make().save(path)
+    with safe_open(path, framework="numpy") as file:
+        digest = file.metadata()["sha256"]
+    content = path.read_bytes()
+    assert content.count(digest.encode()) == 1
+    assert hashlib.sha256(content.replace(digest.encode(), b"0" * 64)).hexdigest() == digest
+
+
+def test_history_that_is_not_finite(tmp_path):
+    model = make()
+    model.history.append({"loss": float("nan"), "other": float("inf"), "matrix": [[1.0, float("-inf")]]})
+    model.save(tmp_path / "model.safetensors")
+    with safe_open(tmp_path / "model.safetensors", framework="numpy") as file:
+        json.loads(file.metadata()["anynet"], parse_constant=lambda text: pytest.fail(f"{text} is not JSON"))
+    history = load(tmp_path / "model.safetensors").history
+    assert np.isnan(history["loss"][0]) and history["other"] == [float("inf")]
+    assert history["matrix"] == [[[1.0, float("-inf")]]]
+
+
+class Doubled(Layer):
+    def forward(self, params, x, *, key=None):
+        return 2.0 * x, None
+
+    def backward(self, params, cache, dy, *, need_dx=True):
+        return (2.0 * dy if need_dx else None), {}
+
+
+def falling(step):
+    return 0.1 / (1.0 + step)
+
+
+def test_custom_layers_and_functions_load_when_they_are_passed(tmp_path):
+    path = tmp_path / "model.safetensors"
+    model = Model([Doubled(), Dense(3)], input_shape=4, loss=SoftmaxCrossEntropy(), optimizer=SGD(falling))
+    model.save(path)
+    assert load(path, custom=[Doubled, falling]).layer == model.layer
+    with pytest.raises(ValueError, match=r"load: expected a class of anynet, got 'Doubled'; pass your own with custom"):
+        load(path, custom=[falling])
+    with pytest.raises(ValueError, match=r"load: expected the function 'falling'.*custom=\[falling\]"):
+        load(path, custom=[Doubled])
+
+
+def test_lambda_cannot_be_saved_and_nothing_is_written(tmp_path):
+    model = Model([Dense(3)], input_shape=4, optimizer=SGD(lambda step: 0.1))
+    with pytest.raises(TypeError, match=r"save: expected .* named functions.* def"):
+        model.save(tmp_path / "model.safetensors")
+    assert list(tmp_path.iterdir()) == []
+
+
+# -- damage -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Return the bytes of a checkpoint in the middle of an epoch, and a path to put damaged ones at."""
+    path = tmp_path_factory.mktemp("files") / "run.safetensors"
+
+    class Save(Callback):
+        def on_batch_end(self, run):
+            if run.epoch == 2 and run.batch == 3:
+                run.model.save(path)
+
+    make().fit(*data(), epochs=2, batch_size=5, callbacks=[Save()])
+    return path.read_bytes(), path.with_name("damaged.safetensors")
+
+
+@st.composite
+def damage(draw, content):
+    """Return the content with some of it changed, cut off, repeated or claiming another size."""
+    size = len(content)
+    kind = draw(st.sampled_from(["flip", "flip", "flip", "cut", "grow", "length", "zeros", "swap", "number", "random"]))
+    at = draw(st.integers(0, size - 1))
+    if kind == "flip":
+        return content[:at] + bytes([content[at] ^ draw(st.integers(1, 255))]) + content[at + 1 :]
+    if kind == "cut":
+        return content[:at]
+    if kind == "grow":
+        return content + draw(st.binary(min_size=1, max_size=100))
+    if kind == "length":
+        length = draw(st.one_of(st.integers(0, 2**64 - 1), st.integers(0, 2 * size), st.integers(2**62, 2**64 - 1)))
+        return length.to_bytes(8, "little") + content[8:]
+    if kind == "zeros":
+        return content[:at] + bytes(min(100, size - at)) + content[at + 100 :]
+    if kind == "swap":
+        return content[at:] + content[:at]
+    if kind == "number":  # a number of the header, such as a shape or an offset, becomes absurd
+        header = 8 + int.from_bytes(content[:8], "little")
+        places = [i for i in range(8, header) if content[i : i + 1].isdigit()]
+        i = draw(st.sampled_from(places))
+        new = content[:i] + str(draw(st.integers(10, 10**30))).encode() + content[i + 1 :]
+        length = int.from_bytes(content[:8], "little") + len(new) - len(content)
+        return length.to_bytes(8, "little") + new[8:]
+    return draw(st.binary(max_size=200))
+
+
+@settings(max_examples=2000, deadline=2000, database=None)
+@given(st.data())
+def test_damaged_file_is_a_value_error(whole, data):
+    content, path = whole
+    damaged = data.draw(damage(content))
+    if damaged == content:
+        return
+    path.write_bytes(damaged)
+    with pytest.raises(ValueError, match=r"^load: expected a "):
+        load(path)
+
+
+def test_every_byte_of_the_file_matters(whole):
+    content, path = whole
+    for at in range(0, len(content), 7):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+        with pytest.raises(ValueError, match=r"^load: expected a "):
+            storage.read("load", path)
+
+
+def test_damaged_file_leaves_the_model_untouched(whole):
+    content, path = whole
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    model = make()
+    model.fit(*data(), epochs=1, batch_size=5)
+    before = arrays(model)
+    with pytest.raises(ValueError, match=r"^fit: resume: expected a file as it was written.*earlier checkpoint"):
+        model.fit(*data(), epochs=2, batch_size=5, resume=path)
+    assert all(before[k].tobytes() == array.tobytes() for k, array in arrays(model).items())
+    assert model.epoch == 1
+
+
+MEMORY = """
+import resource, sys
+from anynet import storage
+from pathlib import Path
+import safetensors.numpy, hashlib, json
+path = Path(sys.argv[1])
+def peak():
+    return int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) * 1024
+before = peak()
+try:
+    storage.read("load", path)
+except ValueError as error:
+    print(error, file=sys.stderr)
+    print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("kind", ["all header", "brackets", "flipped"])
+def test_damaged_file_takes_no_more_memory_than_twice_itself(tmp_path, kind):
+    path, size = tmp_path / "large.safetensors", 40_000_000
+    make().save(path)
+    content = path.read_bytes()
+    if kind == "flipped":
+        storage.write(path, {"a": np.zeros(size // 8)}, {})
+        content = path.read_bytes()[:-1] + b"\1"
+    elif kind == "all header":
+        content = size.to_bytes(8, "little") + content[8:] + bytes(size - len(content) + 8)
+    else:  # JSON that would be twenty times as large as Python objects
+        content = size.to_bytes(8, "little") + (b'{"sha256":"' + b"0" * 64 + b'","a":[' + b"[]," * (size // 3))[:size]
+    path.write_bytes(content)
+    run = subprocess.run([sys.executable, "-c", MEMORY, path], capture_output=True, text=True, check=True)
+    assert "expected a " in run.stderr
+    assert int(run.stdout) < 2 * path.stat().st_size
+
+
+def test_other_files(tmp_path):
+    path = tmp_path / "file"
+    with pytest.raises(FileNotFoundError, match=r"load: expected a file, got .*file, which is not there"):
+        load(path)
+    with pytest.raises(IsADirectoryError, match="load: expected a file, got the folder"):
+        load(tmp_path)
+    path.write_bytes(b"")
+    with pytest.raises(ValueError, match=r"expected a whole safetensors file, got .* of 0 bytes"):
+        load(path)
+    from safetensors.numpy import save_file
+
+    save_file({"weight": np.zeros(3)}, path)
+    with pytest.raises(ValueError, match=r"expected a file that anynet wrote, got .* without its description"):
+        load(path)
+    storage.write(path, {}, {"format": 99})
+    with pytest.raises(ValueError, match=r"expected format 1, got 99 in .*; use the version of anynet that wrote it"):
+        load(path)
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(ValueError, match="a pipe or a device"):
+            load(tmp_path / "pipe")
+
+
+def test_whole_file_of_another_architecture(tmp_path):
+    path = tmp_path / "file"
+    model = make()
+    model.save(path)
+    tensors, description = storage.read("load", path)
+    for change in ({"params.0.weight": np.zeros((4, 6))}, {"params.9.weight": np.zeros(1)}):
+        storage.write(path, tensors | change, description)
+        with pytest.raises(ValueError, match=r"load: .*expected .*params\.[09]\.weight"):
+            load(path)
+    del description["model"]["seed"]
+    storage.write(path, tensors, description)
+    with pytest.raises(ValueError, match=r"load: expected the description of a model .* wrong 'seed'"):
+        load(path)
+
+
+# -- writing ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [("fsync", errno.ENOSPC), ("fsync", errno.EIO), ("replace", errno.EACCES), ("open", errno.EROFS)],
+)
+def test_failure_at_any_step_keeps_the_earlier_file(tmp_path, monkeypatch, name, number):
+    path = tmp_path / "model.safetensors"
+    model = make()
+    model.save(path)
+    before = path.read_bytes()
+    model.fit(*data())
+
+    def fail(*args, **kwargs):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("builtins.open" if name == "open" else f"os.{name}", fail)
+    with pytest.raises(OSError, match=r"save: expected .*; the file that was there is as before") as caught:
+        model.save(path)
+    monkeypatch.undo()
+    assert caught.value.errno == number
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+LIMITED = """
+import resource, signal, sys
+from anynet import load
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+model = load(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    model.save(sys.argv[1])
+except OSError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs RLIMIT_FSIZE")
+def test_disk_that_takes_no_more(tmp_path):
+    path = tmp_path / "model.safetensors"
+    make().save(path)
+    before = path.read_bytes()
+    run = subprocess.run([sys.executable, "-c", LIMITED, path], capture_output=True, text=True, check=True)
+    assert run.stdout.startswith("save: expected room on a disk that can be written to, got ")
+    assert path.read_bytes() == before and len(list(tmp_path.iterdir())) == 1
+
+
+def test_paths_that_cannot_be_written(tmp_path):
+    model = make()
+    with pytest.raises(
+        IsADirectoryError, match=r"save: expected the path of a file, got the folder .*; add a file name"
+    ):
+        model.save(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"save: expected a folder that is there \(make .*missing first\)"):
+        model.save(tmp_path / "missing" / "model.safetensors")
+    with pytest.raises(IsADirectoryError, match="Checkpoint: expected the path of a file, got the folder"):
+        model.fit(*data(), callbacks=[Checkpoint(tmp_path)])
+    with pytest.raises(FileNotFoundError, match=r"Checkpoint: expected a folder that is there, got .*missing"):
+        model.fit(*data(), callbacks=[Checkpoint(tmp_path / "missing" / "model.safetensors")])
+    assert model.epoch == 0
+
+
+def test_read_only_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # chmod does not stop root
+    with pytest.raises(PermissionError, match="Checkpoint: expected a folder that can be written to, got "):
+        make().fit(*data(), callbacks=[Checkpoint(tmp_path / "model.safetensors")])
+    monkeypatch.undo()
+    if os.geteuid() != 0:
+        tmp_path.chmod(0o500)
+        with pytest.raises(
+            PermissionError, match="save: expected a folder that can be written to, got Permission denied"
+        ):
+            make().save(tmp_path / "model.safetensors")
+        tmp_path.chmod(0o700)
+
+
+def test_content_is_on_the_disk_before_the_name_and_the_name_after(tmp_path, monkeypatch):
+    steps, fsync, replace = [], os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda f: (steps.append("fsync " + os.readlink(f"/proc/self/fd/{f}")), fsync(f)))
+    monkeypatch.setattr(os, "replace", lambda a, b: (steps.append("rename"), replace(a, b)))
+    if not os.path.isdir("/proc/self/fd"):
+        pytest.skip("reads /proc")
+    make().save(tmp_path / "model.safetensors")
+    first, second, third = steps
+    assert first.endswith(".partial") and second == "rename" and third == f"fsync {tmp_path}"
+
+
+def test_leftovers_of_killed_runs_go_when_one_is_resumed(tmp_path):
+    path = tmp_path / "model.safetensors"
+    model = make()
+    model.fit(*data(), callbacks=[Checkpoint(path)])
+    (tmp_path / ".model.safetensors.123.partial").write_bytes(b"half")
+    model.fit(*data(), epochs=2, resume=path)
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
