@@ -57,9 +57,7 @@ class Compiled:
         """Return a step that is not compiled; with a `compiled` objective for optimisers that decide on the host."""
         objective = self.objective(layer)
         objective = self._backend.compile(objective) if compiled else objective
-        return training.make_step(
-            objective, layer, self.loss, self.optimizer, metrics, self._backend.elementwise
-        )
+        return training.make_step(objective, layer, self.loss, self.optimizer, metrics, self._backend.elementwise)
 
     @cached_property
     def step(self) -> Function:

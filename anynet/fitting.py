@@ -113,7 +113,9 @@ def _streamed(model: Any, where: str, x: Any, y: Any, sample_weight: Any) -> Str
     weight = None
     if sample_weight is not None:
         weight = backend.to_numpy(as_weights(backend, where, sample_weight, model._dtype))
-    x, y = (each(lambda a: a if hasattr(a, "shape") and not hasattr(a, "iloc") else to_numpy(a), part) for part in (x, y))
+    x, y = (
+        each(lambda a: a if hasattr(a, "shape") and not hasattr(a, "iloc") else to_numpy(a), part) for part in (x, y)
+    )
     check_rows(where, x)
     same_length(where, x, y=y, sample_weight=weight)
 
@@ -121,7 +123,9 @@ def _streamed(model: Any, where: str, x: Any, y: Any, sample_weight: Any) -> Str
         data = checked(model, where, model._data(where, x, y))
         return data if weight is None else Data(data.x, data.y, backend.asarray(weight, model._dtype))
 
-    prepare(each(lambda a: a[:1], x), each(lambda a: a[:1], y), None)  # so that a wrong shape is told before anything begins
+    prepare(
+        each(lambda a: a[:1], x), each(lambda a: a[:1], y), None
+    )  # so that a wrong shape is told before anything begins
     return Streamed(backend, (x, y, weight), prepare)
 
 
@@ -159,7 +163,8 @@ def _iterable(model: Any, where: str, x: Any, sample_weight: Any, class_weight: 
 def is_batches(x: Any) -> bool:
     """Return whether this is an iterable of batches, not an array or a nested list of numbers."""
     if isinstance(x, (list, tuple)):
-        return len(x) > 0 and (isinstance(x[0], tuple) or any(hasattr(part, "shape") for part in x[0]))
+        first = x[0] if x else None
+        return isinstance(first, tuple) or (isinstance(first, list) and any(hasattr(part, "shape") for part in first))
     return isinstance(x, Iterable) and not hasattr(x, "shape") and not isinstance(x, (str, bytes, dict))
 
 

@@ -78,11 +78,11 @@ def _end_epoch(run: Run, validation: Source | None, score: Score) -> None:
     if validation is not None:
         run.logs |= {f"val_{name}": value for name, value in score(validation).items()}
     run.history.append(run.logs)
-    _warn_if_diverged(run)
     run.model.epoch += 1
     run.batches = run.batch
     run.totals = Totals(run.model.backend, run.totals.metrics)
     _tell(run.callbacks, "on_epoch_end", run)
+    _warn_if_diverged(run)
 
 
 def _keep_interrupted(run: Run) -> None:

@@ -158,6 +158,8 @@ class Model:
         params = tree.map(lambda a: place(a, self._dtype, copy=True), params)
         if state is None:
             state = self.backend.compile(self.optimizer.init)(self.layer.trainable(params)) if self.optimizer else {}
+            # or JAX takes arrays that it may move for another kind than those it may not, and compiles again
+            state = tree.map(lambda a: place(a, copy=True), state)
         else:
             state = tree.map(lambda a: place(a, copy=True), state)
         self._carry: training.Carry = (params, state, place(key, copy=True))
@@ -198,7 +200,7 @@ class Model:
         check_number("Model", "learning_rate_factor", value, low=0.0)
         factor.check("Model", self._compiled.optimizer)
         params, state, key = self._carry
-        placed = self.backend.asarray(np.asarray(value), self._dtype, copy=True)
+        placed = self.backend.asarray(np.full((), value, dtype=self.dtype), copy=True)
         self._carry = (params, {**state, factor.KEY: placed}, key)
 
     # -- data ---------------------------------------------------------------------------------------------------------
@@ -374,7 +376,9 @@ class Model:
 
     def to(self, backend: str | Backend, device: str | None = None) -> Model:
         """Return the same model, with parameters, optimiser state and randomness as they are, on another backend."""
-        model = Model(self.layer, backend=backends.get(backend, device), **{name: getattr(self, name) for name in SETTINGS})
+        model = Model(
+            self.layer, backend=backends.get(backend, device), **{name: getattr(self, name) for name in SETTINGS}
+        )
         model.epoch, model.history = self.epoch, History(self.history)
         model._restore(*(tree.map(self.backend.to_numpy, part) for part in self._carry))
         return model

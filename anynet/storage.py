@@ -48,6 +48,8 @@ def replace(path: Path, parts: list[Any]) -> None:
     """Put the bytes of `parts` in the place of the file at `path`, atomically and durably."""
     if path.is_dir():
         raise IsADirectoryError(f"save: expected the path of a file, got the folder {path}; add a file name")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"save: expected a folder, got {path.parent}, which is not there; make it first")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with open(temporary, "wb") as file:
@@ -83,9 +85,7 @@ def _explained(error: OSError, path: Path) -> OSError:
     """Return an error of the same kind that says what to do."""
     kept = f"; the file that was there is as before: {path}" if path.exists() else f": {path}"
     wanted = "a folder that can be written to"
-    if isinstance(error, FileNotFoundError):
-        wanted = f"a folder that is there (make {path.parent} first)"
-    elif not isinstance(error, PermissionError):
+    if not isinstance(error, PermissionError):
         wanted = "room on a disk that can be written to"
     said = type(error)(f"save: expected {wanted}, got {error.strerror or error}{kept}")
     said.errno = error.errno

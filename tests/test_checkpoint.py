@@ -2,12 +2,13 @@
 
 import json
 import os
+from collections import ChainMap
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from anynet import SGD, Adam, Dense, Dropout, MeanSquaredError, Model, ReLU, SoftmaxCrossEntropy, load
+from anynet import SGD, Adam, Dense, Dropout, MeanSquaredError, Model, ReLU, SoftmaxCrossEntropy, load, storage
 from tests.tools import assert_close, assert_same, fetch
 
 pytestmark = pytest.mark.without("jax")
@@ -57,7 +58,7 @@ def test_the_file_is_plain_safetensors_and_json(path):
     np.testing.assert_array_equal(tensors["params.0.weight"], model.params[0]["weight"])
     assert {name.split(".")[0] for name in tensors} == {"params", "state", "key"}
     size = int.from_bytes(path.read_bytes()[:8], "little")
-    header = json.loads(json.loads(path.read_bytes()[8 : 8 + size])["__metadata__"]["anynet"])
+    header = json.loads(json.loads(path.read_bytes()[8 : 8 + size])["__metadata__"]["anynet"])["model"]
     assert header["layer"]["layers"][0]["units"] == 6
     assert b"pickle" not in path.read_bytes()
 
@@ -110,7 +111,8 @@ def test_not_a_model(path, content):
 
 
 def test_a_folder(tmp_path):
-    refused(tmp_path)
+    with pytest.raises(IsADirectoryError, match=r"^load: expected a file, got the folder"):
+        load(tmp_path)
 
 
 def test_truncated_anywhere(path):
@@ -118,38 +120,31 @@ def test_truncated_anywhere(path):
     whole = path.read_bytes()
     for length in [*range(40), *range(40, len(whole) - 1, 97), len(whole) - 1]:
         path.write_bytes(whole[:length])
-        refused(path, match="^load: expected a whole safetensors file, got")
+        refused(path, match="^load: expected a (whole safetensors file|file as it was written), got")
 
 
 def test_damaged_anywhere(path):
-    """A file with a few bytes changed loads as a model, for its numbers may be others, or is refused with a ValueError."""
     make().save(path)
     whole = np.frombuffer(path.read_bytes(), dtype=np.uint8)
     rng = np.random.default_rng(0)
     for _ in range(300):
         damaged = whole.copy()
-        damaged[rng.integers(0, min(len(whole), 2500), 3)] = rng.integers(32, 127, 3)
+        damaged[rng.integers(0, min(len(whole), 2500), 3)] ^= rng.integers(1, 255, 3, dtype=np.uint8)
         path.write_bytes(damaged.tobytes())
-        try:
-            load(path)
-        except ValueError as error:
-            assert "expected" in str(error), error
-        except TypeError as error:
-            assert "expected" in str(error), error
+        refused(path)
 
 
-def rewrite(path, change, tensors=None):
-    """Save a model and change its header."""
+def rewrite(path, change):
+    """Save a model and change its description, as a later version or another program might."""
     make().save(path)
-    size = int.from_bytes(path.read_bytes()[:8], "little")
-    header = json.loads(json.loads(path.read_bytes()[8 : 8 + size])["__metadata__"]["anynet"])
-    change(header)
-    save_file(load_file(path) if tensors is None else tensors, path, metadata={"anynet": json.dumps(header)})
+    tensors, description = storage.read("load", path)
+    change(ChainMap(description["model"], description))
+    storage.write(path, tensors, description)
 
 
 def test_other_safetensors(path):
     save_file({"weight": np.ones(3)}, path)
-    refused(path, match="expected a file that Model.save wrote, got")
+    refused(path, match="expected a file that anynet wrote, got")
 
 
 def test_arrays_of_another_architecture(path):
@@ -165,11 +160,11 @@ def test_arrays_of_another_architecture(path):
     "change",
     [
         lambda header: header.pop("layer"),
-        lambda header: header.pop("epoch"),
-        lambda header: header.update(format=999),
+        lambda header: header.maps[1].pop("epoch"),
+        lambda header: header.maps[1].update(format=999),
         lambda header: header.update(dtype="float16"),
         lambda header: header.update(seed=-1),
-        lambda header: header.update(epoch=None),
+        lambda header: header.maps[1].update(epoch=None),
         lambda header: header.update(input_shape="x"),
         lambda header: header.update(layer={"class": "Dance", "units": 3}),
         lambda header: header.update(layer={"class": "Dense", "unit": 3}),

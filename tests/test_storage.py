@@ -323,7 +323,7 @@ def test_paths_that_cannot_be_written(tmp_path):
         IsADirectoryError, match=r"save: expected the path of a file, got the folder .*; add a file name"
     ):
         model.save(tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"save: expected a folder that is there \(make .*missing first\)"):
+    with pytest.raises(FileNotFoundError, match=r"save: expected a folder, got .*missing, which is not there; make it"):
         model.save(tmp_path / "missing" / "model.safetensors")
     with pytest.raises(IsADirectoryError, match="Checkpoint: expected the path of a file, got the folder"):
         model.fit(*data(), callbacks=[Checkpoint(tmp_path)])

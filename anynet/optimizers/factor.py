@@ -47,7 +47,7 @@ def scaled(value: Any, factor: Array) -> Any:
     if not isinstance(value, Optimizer):
         return value
     changed = copy.copy(value)
-    for field in dataclasses.fields(value):  # type: ignore[arg-type]
+    for field in dataclasses.fields(value):
         old = getattr(value, field.name)
         new = Scaled(old, factor) if field.name == "learning_rate" else scaled(old, factor)
         object.__setattr__(changed, field.name, new)
@@ -65,4 +65,4 @@ def _has_rate(value: Any) -> bool:
         return any(map(_has_rate, value))
     if not isinstance(value, Optimizer):
         return False
-    return any(f.name == "learning_rate" or _has_rate(getattr(value, f.name)) for f in dataclasses.fields(value))  # type: ignore[arg-type]
+    return any(f.name == "learning_rate" or _has_rate(getattr(value, f.name)) for f in dataclasses.fields(value))

@@ -1,0 +1,125 @@
+"""Find the first number that is not finite, and the layer that it comes from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from anynet import tree
+from anynet.callbacks.base import Callback, Run
+from anynet.namespace import Array, namespace
+from anynet.sources import Call
+from anynet.trace import Event, observed
+from anynet.validation import check_int
+
+
+class NotFinite(Exception):
+    """What was found, and where."""
+
+
+class StopOnNaN(Callback):
+    """End training with an error when the loss or a parameter is NaN or infinite, and name the layer it came from first.
+
+    Parameters
+    ----------
+    every : int >= 1
+        Batches (calls of the backend, on JAX up to 32 batches) between looks. A look copies the model and waits for the
+        device; the batches since the last look are kept until the next.
+
+    Raises
+    ------
+    FloatingPointError
+        From `fit`. The model is left as it was at the last look, when all was finite; `Model.history` has the epochs
+        before.
+
+    Notes
+    -----
+    When something is found, the batches since the last look are taken once more, layer by layer: outputs first to last,
+    the loss, gradients last to first, then the optimiser's update. The first that is not finite is named. A `Checkpoint`
+    between two looks may be of what the next look refuses; with ``every=1`` none is.
+    """
+
+    def __init__(self, *, every: int = 10) -> None:
+        self.every = check_int("StopOnNaN", "every", every, at_least=1)
+        self._before: Any = None
+        self._calls: list[tuple[int, Call]] = []
+
+    def on_epoch_begin(self, run: Run) -> None:
+        self._look(run)
+
+    def on_batch_end(self, run: Run) -> None:
+        self._calls.append((run.batch, run.call))  # type: ignore[arg-type]
+        if len(self._calls) >= self.every:
+            self._look(run)
+
+    def on_epoch_end(self, run: Run) -> None:
+        self._look(run)
+
+    def on_fit_end(self, run: Run) -> None:
+        self._before, self._calls = None, []
+
+    def _look(self, run: Run) -> None:
+        model = run.model
+        arrays = [run.loss] if self._calls else []
+        if all(_finite(a) for a in [*arrays, *tree.leaves(model._carry[0])]):
+            self._before = tree.map(lambda a: model.backend.asarray(a, copy=True), model._carry)
+            self._calls = []
+            return
+        model._carry = self._before or model._carry
+        where = _search(model, self._calls) or "the parameters, before the first batch"
+        raise FloatingPointError(
+            f"StopOnNaN: expected finite numbers, got NaN or infinity in epoch {run.epoch}, first in {where}; "
+            "lower the learning rate, bring x to a size of about 1, or look for a logarithm or quotient of zero"
+        )
+
+
+def _finite(x: Array) -> bool:
+    xp = namespace(x)
+    if not xp.isdtype(x.dtype, "real floating"):
+        return True
+    return bool(xp.all(xp.isfinite(x)))
+
+
+def _search(model: Any, calls: list[tuple[int, Call]]) -> str | None:
+    """Take the calls' batches once more, and return where the first number that is not finite appears."""
+    functions = model._compiled
+    layer = observed(model.layer, _see)
+    step = functions.make_step(layer)
+    carry = tree.map(lambda a: model.backend.asarray(a, copy=True), model._carry)
+    for last, call in calls:
+        first = last - -(-(call.stop - call.start) // call.size) + 1
+        for number, batch in enumerate(_batches(model, call), first):
+            try:
+                with np.errstate(all="ignore"):
+                    carry, _ = step(carry, *batch)
+            except NotFinite as found:
+                return f"{found}, batch {number}"
+            for path, array in tree.places(carry[0]):
+                if not _finite(array):
+                    return f"the update of {tree.name(path)} by {type(functions.optimizer).__name__}, batch {number}"
+    return None
+
+
+def _batches(model: Any, call: Call) -> Any:
+    for start in range(call.start, call.stop, call.size):
+        rows = slice(start, min(start + call.size, call.stop))
+        if call.order is None:
+            yield tuple(None if a is None else a[rows, ...] for a in call.data)
+        else:
+            take = model.backend.xp.take
+            yield tuple(None if a is None else take(a, call.order[rows], axis=0) for a in call.data)
+
+
+def _see(event: Event) -> None:
+    name = f"layer {tree.name(event.path)}, {event.layer!r}" if event.path else repr(event.layer)
+    if event.what == "forward" and not _finite(event.output):
+        raise NotFinite(f"the output of {name}")
+    if event.what == "backward":
+        if not _finite(event.input):
+            raise NotFinite(f"the gradient of the loss that reaches {name}")
+        for path, array in tree.places(event.grads):
+            if not _finite(array):
+                raise NotFinite(f"the gradient of {tree.name(path)} in {name}")
+        if event.output is not None and not _finite(event.output):
+            raise NotFinite(f"the gradient that leaves {name}")

@@ -1,0 +1,52 @@
+"""Functions as callbacks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from anynet.callbacks.base import Callback, Run
+
+Hook = Callable[[Run], Any]
+
+
+class LambdaCallback(Callback):
+    """Call functions of the run, for what is not worth a class.
+
+    Parameters
+    ----------
+    on_fit_begin, on_epoch_begin, on_batch_end, on_epoch_end, on_fit_end : callable, optional
+        Each is given the `Run`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from anynet import SGD, Dense, HalfSquaredError, Model
+    >>> model = Model([Dense(1)], input_shape=1, loss=HalfSquaredError(), optimizer=SGD(0.1))
+    >>> say = LambdaCallback(on_epoch_end=lambda run: print(run.epoch, run.logs["loss"]))
+    >>> history = model.fit(np.zeros((4, 1)), np.zeros(4), epochs=2, callbacks=[say])
+    1 0.0
+    2 0.0
+    """
+
+    def __init__(
+        self,
+        *,
+        on_fit_begin: Hook | None = None,
+        on_epoch_begin: Hook | None = None,
+        on_batch_end: Hook | None = None,
+        on_epoch_end: Hook | None = None,
+        on_fit_end: Hook | None = None,
+    ) -> None:
+        given = {
+            "on_fit_begin": on_fit_begin,
+            "on_epoch_begin": on_epoch_begin,
+            "on_batch_end": on_batch_end,
+            "on_epoch_end": on_epoch_end,
+            "on_fit_end": on_fit_end,
+        }
+        for hook, function in given.items():
+            if function is not None:
+                if not callable(function):
+                    raise TypeError(f"LambdaCallback: expected {hook} to be a function of the run, got {function!r}")
+                setattr(self, hook, function)

@@ -1,0 +1,54 @@
+"""Write the history to a file as it grows."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+from anynet.callbacks.base import Callback, Run
+
+
+class CSVLogger(Callback):
+    """Write a line for each epoch to a file: ``epoch`` and every number of the history, in full precision.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file. It is written anew for each `fit`; one that is resumed goes on after the epochs it had then.
+
+    Notes
+    -----
+    Each line is on its way to the disk when its epoch ends, so it can be watched. Matrices are left out.
+
+    Raises
+    ------
+    OSError
+        From `fit`, before the first epoch, if the file cannot be written.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    def on_fit_begin(self, run: Run) -> None:
+        rows = [_line(["epoch", *_numbers(run)])] if run.history.epochs else []
+        for i in range(run.history.epochs):
+            rows.append(_line([i + 1, *(run.history[name][i] for name in _numbers(run))]))
+        self.path.write_text("".join(rows), encoding="utf-8", newline="")
+
+    def on_epoch_end(self, run: Run) -> None:
+        with self.path.open("a", encoding="utf-8", newline="") as file:
+            if run.history.epochs == 1:
+                file.write(_line(["epoch", *_numbers(run)]))
+            file.write(_line([run.epoch, *(run.history[name][-1] for name in _numbers(run))]))
+
+
+def _numbers(run: Run) -> list[str]:
+    return [name for name, column in run.history.items() if isinstance(column[-1], float)]
+
+
+def _line(values: list[Any]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(values)
+    return text.getvalue()

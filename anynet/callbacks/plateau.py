@@ -1,0 +1,81 @@
+"""Take smaller steps when nothing gets better any more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from anynet.callbacks.base import Callback, Run
+from anynet.callbacks.monitor import Monitor
+from anynet.optimizers import factor
+from anynet.validation import check_int, check_number
+
+
+class ReduceLROnPlateau(Callback):
+    """Multiply the learning rate by `factor` when a quantity has not got better for `patience` epochs.
+
+    Parameters
+    ----------
+    monitor : str
+        Key in the history.
+    factor : float in (0, 1)
+        What the learning rate is multiplied by.
+    patience : int >= 0
+        Epochs in a row without anything better than the best after which it is; 0 means 1. PyTorch waits one more.
+    min_delta : float >= 0
+        Better means better by more than this.
+    min_factor : float in [0, 1)
+        What the learning rate as a whole is not multiplied by less than.
+    mode : "auto", "min" or "max"
+        Whether less or more is better; "auto" asks the metric.
+
+    Notes
+    -----
+    It sets `Model.learning_rate_factor`, by which a schedule too is multiplied. The count of epochs begins anew after each
+    reduction, as in PyTorch; there is no cooldown.
+
+    Examples
+    --------
+    >>> ReduceLROnPlateau(factor=0.5, patience=3).patience
+    3
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        *,
+        factor: float = 0.1,
+        patience: int = 5,
+        min_delta: float = 0.0,
+        min_factor: float = 0.0,
+        mode: str = "auto",
+    ) -> None:
+        where = "ReduceLROnPlateau"
+        self.monitor = Monitor(where, monitor, mode, min_delta)
+        check_number(where, "factor", factor, low=0.0, high=1.0, open_low=True, open_high=True)
+        check_number(where, "min_factor", min_factor, low=0.0, high=1.0, open_high=True)
+        self.factor, self.min_factor = float(factor), float(min_factor)
+        self.patience = check_int(where, "patience", patience, at_least=0)
+        self._waited = 0
+        self._resumed = False
+
+    def on_fit_begin(self, run: Run) -> None:
+        self.monitor.begin(run)
+        factor.check("ReduceLROnPlateau", run.model.optimizer)
+        if not self._resumed:
+            self.monitor.best, self._waited = float("nan"), 0
+        self._resumed = False
+
+    def on_epoch_end(self, run: Run) -> None:
+        self._waited = 0 if self.monitor.better(run) else self._waited + 1
+        if self._waited >= max(1, self.patience):
+            self._waited = 0
+            run.model.learning_rate_factor = max(self.min_factor, run.model.learning_rate_factor * self.factor)
+
+    def state(self) -> dict[str, Any]:
+        return {**self.monitor.state(), "waited": self._waited}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self.monitor.restore(state)
+        self._waited = int(state["waited"])
+        self._resumed = True

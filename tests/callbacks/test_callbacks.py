@@ -1,0 +1,347 @@
+"""Callbacks: when they are told, what they do, and that a resumed run remembers it."""
+
+import csv
+import dataclasses
+import signal
+
+import numpy as np
+import pytest
+
+from anynet import SGD, Adam, Dense, Dropout, HalfSquaredError, Layer, Model, ReLU, Tanh, load
+from anynet.callbacks import (
+    Callback,
+    Checkpoint,
+    CSVLogger,
+    EarlyStopping,
+    LambdaCallback,
+    ReduceLROnPlateau,
+    StopOnNaN,
+)
+
+rng = np.random.default_rng(0)
+x = rng.normal(size=(40, 3))
+y = x.sum(axis=1, keepdims=True)
+noisy = (rng.normal(size=(20, 3)), rng.normal(size=(20, 1)))
+
+
+def make(layers=None, **changes):
+    arguments = {"input_shape": 3, "loss": HalfSquaredError(), "optimizer": SGD(0.1), "seed": 4}
+    return Model(layers or [Dense(8), Tanh(), Dense(1)], **(arguments | changes))
+
+
+def weights(model):
+    return [model.backend.to_numpy(part["weight"]) for part in model.params if "weight" in part]
+
+
+def equal(one, other):
+    return all(a.tobytes() == b.tobytes() for a, b in zip(one, other, strict=True))
+
+
+HOOKS = ("on_fit_begin", "on_epoch_begin", "on_batch_end", "on_epoch_end", "on_fit_end")
+
+
+def teller(name, told):
+    return LambdaCallback(**{hook: lambda run, hook=hook: told.append((hook, name)) for hook in HOOKS})
+
+
+def test_order_of_hooks():
+    told = []
+    make().fit(x, y, epochs=2, batch_size=20, callbacks=[teller("a", told), teller("b", told)])
+    epoch = ["on_epoch_begin", "on_batch_end", "on_batch_end", "on_epoch_end"]
+    hooks = ["on_fit_begin", *epoch, *epoch, "on_fit_end"]
+    assert told == [(hook, name) for hook in hooks for name in "ab"]
+
+
+def test_checkpoint_comes_last(tmp_path):
+    path, seen = tmp_path / "run.safetensors", []
+    see = LambdaCallback(on_epoch_end=lambda run: seen.append(path.exists()))
+    make().fit(x, y, callbacks=[Checkpoint(path), see])
+    assert seen == [False] and path.exists()
+
+
+class Broken(Exception):
+    pass
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_callback_that_raises_stops_the_run_and_everyone_is_told(hook):
+    told = []
+
+    def fail(run):
+        raise Broken("see me")
+
+    model = make()
+    with pytest.raises(Broken, match="see me"):
+        model.fit(x, y, epochs=3, callbacks=[teller("a", told), LambdaCallback(**{hook: fail}), teller("b", told)])
+    assert ("on_fit_end", "a") in told
+    assert told.count(("on_fit_end", "b")) == (hook != "on_fit_begin")
+    assert all(np.isfinite(w).all() for w in weights(model))
+    assert model.fit(x, y, epochs=2).epochs == 2
+
+
+# -- Ctrl-C -----------------------------------------------------------------------------------------------------------
+
+
+def press(times, at):
+    """Return a callback that presses Ctrl-C in the second epoch, after so many batches."""
+
+    def on_batch_end(run):
+        if run.epoch == 2 and run.batch >= at:
+            for _ in range(times):
+                signal.raise_signal(signal.SIGINT)
+
+    return LambdaCallback(on_batch_end=on_batch_end)
+
+
+def test_interrupt_ends_at_a_batch_with_a_usable_model(tmp_path, caplog):
+    path = tmp_path / "run.safetensors"
+    whole = make()
+    expected = whole.fit(x, y, epochs=5, batch_size=4, validation_data=noisy)
+    model = make()
+    arguments = {"epochs": 5, "batch_size": 4, "validation_data": noisy}
+    history = model.fit(x, y, **arguments, callbacks=[Checkpoint(path), press(1, at=3)])
+    assert history.epochs == 2 and history["val_loss"][0] == expected["val_loss"][0]
+    assert np.isfinite(history["loss"][1]) and np.isnan(history["val_loss"][1])
+    assert "interrupted in epoch 2 after 3 batches" in caplog.text
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert model.predict(x).shape == (40, 1)
+    again = make()
+    resumed = again.fit(x, y, **arguments, callbacks=[Checkpoint(path)], resume=path)
+    assert dict(resumed) == dict(expected) and equal(weights(again), weights(whole))
+
+
+def test_second_interrupt_breaks_off_at_once():
+    with pytest.raises(KeyboardInterrupt):
+        make().fit(x, y, epochs=5, batch_size=4, callbacks=[press(2, at=3)])
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+# -- EarlyStopping ----------------------------------------------------------------------------------------------------
+
+
+def test_early_stopping_takes_the_best_parameters_back(backend):
+    kept = {}
+    keep = LambdaCallback(on_epoch_end=lambda run: kept.update({run.epoch: weights(run.model)}))
+    stopping = EarlyStopping(patience=3)
+    model = make(backend=backend)
+    history = model.fit(x, y, epochs=60, batch_size=10, validation_data=noisy, callbacks=[stopping, keep])
+    best = int(np.argmin(history["val_loss"]))
+    assert stopping.best_epoch == best + 1 and stopping.best == history["val_loss"][best]
+    assert history.epochs == best + 1 + 3 < 60
+    assert equal(weights(model), kept[best + 1])
+    assert model.evaluate(*noisy)["loss"] == pytest.approx(stopping.best, rel=1e-6)
+
+
+def test_early_stopping_may_keep_the_last_parameters():
+    kept = []
+    keep = LambdaCallback(on_epoch_end=lambda run: kept.append(weights(run.model)))
+    model = make()
+    model.fit(x, y, epochs=60, validation_data=noisy, callbacks=[EarlyStopping(restore_best=False), keep])
+    assert equal(weights(model), kept[-1])
+
+
+def test_early_stopping_counts_only_what_is_better_by_min_delta():
+    history = make().fit(x, y, epochs=60, callbacks=[EarlyStopping("loss", patience=2, min_delta=1e9)])
+    assert history.epochs == 3
+
+
+def test_monitor_knows_which_way_is_better():
+    xs, ys = rng.normal(size=(40, 3)), rng.integers(0, 2, 40)
+    from anynet import SoftmaxCrossEntropy
+
+    model = make([Dense(2)], loss=SoftmaxCrossEntropy(), metrics=["accuracy"])
+    stopping = EarlyStopping("accuracy", patience=4)
+    history = model.fit(xs, ys, epochs=50, callbacks=[stopping])
+    assert stopping.best == max(history["accuracy"])
+
+
+@pytest.mark.parametrize("make_callback", [EarlyStopping, ReduceLROnPlateau])
+def test_monitor_that_is_not_recorded(make_callback):
+    with pytest.raises(
+        ValueError, match=r"expected monitor to be one of loss, got 'val_loss'; pass validation_data or v"
+    ):
+        make().fit(x, y, callbacks=[make_callback()])
+
+
+# -- resuming with callbacks that remember ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stop_at", [1, 3, 4])
+def test_resumed_callbacks_remember(stop_at, tmp_path):
+    def run(path, breaking=(), resume=None):
+        model = make([Dense(8), Tanh(), Dropout(0.1), Dense(1)], optimizer=Adam(0.05))
+        remember = [
+            EarlyStopping(patience=4),
+            ReduceLROnPlateau(patience=2, factor=0.5),
+            CSVLogger(path.with_suffix(".csv")),
+        ]
+        history = model.fit(
+            x,
+            y,
+            epochs=40,
+            batch_size=10,
+            validation_data=noisy,
+            callbacks=[*remember, Checkpoint(path), *breaking],
+            resume=resume,
+        )
+        return model, history
+
+    whole, expected = run(tmp_path / "whole.safetensors")
+    assert stop_at < expected.epochs < 40 and whole.learning_rate_factor < 1
+
+    class Break(Callback):
+        last = True
+
+        def on_epoch_end(self, run):
+            if run.epoch == stop_at:
+                raise Broken
+
+    path = tmp_path / "run.safetensors"
+    with pytest.raises(Broken):
+        run(path, [Break()])
+    model, history = run(path, resume=path)
+    assert dict(history) == dict(expected)
+    assert model.learning_rate_factor == whole.learning_rate_factor
+    assert equal(weights(model), weights(whole))
+    assert path.with_suffix(".csv").read_text() == (tmp_path / "whole.csv").read_text()
+
+
+# -- ReduceLROnPlateau ------------------------------------------------------------------------------------------------
+
+
+def test_learning_rate_factor_is_a_learning_rate(backend):
+    scaled, plain = make(backend=backend, optimizer=Adam(0.1)), make(backend=backend, optimizer=Adam(0.025))
+    scaled.learning_rate_factor = 0.25
+    assert scaled.learning_rate_factor == 0.25
+    for model in (scaled, plain):
+        model.fit(x, y, epochs=2, batch_size=10)
+    for a, b in zip(weights(scaled), weights(plain), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_factor_changes_between_steps_without_a_new_compilation(backend):
+    model = make(backend=backend)
+    before = weights(model)
+    model.learning_rate_factor = 0.0
+    model.train_step(x, y)
+    assert equal(before, weights(model))
+    model.learning_rate_factor = 1.0
+    model.train_step(x, y)
+    assert not equal(before, weights(model))
+    if backend.name == "jax" and hasattr(model._compiled.step, "_cache_size"):
+        assert model._compiled.step._cache_size() == 1
+
+
+def test_factor_is_saved(tmp_path, backend):
+    model = make(backend=backend)
+    model.learning_rate_factor = 0.125
+    model.fit(x, y)
+    model.save(tmp_path / "model.safetensors")
+    assert load(tmp_path / "model.safetensors").learning_rate_factor == 0.125
+    assert model.to("numpy").learning_rate_factor == 0.125
+
+
+def test_reduce_on_plateau_waits_and_reduces():
+    seen = []
+    see = LambdaCallback(on_epoch_begin=lambda run: seen.append(run.model.learning_rate_factor))
+    reduce = ReduceLROnPlateau("loss", factor=0.5, patience=2, min_delta=1e9, min_factor=0.2)
+    make().fit(x, y, epochs=9, callbacks=[reduce, see])
+    assert seen == pytest.approx([1.0, 1.0, 1.0, 0.5, 0.5, 0.25, 0.25, 0.2, 0.2])
+
+
+def test_factor_must_be_a_number():
+    with pytest.raises(ValueError, match=r"Model: expected learning_rate_factor in \[0, inf\), got -1"):
+        make().learning_rate_factor = -1
+
+
+# -- CSVLogger --------------------------------------------------------------------------------------------------------
+
+
+def test_csv_has_every_number(tmp_path):
+    path = tmp_path / "log.csv"
+    history = make().fit(x, y, epochs=3, validation_data=noisy, callbacks=[CSVLogger(path)])
+    rows = list(csv.DictReader(path.read_text().splitlines()))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    for name, column in history.items():
+        assert [float(row[name]) for row in rows] == column
+
+
+def test_csv_in_a_folder_that_is_not_there(tmp_path):
+    with pytest.raises(FileNotFoundError, match="missing"):
+        make().fit(x, y, callbacks=[CSVLogger(tmp_path / "missing" / "log.csv")])
+
+
+# -- StopOnNaN --------------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Spoiled(Layer):
+    """Divide by zero, forward or backward, where x is large."""
+
+    where: str
+
+    def forward(self, params, x, *, key=None):
+        return (x / (x < 1e5) if self.where == "forward" else x * 1.0), x
+
+    def backward(self, params, cache, dy, *, need_dx=True):
+        return (dy / (abs(cache) < 3.0) if self.where == "backward" else dy * 1.0), {}
+
+
+def layers(where):
+    return [Dense(4), Tanh() if where != "forward" else ReLU(), Spoiled(where), Dense(1)]
+
+
+large = np.concatenate([x, np.full((1, 3), 1e9)])
+
+
+@pytest.mark.filterwarnings("ignore:divide by zero:RuntimeWarning", "ignore:invalid value:RuntimeWarning")
+@pytest.mark.parametrize("every", [1, 4, 10, 100])
+def test_names_the_layer_whose_output_is_not_finite(every):
+    model = make(layers("forward"), optimizer=SGD(1e-3))
+    before = weights(model)
+    with pytest.raises(
+        FloatingPointError,
+        match=r"StopOnNaN: .* in epoch 1, first in the output of layer 2, Spoiled\(where='forward'\), batch 11; lower",
+    ):
+        model.fit(large, np.zeros(41), batch_size=4, shuffle=False, callbacks=[StopOnNaN(every=every)])
+    assert all(np.isfinite(w).all() for w in weights(model))
+    assert equal(before, weights(model)) == (every == 100)
+
+
+@pytest.mark.filterwarnings("ignore:divide by zero:RuntimeWarning", "ignore:invalid value:RuntimeWarning")
+def test_names_the_layer_whose_gradient_is_not_finite():
+    model = make([Dense(4), Spoiled("backward"), Dense(1)], optimizer=SGD(1e-9))
+    message = r"first in the gradient that leaves layer 1, Spoiled\(where='backward'\), batch"
+    with pytest.raises(FloatingPointError, match=message):
+        model.fit(large, np.zeros(41), batch_size=4, callbacks=[StopOnNaN()])
+
+
+def test_names_the_update_and_stays_silent_otherwise(backend):
+    model = make([Dense(1)], optimizer=SGD(1e38), backend=backend)
+    with pytest.raises(FloatingPointError, match=r"in (the output of layer 0, Dense|the update of 0\.weight by SGD)"):
+        model.fit(x * 100, y * 100, epochs=9, batch_size=10, callbacks=[StopOnNaN(every=3)])
+    assert all(np.isfinite(w).all() for w in weights(model))
+    assert make(backend=backend).fit(x, y, epochs=2, callbacks=[StopOnNaN()]).epochs == 2
+
+
+@pytest.mark.parametrize(
+    ("create", "error", "message"),
+    [
+        (lambda: EarlyStopping(patience=-1), ValueError, "EarlyStopping: expected patience >= 0, got -1"),
+        (
+            lambda: EarlyStopping(min_delta=-0.1),
+            ValueError,
+            r"EarlyStopping: expected min_delta in \[0, inf\), got -0.1",
+        ),
+        (lambda: ReduceLROnPlateau(factor=1.0), ValueError, r"ReduceLROnPlateau: expected factor in \(0, 1\), got 1.0"),
+        (lambda: StopOnNaN(every=0), ValueError, "StopOnNaN: expected every >= 1, got 0"),
+        (
+            lambda: LambdaCallback(on_fit_end=3),
+            TypeError,
+            "LambdaCallback: expected on_fit_end to be a function of the",
+        ),
+    ],
+)
+def test_arguments(create, error, message):
+    with pytest.raises(error, match=message):
+        create()
