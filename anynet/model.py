@@ -214,26 +214,30 @@ class Model:
     def _inputs(self, where: str, x: Any) -> Any:
         return as_inputs(self.backend, where, x, self.input_shape, self._dtype, integers=self.layer.integer_input)
 
-    @np.errstate(over="ignore")
     def _data(self, where: str, x: Any, y: Any, sample_weight: Any = None) -> Data:
         """Return checked shapes and kinds on the backend; `fitting.checked` looks at the values too.
 
         Arrays of a kind and shape that were once found to need nothing done go straight through: this is on the way of
         every `train_step`.
         """
-        kind = None
+        kind: Any = None
         if sample_weight is None and hasattr(x, "dtype") and hasattr(y, "dtype"):
             place = self.backend.place
             kind = (type(x), x.dtype, x.shape[1:], place(x), type(y), y.dtype, y.shape[1:], place(y))
             if kind in self._fitting and x.shape[0] == y.shape[0] > 0:
                 return Data(x, y)
+        data = self._placed(where, x, y, sample_weight)
+        if kind is not None and data.x is x and data.y is y:
+            self._fitting.add(kind)
+        return data
+
+    @np.errstate(over="ignore")  # `check_finite` says more than a warning of NumPy's
+    def _placed(self, where: str, x: Any, y: Any, sample_weight: Any) -> Data:
         loss = self._compiled.loss
         inputs = self._inputs(where, x)
         targets = loss.targets(as_targets(self.backend, where, y, self.output_shape), self.output_shape, self._dtype)
         weight = as_weights(self.backend, where, sample_weight, self._dtype)
         same_length(where, inputs, y=targets, sample_weight=weight)
-        if inputs is x and targets is y:
-            self._fitting.add(kind)
         return Data(inputs, targets, weight)
 
     # -- training -----------------------------------------------------------------------------------------------------
