@@ -45,7 +45,7 @@ _HOMES = {
         Loss Losses MeanAbsoluteError MeanSquaredError Poisson SigmoidCrossEntropy SoftmaxCrossEntropy
     """,
     "metrics": """
-        Accuracy Metric OutputMetric
+        Accuracy ConfusionMatrix Custom F1 MAE Mean Metric OutputMetric Precision R2 Recall RMSE ROCAUC TopK
     """,
     "model": """
         Model
@@ -142,9 +142,20 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not run `__getattr_
     from anynet.losses import Poisson as Poisson
     from anynet.losses import SigmoidCrossEntropy as SigmoidCrossEntropy
     from anynet.losses import SoftmaxCrossEntropy as SoftmaxCrossEntropy
+    from anynet.metrics import F1 as F1
+    from anynet.metrics import MAE as MAE
+    from anynet.metrics import R2 as R2
+    from anynet.metrics import RMSE as RMSE
+    from anynet.metrics import ROCAUC as ROCAUC
     from anynet.metrics import Accuracy as Accuracy
+    from anynet.metrics import ConfusionMatrix as ConfusionMatrix
+    from anynet.metrics import Custom as Custom
+    from anynet.metrics import Mean as Mean
     from anynet.metrics import Metric as Metric
     from anynet.metrics import OutputMetric as OutputMetric
+    from anynet.metrics import Precision as Precision
+    from anynet.metrics import Recall as Recall
+    from anynet.metrics import TopK as TopK
     from anynet.model import Model as Model
     from anynet.optimizers import EMA as EMA
     from anynet.optimizers import LBFGS as LBFGS

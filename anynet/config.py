@@ -56,11 +56,11 @@ def from_config(config: Any, custom: Iterable[Any] = ()) -> Any:
         return tuple(from_config(v, custom) for v in config)
     if not isinstance(config, dict):
         return config
-    if "dict" in config:
+    if config.keys() == {"dict"}:
         return {from_config(k, custom): from_config(v, custom) for k, v in config["dict"]}
-    if "float" in config:
+    if config.keys() == {"float"}:
         return float(config["float"])
-    if "function" in config:
+    if config.keys() == {"function"}:
         return _find_function(config["function"], custom)
     cls = _find(config.get("class"), custom)
     fields = {name: from_config(value, custom) for name, value in config.items() if name != "class"}

@@ -64,8 +64,8 @@ def test_names():
     ("metrics", "kind", "match"),
     [
         (["recall_at_7"], ValueError, "expected 'accuracy', a Metric or a Loss, got 'recall_at_7'"),
-        ([3], TypeError, "expected names, metrics or losses, got 3"),
-        ([Accuracy], TypeError, "expected names, metrics or losses"),
+        ([3], TypeError, "expected names, metrics, losses or functions, got 3"),
+        ([Accuracy], TypeError, "expected names, metrics, losses or functions"),
         ([Accuracy(), Accuracy(0.5)], ValueError, "expected different names"),
     ],
 )

@@ -1,9 +1,13 @@
 """Metrics: how good predictions are, computed where the arrays are.
 
-A metric turns each batch into *sums*, a tuple of 0-d arrays that may be added over batches of unequal sizes, and the sums
-of all batches into one number. A mean of batch means, which is wrong when the last batch is smaller, cannot be written.
+A metric turns each batch into *sums*, a tuple of arrays that may be added over batches of unequal sizes, and the sums of
+all batches into one number. A mean of batch means, which is wrong when the last batch is smaller, cannot be written. What
+no sums can tell, such as a rank among all examples, is kept row below row instead (`Metric.rows`).
+
+Sums are computed where the arrays are, in the model's dtype, added on the host in float64, and turned into the value there.
 
 >>> import numpy as np
+>>> from anynet import Accuracy
 >>> metric = Accuracy()
 >>> float(metric.value(metric.sums(np.array([[0.2, 0.8], [0.9, 0.1]]), np.array([1, 1]))))
 0.5
@@ -11,15 +15,16 @@ of all batches into one number. A mean of batch means, which is wrong when the l
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from anynet.losses.base import Loss
 from anynet.namespace import Array, namespace
-
-__all__ = ["Accuracy", "LossMetric", "Mean", "Metric", "OutputMetric", "resolve"]
 
 
 @dataclass(frozen=True)
@@ -68,33 +73,6 @@ class Mean(Metric):
 
 
 @dataclass(frozen=True)
-class Accuracy(Mean):
-    """The fraction of examples whose class is right.
-
-    Parameters
-    ----------
-    threshold : float, optional
-        Where a single output divides two classes: 0 for logits, 0.5 for probabilities. With several outputs a threshold
-        means independent yes-or-no answers, whose fraction of right ones is taken; without one, the largest output names
-        the class. ``metrics=["accuracy"]`` takes the threshold that goes with the model's loss.
-    """
-
-    threshold: float | None = None
-    greater_is_better = True
-
-    def per_example(self, y_pred: Array, y_true: Array) -> Array:
-        xp = namespace(y_pred)
-        single = y_pred.shape[1:] == (1,)
-        if self.threshold is None and not single:
-            classes = xp.argmax(y_pred, axis=-1)
-            labels = y_true if len(y_true.shape) < len(y_pred.shape) else xp.argmax(y_true, axis=-1)
-            return xp.astype(classes == labels, y_pred.dtype)
-        threshold = 0.5 if self.threshold is None else self.threshold
-        right = xp.astype((y_pred > threshold) == (y_true > 0.5), y_pred.dtype)
-        return xp.mean(xp.reshape(right, (right.shape[0], -1)), axis=1)
-
-
-@dataclass(frozen=True)
 class OutputMetric(Metric):
     """A metric of one output of a network that has several.
 
@@ -107,6 +85,7 @@ class OutputMetric(Metric):
 
     Examples
     --------
+    >>> from anynet import Accuracy
     >>> OutputMetric(1, Accuracy()).name
     'output_1_accuracy'
     """
@@ -143,31 +122,48 @@ class LossMetric(Mean):
         return xp.sum(each if sample_weight is None else each * sample_weight), xp.sum(counted)
 
 
-def resolve(metrics: Any, loss: Loss | None) -> tuple[Metric, ...]:
-    """Return metrics given as names, losses or metrics as metrics.
+@dataclass(frozen=True)
+class Custom(Metric):
+    """A function of all targets and predictions at once; a plain function among ``metrics=[...]`` becomes one.
 
-    Raises
-    ------
-    ValueError
-        If a name is unknown or two metrics have one name.
-    TypeError
-        If one is something else.
+    Parameters
+    ----------
+    function : callable
+        ``function(y_true, y_pred)``, or ``function(y_true, y_pred, sample_weight)`` if it has an argument of that name. It
+        is called once for each epoch or evaluation, with NumPy arrays of all examples, so it need not know of batches. It
+        returns a number, or one for each example, of which the (weighted) mean is taken.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> def largest_error(y_true, y_pred):
+    ...     return np.max(np.abs(y_true - y_pred))
+    >>> Custom(largest_error).name
+    'largest_error'
     """
-    found: list[Metric] = []
-    if not isinstance(metrics, (str, Metric, Loss, Iterable)):
-        raise TypeError(f"metrics: expected a list of names, metrics or losses, got {metrics!r}")
-    for metric in (metrics,) if isinstance(metrics, (str, Metric, Loss)) else metrics:
-        if isinstance(metric, Metric):
-            found.append(metric)
-        elif isinstance(metric, Loss):
-            found.append(LossMetric(metric))
-        elif metric == "accuracy":
-            found.append(Accuracy(None if loss is None else loss.threshold))
-        elif isinstance(metric, str):
-            raise ValueError(f"metrics: expected 'accuracy', a Metric or a Loss, got {metric!r}")
+
+    function: Callable[..., Any]
+    rows = True
+
+    @property
+    def name(self) -> str:
+        return self.function.__name__.strip("<>")
+
+    def sums(self, y_pred: Array, y_true: Array, sample_weight: Array | None = None) -> tuple[Array, ...]:
+        return (y_true, y_pred) if sample_weight is None else (y_true, y_pred, sample_weight)
+
+    def value(self, sums: tuple[Any, ...]) -> Any:
+        y_true, y_pred, *weight = sums
+        if "sample_weight" in inspect.signature(self.function).parameters:
+            value = self.function(y_true, y_pred, sample_weight=weight[0] if weight else None)
         else:
-            raise TypeError(f"metrics: expected names, metrics or losses, got {metric!r}")
-    names = [metric.name for metric in found]
-    if len(set(names)) < len(names) or "loss" in names:
-        raise ValueError(f"metrics: expected different names, none of them 'loss', got {', '.join(names)}")
-    return tuple(found)
+            value = self.function(y_true, y_pred)
+        value = np.asarray(value, dtype=np.float64)
+        if value.shape == (len(y_true),):
+            return float(np.average(value, weights=weight[0] if weight else None))
+        if value.shape != ():
+            raise ValueError(
+                f"metrics: expected {self.name} to return a number, or one for each of {len(y_true)} examples, got an "
+                f"array of shape {value.shape}"
+            )
+        return float(value)

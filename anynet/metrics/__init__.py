@@ -1,0 +1,66 @@
+"""Metrics: how good predictions are, computed where the arrays are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from anynet.losses.base import Loss
+from anynet.metrics import classification
+from anynet.metrics.base import Custom as Custom
+from anynet.metrics.base import LossMetric as LossMetric
+from anynet.metrics.base import Mean as Mean
+from anynet.metrics.base import Metric as Metric
+from anynet.metrics.base import OutputMetric as OutputMetric
+from anynet.metrics.classification import F1 as F1
+from anynet.metrics.classification import ROCAUC as ROCAUC
+from anynet.metrics.classification import Accuracy as Accuracy
+from anynet.metrics.classification import ConfusionMatrix as ConfusionMatrix
+from anynet.metrics.classification import Precision as Precision
+from anynet.metrics.classification import Recall as Recall
+from anynet.metrics.classification import TopK as TopK
+from anynet.metrics.regression import MAE as MAE
+from anynet.metrics.regression import R2 as R2
+from anynet.metrics.regression import RMSE as RMSE
+
+
+def resolve(metrics: Any, loss: Loss | None) -> tuple[Metric, ...]:
+    """Return metrics given as names, losses, functions or metrics as metrics.
+
+    Those that divide a single output take the threshold that goes with the loss, unless they have one.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown or two metrics have one name.
+    TypeError
+        If one is something else.
+    """
+    found: list[Metric] = []
+    if not isinstance(metrics, (str, Metric, Loss, Iterable)):
+        raise TypeError(f"metrics: expected a list of names, metrics or losses, got {metrics!r}")
+    for metric in (metrics,) if isinstance(metrics, (str, Metric, Loss)) else metrics:
+        if (
+            isinstance(metric, (classification.ClassScore, ConfusionMatrix))
+            and metric.threshold is None
+            and loss is not None
+        ):
+            found.append(replace(metric, threshold=loss.threshold))
+        elif isinstance(metric, Metric):
+            found.append(metric)
+        elif isinstance(metric, Loss):
+            found.append(LossMetric(metric))
+        elif metric == "accuracy":
+            found.append(Accuracy(None if loss is None else loss.threshold))
+        elif callable(metric) and not isinstance(metric, type):
+            found.append(Custom(metric))
+        elif isinstance(metric, str):
+            raise ValueError(f"metrics: expected 'accuracy', a Metric or a Loss, got {metric!r}")
+        else:
+            hint = "; write it with parentheses" if isinstance(metric, type) else ""
+            raise TypeError(f"metrics: expected names, metrics, losses or functions, got {metric!r}{hint}")
+    names = [metric.name for metric in found]
+    if len(set(names)) < len(names) or "loss" in names:
+        raise ValueError(f"metrics: expected different names, none of them 'loss', got {', '.join(names)}")
+    return tuple(found)

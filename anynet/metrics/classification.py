@@ -1,0 +1,291 @@
+"""Metrics of classes: the fraction that is right, and how what was wrong was wrong.
+
+===================  =====================================================================================
+`Accuracy`           the fraction of right answers
+`TopK`               the fraction whose class is among the k largest outputs
+`Precision`          of what was called a class, the part that is it
+`Recall`             of what is a class, the part that was called it
+`F1`                 the harmonic mean of both
+`ConfusionMatrix`    examples of each true class (rows) by the class they were given (columns)
+`ROCAUC`             the probability that a yes is ranked above a no
+===================  =====================================================================================
+
+Legend: N batch, C classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from array_api_compat import device
+
+from anynet.metrics.base import Mean, Metric
+from anynet.namespace import Array, namespace
+from anynet.validation import check_int
+
+
+@dataclass(frozen=True)
+class Accuracy(Mean):
+    """The fraction of examples whose class is right.
+
+    Parameters
+    ----------
+    threshold : float, optional
+        Where a single output divides two classes: 0 for logits, 0.5 for probabilities. With several outputs a threshold
+        means independent yes-or-no answers, whose fraction of right ones is taken; without one, the largest output names
+        the class. ``metrics=["accuracy"]`` takes the threshold that goes with the model's loss.
+    """
+
+    threshold: float | None = None
+    greater_is_better = True
+
+    def per_example(self, y_pred: Array, y_true: Array) -> Array:
+        xp = namespace(y_pred)
+        single = y_pred.shape[1:] == (1,)
+        if self.threshold is None and not single:
+            classes = xp.argmax(y_pred, axis=-1)
+            labels = y_true if len(y_true.shape) < len(y_pred.shape) else xp.argmax(y_true, axis=-1)
+            return xp.astype(classes == labels, y_pred.dtype)
+        threshold = 0.5 if self.threshold is None else self.threshold
+        right = xp.astype((y_pred > threshold) == (y_true > 0.5), y_pred.dtype)
+        return xp.mean(xp.reshape(right, (right.shape[0], -1)), axis=1)
+
+
+def check_classes(where: str, y_pred: Array) -> None:
+    """Raise unless there is one output for a yes or no, or one for each class."""
+    if len(y_pred.shape) != 2:
+        raise ValueError(f"{where}: expected outputs of shape (N, C) or (N, 1), got {tuple(y_pred.shape)}")
+
+
+def true_classes(y_pred: Array, y_true: Array) -> Array:
+    """Return the class of each example (N,), from integers, rows, or yes-or-no answers beside a single output."""
+    xp = namespace(y_pred)
+    if y_pred.shape[1] == 1:
+        return xp.astype(xp.reshape(y_true, (-1,)) > 0.5, xp.int32)
+    return xp.astype(y_true if len(y_true.shape) == 1 else xp.argmax(y_true, axis=1), xp.int32)
+
+
+def given_classes(y_pred: Array, threshold: float | None) -> Array:
+    """Return the class that the outputs name (N,): the largest, or whether a single one is above the threshold."""
+    xp = namespace(y_pred)
+    if y_pred.shape[1] == 1:
+        return xp.astype(y_pred[:, 0] > (0.5 if threshold is None else threshold), xp.int32)
+    return xp.astype(xp.argmax(y_pred, axis=1), xp.int32)
+
+
+def members(classes: Array, like: Array) -> Array:
+    """Return a matrix (N, C) with a one where an example is of a class."""
+    xp = namespace(like)
+    numbers = xp.arange(max(2, like.shape[1]), dtype=xp.int32, device=device(like))
+    return xp.astype(classes[:, None] == numbers[None, :], like.dtype)
+
+
+@dataclass(frozen=True)
+class TopK(Mean):
+    """The fraction of examples whose class is among those of the k largest outputs.
+
+    Parameters
+    ----------
+    k : int >= 1
+        Outputs equal to that of the true class do not count against it.
+
+    Examples
+    --------
+    >>> TopK(3).name
+    'top_3'
+    """
+
+    k: int = 5
+    greater_is_better = True
+
+    def __post_init__(self) -> None:
+        check_int("TopK", "k", self.k, at_least=1)
+
+    @property
+    def name(self) -> str:
+        return f"top_{self.k}"
+
+    def per_example(self, y_pred: Array, y_true: Array) -> Array:
+        if len(y_pred.shape) != 2 or y_pred.shape[1] < 2:
+            raise ValueError(f"TopK: expected an output for each class, shape (N, C), got {tuple(y_pred.shape)}")
+        xp = namespace(y_pred)
+        labels = y_true if len(y_true.shape) == 1 else xp.argmax(y_true, axis=1)
+        true = xp.take_along_axis(y_pred, labels[:, None], axis=1)
+        above = xp.sum(xp.astype(y_pred > true, xp.int32), axis=1)
+        return xp.astype(above < self.k, y_pred.dtype)
+
+
+@dataclass(frozen=True)
+class ConfusionMatrix(Metric):
+    """How many examples, or how much of their weight, of each true class (row) were given which class (column).
+
+    Parameters
+    ----------
+    threshold : float, optional
+        Where a single output divides no (class 0) from yes (class 1): 0 for logits, 0.5 for probabilities. In a model it
+        is by default that of the loss.
+
+    Notes
+    -----
+    A list of lists in the history, a NumPy array from `evaluate`.
+
+    Examples
+    --------
+    >>> metric = ConfusionMatrix()
+    >>> metric.value(metric.sums(np.array([[0.2, 0.8], [0.9, 0.1], [0.3, 0.7]]), np.array([1, 1, 0])))
+    array([[0., 1.],
+           [1., 1.]])
+    """
+
+    threshold: float | None = None
+
+    def sums(self, y_pred: Array, y_true: Array, sample_weight: Array | None = None) -> tuple[Array, ...]:
+        check_classes(type(self).__name__, y_pred)
+        true = members(true_classes(y_pred, y_true), y_pred)
+        if sample_weight is not None:
+            true = true * sample_weight[:, None]
+        given = members(given_classes(y_pred, self.threshold), y_pred)
+        return (namespace(y_pred).matrix_transpose(true) @ given,)
+
+    def value(self, sums: tuple[Any, ...]) -> Any:
+        return sums[0]
+
+
+@dataclass(frozen=True)
+class ClassScore(Metric):
+    """What `Precision`, `Recall` and `F1` share: hits, calls and members of each class.
+
+    To write one, write `score`.
+    """
+
+    average: str | None = None
+    threshold: float | None = None
+    greater_is_better = True
+
+    def __post_init__(self) -> None:
+        if self.average not in (None, "binary", "macro"):
+            raise ValueError(f"{type(self).__name__}: expected average 'binary', 'macro' or None, got {self.average!r}")
+
+    def score(self, hits: np.ndarray, calls: np.ndarray, true: np.ndarray) -> np.ndarray:
+        """Return the score of each class from the weights of right calls, of all calls, and of its members."""
+        raise NotImplementedError(f"{type(self).__name__}: expected score(hits, calls, true) to be written, got none")
+
+    def sums(self, y_pred: Array, y_true: Array, sample_weight: Array | None = None) -> tuple[Array, ...]:
+        where, xp = type(self).__name__, namespace(y_pred)
+        check_classes(where, y_pred)
+        if self.average == "binary" and y_pred.shape[1] > 2:
+            raise ValueError(f"{where}: expected two classes with average='binary', got {y_pred.shape[1]}")
+        true = members(true_classes(y_pred, y_true), y_pred)
+        given = members(given_classes(y_pred, self.threshold), y_pred)
+        seen = xp.sum(true + given, axis=0)
+        weight = xp.ones_like(true[:, :1]) if sample_weight is None else sample_weight[:, None]
+        parts = true * given * weight, given * weight, true * weight
+        return (*(xp.sum(part, axis=0) for part in parts), seen)
+
+    def value(self, sums: tuple[Any, ...]) -> float:
+        hits, calls, true, seen = sums
+        scores = self.score(hits, calls, true)
+        if self.average == "binary" or (self.average is None and len(scores) == 2):
+            return float(scores[1])
+        return float(scores[seen > 0].mean())
+
+
+def quotient(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return a / b, and 0 where b is 0."""
+    return np.divide(a, b, out=np.zeros_like(a), where=b > 0)
+
+
+@dataclass(frozen=True)
+class Precision(ClassScore):
+    """Of what was called a class, the part that is it: TP / (TP + FP).
+
+    Parameters
+    ----------
+    average : "binary", "macro" or None
+        The score of class 1, or the mean of the scores of all classes that occur; None is "binary" for two classes and
+        "macro" for more.
+    threshold : float, optional
+        Where a single output divides no from yes: 0 for logits, 0.5 for probabilities. In a model it is by default that of
+        the loss.
+
+    Notes
+    -----
+    As scikit-learn's `precision_score`; 0 where nothing was called a class.
+    """
+
+    def score(self, hits: np.ndarray, calls: np.ndarray, true: np.ndarray) -> np.ndarray:
+        return quotient(hits, calls)
+
+
+@dataclass(frozen=True)
+class Recall(ClassScore):
+    """Of what is a class, the part that was called it: TP / (TP + FN).
+
+    Parameters
+    ----------
+    average, threshold
+        As in `Precision`.
+    """
+
+    def score(self, hits: np.ndarray, calls: np.ndarray, true: np.ndarray) -> np.ndarray:
+        return quotient(hits, true)
+
+
+@dataclass(frozen=True)
+class F1(ClassScore):
+    """The harmonic mean of precision and recall: 2 TP / (2 TP + FP + FN).
+
+    Parameters
+    ----------
+    average, threshold
+        As in `Precision`; macro is the mean of the classes' F1, not the F1 of means.
+    """
+
+    def score(self, hits: np.ndarray, calls: np.ndarray, true: np.ndarray) -> np.ndarray:
+        return quotient(2.0 * hits, calls + true)
+
+
+@dataclass(frozen=True)
+class ROCAUC(Metric):
+    """The area under the receiver operating characteristic: the probability that a yes is ranked above a no, ties half.
+
+    .. math:: \\frac{\\sum_{i ∈ \\text{yes}} \\sum_{j ∈ \\text{no}} w_i w_j ([s_i > s_j] + ½ [s_i = s_j])}
+              {\\sum_{i ∈ \\text{yes}} w_i \\sum_{j ∈ \\text{no}} w_j}
+
+    Notes
+    -----
+    For one output, or two, whose difference is the score. Logits and probabilities rank alike. It keeps a score for each
+    example, and ranks them on the host. NaN where one of both does not occur.
+
+    References
+    ----------
+    Fawcett (2006), "An introduction to ROC analysis", section 7.
+    """
+
+    rows = True
+    greater_is_better = True
+
+    @property
+    def name(self) -> str:
+        return "roc_auc"
+
+    def sums(self, y_pred: Array, y_true: Array, sample_weight: Array | None = None) -> tuple[Array, ...]:
+        if len(y_pred.shape) != 2 or y_pred.shape[1] > 2:
+            raise ValueError(f"ROCAUC: expected one output or two, got {tuple(y_pred.shape)}")
+        scores = y_pred[:, 0] if y_pred.shape[1] == 1 else y_pred[:, 1] - y_pred[:, 0]
+        weight = namespace(scores).ones_like(scores) if sample_weight is None else sample_weight
+        return scores, true_classes(y_pred, y_true), weight
+
+    def value(self, sums: tuple[Any, ...]) -> float:
+        scores, yes, weight = sums
+        yes, weight = yes > 0, weight.astype(np.float64)
+        nos = scores[~yes]
+        order = np.argsort(nos, kind="stable")
+        below = np.concatenate([[0.0], np.cumsum(weight[~yes][order])])
+        left, right = (np.searchsorted(nos[order], scores[yes], side) for side in ("left", "right"))
+        total = weight[yes].sum() * weight[~yes].sum()
+        if total == 0:
+            return float("nan")
+        return float(weight[yes] @ (below[left] + below[right]) / 2.0 / total)

@@ -1,0 +1,100 @@
+"""Metrics of numbers. With several outputs, each is the mean over the outputs, as in scikit-learn.
+
+Legend: N batch, O outputs.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from anynet.metrics.base import Mean, Metric
+from anynet.namespace import Array, namespace
+
+
+def _flat(y_pred: Array, y_true: Array) -> tuple[Array, Array]:
+    """Return both as matrices (N, O)."""
+    if y_pred.shape != y_true.shape:
+        raise ValueError(
+            f"metrics: expected targets of shape {tuple(y_pred.shape)}, as the output, got {tuple(y_true.shape)}"
+        )
+    shape = (y_pred.shape[0], math.prod(y_pred.shape[1:]))
+    reshape = namespace(y_pred).reshape
+    return reshape(y_pred, shape), reshape(y_true, shape)
+
+
+@dataclass(frozen=True)
+class MAE(Mean):
+    """The mean absolute error, Σ w |ŷ − y| / Σ w.
+
+    Examples
+    --------
+    >>> MAE().per_example(np.array([[1.0, 5.0]]), np.array([[2.0, 2.0]]))
+    array([2.])
+    """
+
+    greater_is_better = False
+
+    def per_example(self, y_pred: Array, y_true: Array) -> Array:
+        y_pred, y_true = _flat(y_pred, y_true)
+        xp = namespace(y_pred)
+        return xp.mean(xp.abs(y_pred - y_true), axis=1)
+
+
+@dataclass(frozen=True)
+class RMSE(Metric):
+    """The root of the mean squared error, √(Σ w (ŷ − y)² / Σ w), of each output."""
+
+    greater_is_better = False
+
+    def sums(self, y_pred: Array, y_true: Array, sample_weight: Array | None = None) -> tuple[Array, ...]:
+        y_pred, y_true = _flat(y_pred, y_true)
+        xp = namespace(y_pred)
+        weight = xp.ones_like(y_pred[:, 0]) if sample_weight is None else sample_weight
+        return xp.sum((y_pred - y_true) ** 2 * weight[:, None], axis=0), xp.sum(weight)
+
+    def value(self, sums: tuple[Any, ...]) -> float:
+        squares, weight = sums
+        return float(np.sqrt(squares / weight).mean()) if weight > 0 else float("nan")
+
+
+@dataclass(frozen=True)
+class R2(Metric):
+    """The coefficient of determination: 1 − Σ w (y − ŷ)² / Σ w (y − ȳ)², of each output.
+
+    1 is perfect, 0 as good as always saying the mean. An output whose targets are all the same counts 1 if it is met
+    exactly and 0 if not, as in scikit-learn.
+
+    Notes
+    -----
+    Each batch leaves its weight, the mean of its targets and the squares around that, which are put together in float64:
+    sums of y² would cancel where the mean is large beside the spread.
+
+    References
+    ----------
+    Chan, Golub, LeVeque (1983), "Algorithms for computing the sample variance", eq. 1.5 (putting parts together).
+    """
+
+    rows = True
+    greater_is_better = True
+
+    def sums(self, y_pred: Array, y_true: Array, sample_weight: Array | None = None) -> tuple[Array, ...]:
+        y_pred, y_true = _flat(y_pred, y_true)
+        xp = namespace(y_pred)
+        weight = xp.ones_like(y_pred[:, 0]) if sample_weight is None else sample_weight
+        total = xp.maximum(xp.sum(weight), float(xp.finfo(weight.dtype).smallest_normal))
+        mean = y_true[0, ...] + xp.sum((y_true - y_true[0, ...]) * weight[:, None], axis=0) / total
+        around = xp.sum((y_true - mean) ** 2 * weight[:, None], axis=0)
+        off = xp.sum((y_pred - y_true) ** 2 * weight[:, None], axis=0)
+        return total, mean[None, ...], around[None, ...], off[None, ...]
+
+    def value(self, sums: tuple[Any, ...]) -> float:
+        weight, means, around, off = (part.astype(np.float64) for part in sums)
+        mean = weight @ means / weight.sum()
+        spread = around.sum(axis=0) + weight @ (means - mean) ** 2
+        missed = off.sum(axis=0)
+        constant = np.where(missed > 0, 0.0, 1.0)
+        return float(np.where(spread > 0, 1.0 - missed / np.where(spread > 0, spread, 1.0), constant).mean())
