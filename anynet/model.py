@@ -364,12 +364,14 @@ class Model:
 
     def _score(self, source: Source) -> dict[str, Any]:
         evaluate, params = self._compiled.evaluate, self._carry[0]
-        totals = Totals(self.backend, training.scored(self.loss, self.metrics))
+        totals, examples = Totals(self.backend, training.scored(self.loss, self.metrics)), 0.0
         for data in source.pieces(self._rows):
             totals.add(evaluate(params, *data))
+            if self.regularizer is not None:
+                examples += len(data) if data.weight is None else float(self.backend.xp.sum(data.weight))
         values = totals.values()
         if self.regularizer is not None:
-            values["loss"] += float(self.regularizer.value(self.layer.trainable(params)))
+            values["loss"] += float(self.regularizer.value(self.layer.trainable(params), examples))
         return values
 
     def summary(self) -> str:
@@ -403,6 +405,18 @@ class Model:
         from anynet.checkpoint import save
 
         save(self, Path(path))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what pickle keeps, with arrays of the host: what has been compiled, and a fit in progress, stay behind."""
+        carry = tuple(tree.map(lambda a: np.array(self.backend.to_numpy(a)), part) for part in self._carry)
+        settings = {name: getattr(self, name) for name in SETTINGS}
+        own = {"layer": self.layer, "backend": self.backend, "epoch": self.epoch, "history": self.history}
+        return {**own, "settings": settings, "carry": carry}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["layer"], backend=state["backend"], **state["settings"])  # type: ignore[misc]
+        self._restore(*state["carry"])
+        self.epoch, self.history = state["epoch"], state["history"]
 
     def __repr__(self) -> str:
         return f"Model({self.layer!r}, input_shape={self.input_shape}, backend={self.backend.name!r}, dtype={self.dtype!r})"

@@ -23,11 +23,14 @@ from anynet.validation import check_kind, check_number
 class Regularizer:
     """A function of the parameters and its derivative; to write one, write `value` and `add_gradient`."""
 
-    def value(self, params: tree.Tree) -> Array | float:
-        """Return R, a 0-d array; 0 where no parameter is meant."""
+    def value(self, params: tree.Tree, examples: Array | float = 1.0) -> Array | float:
+        """Return R, a 0-d array; 0 where no parameter is meant.
+
+        `examples` is the denominator of the loss: how many examples it is the mean of, or the sum of their weights.
+        """
         raise NotImplementedError(f"{type(self).__name__}: expected value(params) to be written, got none")
 
-    def add_gradient(self, params: tree.Tree, grads: tree.Tree) -> tree.Tree:
+    def add_gradient(self, params: tree.Tree, grads: tree.Tree, examples: Array | float = 1.0) -> tree.Tree:
         """Return gradients to which ∂R/∂θ was added."""
         raise NotImplementedError(f"{type(self).__name__}: expected add_gradient to be written, got none")
 
@@ -46,11 +49,11 @@ class Both(Regularizer):
         for part in (self.first, self.second):
             check_kind("+", "a regularizer", part, Regularizer, "L2(1e-4)")
 
-    def value(self, params: tree.Tree) -> Array | float:
-        return self.first.value(params) + self.second.value(params)
+    def value(self, params: tree.Tree, examples: Array | float = 1.0) -> Array | float:
+        return self.first.value(params, examples) + self.second.value(params, examples)
 
-    def add_gradient(self, params: tree.Tree, grads: tree.Tree) -> tree.Tree:
-        return self.second.add_gradient(params, self.first.add_gradient(params, grads))
+    def add_gradient(self, params: tree.Tree, grads: tree.Tree, examples: Array | float = 1.0) -> tree.Tree:
+        return self.second.add_gradient(params, self.first.add_gradient(params, grads, examples), examples)
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ class Penalty(Regularizer):
     strength: float
     _: KW_ONLY
     match: str | int | None = None
+    per_example: bool = False
 
     def __post_init__(self) -> None:
         check_number(type(self).__name__, "strength", self.strength, low=0.0)
@@ -72,17 +76,18 @@ class Penalty(Regularizer):
         """Return its derivative, of the shape of w."""
         raise NotImplementedError(f"{type(self).__name__}: expected slope(w) to be written, got none")
 
-    def value(self, params: tree.Tree) -> Array | float:
+    def value(self, params: tree.Tree, examples: Array | float = 1.0) -> Array | float:
         meant = tree.select(params, self._meant)
         total: Array | float = 0.0
         for w in tree.leaves(meant):
             total = total + self.of(w)
-        return total
+        return total / examples if self.per_example else total
 
-    def add_gradient(self, params: tree.Tree, grads: tree.Tree) -> tree.Tree:
+    def add_gradient(self, params: tree.Tree, grads: tree.Tree, examples: Array | float = 1.0) -> tree.Tree:
         meant = tree.select(grads, self._meant)
+        share = 1.0 / examples if self.per_example else 1.0
         pairs = zip(tree.leaves(grads, like=meant), tree.leaves(params, like=meant), strict=True)
-        return tree.replace(grads, iter([g + self.slope(w) for g, w in pairs]), like=meant)
+        return tree.replace(grads, iter([g + share * self.slope(w) for g, w in pairs]), like=meant)
 
     @property
     def _meant(self) -> Callable[[tree.Path, Array], bool]:
@@ -102,10 +107,14 @@ class L2(Penalty):
     match : str or int, optional
         The names of the parameters that count, such as ``"0.weight"`` or ``"*weight"``, or their number of axes; by default
         all with two axes or more, which leaves out biases and the scales of normalisation.
+    per_example : bool
+        Whether R is divided by the number of examples that the loss is the mean of (the sum of their weights): then λ is that
+        of a sum over all examples, and a smaller batch is regularised more.
 
     Notes
     -----
-    With the ½, λ is PyTorch's `weight_decay` (for plain SGD), and alpha of scikit-learn's MLP divided by the batch size.
+    With the ½, λ is PyTorch's `weight_decay` (for plain SGD), and with `per_example` the
+    alpha of scikit-learn's MLP.
     Keras' `L2(l2)` has no ½: λ is 2 l2.
 
     Examples
@@ -137,7 +146,7 @@ class L1(Penalty):
     ----------
     strength : float >= 0
         λ, as in Keras.
-    match : str or int, optional
+    match, per_example
         As for `L2`.
 
     Examples

@@ -67,11 +67,21 @@ def make_objective(
         grads = grads if compute_dtype is None else cast_floats(grads, dtype)
         grads = grads if scale is None else tree.map(lambda a: a / scale, grads)
         if regularizer is not None:
-            value = value + regularizer.value(layer.trainable(params))
-            grads = regularizer.add_gradient(params, grads)
+            examples = denominator(loss, value, y, weight)
+            value = value + regularizer.value(layer.trainable(params), examples)
+            grads = regularizer.add_gradient(params, grads, examples)
         return value, grads, (y_pred, cache)
 
     return objective
+
+
+def denominator(loss: Loss, value: Array, y: Array, weight: Array | None) -> Array | float:
+    """Return what the loss of a batch was divided by: the number of examples, or the sum of what they count."""
+    shares = loss.shares(value, y, weight)
+    if shares is None:
+        return float(y.shape[0])
+    xp = namespace(shares)
+    return xp.maximum(xp.sum(shares), float(xp.finfo(shares.dtype).smallest_normal))
 
 
 def make_step(

@@ -85,3 +85,27 @@ def test_bad_arguments_are_refused():
         make(regularizer=0.1)
     with pytest.raises(TypeError, match="regularizer"):
         L2(0.1) + 0.1
+
+
+def test_a_penalty_per_example_is_divided_as_the_loss_is(backend):
+    """Two equal halves of a data set then cost as much as the whole, weighted or not."""
+    model = Model(
+        [Dense(1)],
+        input_shape=3,
+        loss=MeanSquaredError(),
+        regularizer=L1(0.3, per_example=True) + L2(0.5, per_example=True),
+        backend=backend,
+        dtype="float64",
+    )
+    weight = np.linspace(0.5, 1.5, 12)
+    bare = Model([Dense(1)], input_shape=3, loss=MeanSquaredError(), backend=backend, dtype="float64")
+    bare.params = model.params
+    w = fetch(backend, model.params)[0]["weight"]
+    for given, examples in ((None, 12.0), (weight, weight.sum())):
+        penalty = (0.3 * np.abs(w).sum() + 0.25 * (w**2).sum()) / examples
+        (loss, grads), (bare_loss, bare_grads) = (m.gradients(X, Y, given) for m in (model, bare))
+        np.testing.assert_allclose(float(loss) - float(bare_loss), penalty, rtol=1e-10)
+        added = fetch(backend, grads)[0]["weight"] - fetch(backend, bare_grads)[0]["weight"]
+        np.testing.assert_allclose(added, (0.3 * np.sign(w) + 0.5 * w) / examples, rtol=1e-9)
+        evaluated = model.evaluate(X, Y, given)["loss"] - bare.evaluate(X, Y, given)["loss"]
+        np.testing.assert_allclose(evaluated, penalty, rtol=1e-9)

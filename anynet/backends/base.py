@@ -6,8 +6,9 @@ says only what differs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from types import ModuleType
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -36,9 +37,15 @@ class Backend:
     name: str
     xp: ModuleType
     device: Any
+    options: Mapping[str, Any] = MappingProxyType({})
+    """What it was made with, besides the device."""
 
     def __repr__(self) -> str:
         return f"<Backend {self.name}>"
+
+    def __reduce__(self) -> Any:
+        """Pickle and copy it as what it was made with: its modules and devices belong to a process."""
+        return partial(type(self), **self.options), (self.name.partition(":")[2] or None,)
 
     def dtype(self, name: str) -> Any:
         """Return the library's floating-point dtype of that name."""

@@ -31,7 +31,7 @@ class NumpyBackend(Backend):
         if device not in (None, "cpu"):
             raise bad_device("numpy", str(device), "'cpu'", "; for an NVIDIA GPU take backend='cupy' or 'torch:cuda'")
         self.name, self.xp, self.device = "numpy", xp, "cpu"
-        self._compiled = compiled
+        self._compiled, self.options = compiled, {"compiled": compiled}
         self._rules: dict[Callable[..., Any], Callable[..., None]] = {}
 
     def asarray(self, x: Any, dtype: Any = None, *, copy: bool | None = None) -> Array:

@@ -33,6 +33,7 @@ class TorchBackend(Backend):
                 f"available here: {', '.join(devices())}"
             ) from None
         self.xp, self._torch, self._compiled = xp, torch, compiled
+        self.options = {"compiled": compiled}
         self.name = "torch" if device is None else f"torch:{device}"
 
     def asarray(self, x: Any, dtype: Any = None, *, copy: bool | None = None) -> Array:
