@@ -1,0 +1,249 @@
+"""The classifier: one of two or more classes, or several yes-or-no answers at once."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.metrics import accuracy_score
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
+
+from anynet import backends
+from anynet.layers import Softmax
+from anynet.layers.activations import sigmoid
+from anynet.losses import Loss, SigmoidCrossEntropy, SoftmaxCrossEntropy
+from anynet.namespace import Array, namespace
+from anynet.sklearn import fitting
+from anynet.sklearn.base import BaseMLP, Real
+from anynet.sklearn.inputs import on_host
+from anynet.sklearn.losses import SummedSigmoidCrossEntropy
+
+
+class MLPClassifier(ClassifierMixin, BaseMLP):
+    """A multi-layer perceptron for classes."""
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **BaseMLP._parameter_constraints,
+        "class_weight": [dict, list, StrOptions({"balanced"}), None],
+        "label_smoothing": [Interval(Real, 0, 1, closed="both")],
+    }
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Any = (100,),
+        activation: Any = "relu",
+        *,
+        solver: Any = "adam",
+        alpha: float = 0.0001,
+        batch_size: Any = "auto",
+        learning_rate: Any = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: Any = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: int = 10,
+        max_fun: int = 15000,
+        backend: Any = None,
+        device: str | None = None,
+        dtype: str | None = None,
+        dropout: Any = 0.0,
+        batch_norm: bool = False,
+        class_weight: Any = None,
+        label_smoothing: float = 0.0,
+        callbacks: Any = None,
+        progress: bool = False,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
+        self.backend = backend
+        self.device = device
+        self.dtype = dtype
+        self.dropout = dropout
+        self.batch_norm = batch_norm
+        self.class_weight = class_weight
+        self.label_smoothing = label_smoothing
+        self.callbacks = callbacks
+        self.progress = progress
+
+    # -- targets ------------------------------------------------------------------------------------------------------
+
+    def _take_targets(self, y: np.ndarray, first: bool, incremental: bool) -> None:
+        if first and not incremental:
+            self._binarizer = LabelBinarizer().fit(y)
+            self.classes_ = self._binarizer.classes_
+        else:
+            self._check_targets(y)
+        kind = self._binarizer.y_type_
+        self.n_outputs_ = 1 if kind == "binary" else len(self.classes_)
+        self.out_activation_ = "softmax" if kind == "multiclass" else "logistic"
+
+    def _check_targets(self, y: np.ndarray) -> None:
+        multilabel = type_of_target(y).startswith("multilabel")
+        if multilabel != (self._binarizer.y_type_ == "multilabel-indicator"):
+            raise ValueError(
+                f"y: expected targets of the kind trained on, {self._binarizer.y_type_}, got {type_of_target(y)}"
+            )
+        classes = unique_labels(y)
+        unknown = sorted(set(classes) - set(self.classes_), key=str)
+        if unknown or (multilabel and len(classes) != len(self.classes_)):
+            raise ValueError(f"y: expected classes among {self.classes_}, got {classes}")
+
+    def _make_targets(self, y: np.ndarray, *, smooth: bool = True) -> np.ndarray:
+        if self.out_activation_ == "softmax":
+            return np.searchsorted(self.classes_, y)
+        dtype = self.model_.dtype
+        yes = y.astype(dtype) if y.ndim == 2 else (y == self.classes_[-1]).astype(dtype)
+        if len(self.classes_) == 1 and y.ndim == 1:
+            yes = np.zeros(len(y), dtype)
+        amount = self.label_smoothing if smooth else 0.0
+        return yes * (1.0 - amount) + 0.5 * amount if amount else yes
+
+    def _make_loss(self) -> Loss:
+        if self.out_activation_ == "softmax":
+            return SoftmaxCrossEntropy(label_smoothing=float(self.label_smoothing))
+        return SigmoidCrossEntropy() if self.n_outputs_ == 1 else SummedSigmoidCrossEntropy()
+
+    def _training_weight(self, y: np.ndarray, weight: np.ndarray | None, incremental: bool) -> np.ndarray | None:
+        if self.class_weight is None:
+            return weight
+        if incremental and self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight: expected a dict for partial_fit, got 'balanced'; how often classes occur is not known before"
+            )
+        each = compute_sample_weight(self.class_weight, y)
+        return each if weight is None else each * weight
+
+    @available_if(lambda self: self._check_solver())
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Any:
+        """Go through the data once, from where the estimator is.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for `fit`.
+        classes : array of shape (n_classes,)
+            All classes that there will be; wanted at the first call.
+
+        Returns
+        -------
+        self
+        """
+        classes = on_host(classes)
+        if _check_partial_fit_first_call(self, classes):
+            host = on_host(y)
+            self._binarizer = LabelBinarizer().fit(host if type_of_target(host).startswith("multilabel") else classes)
+        fitting.fit(self, X, y, sample_weight, incremental=True)
+        return self
+
+    # -- answers ------------------------------------------------------------------------------------------------------
+
+    def _activate(self, z: Array) -> Array:
+        return Softmax().forward({}, z)[0] if self.out_activation_ == "softmax" else sigmoid(z)
+
+    def _decide(self, p: Array) -> Array:
+        """Return the index of the class, or rows of 0 and 1, on the backend of the outputs."""
+        xp = namespace(p)
+        if self.out_activation_ == "softmax":
+            return xp.argmax(p, axis=1)
+        yes = xp.astype(p > 0.5, xp.int64)
+        if self._binarizer.y_type_ == "multilabel-indicator":
+            return yes
+        return xp.minimum(yes[:, 0], len(self.classes_) - 1)
+
+    def predict(self, X: Any) -> Any:
+        """Return the class of each example.
+
+        Parameters
+        ----------
+        X : array of any library, data frame or sparse matrix, of shape (n_samples, n_features)
+
+        Returns
+        -------
+        array of shape (n_samples,), or (n_samples, n_classes) of 0 and 1 for yes-or-no answers
+            The kind of array that X is, on its device; NumPy for labels that are not numbers.
+        """
+        found = self._answer(X, self._decide)
+        if self._binarizer.y_type_ == "multilabel-indicator":
+            return found
+        kind = backends.of(found)
+        if kind.name == "numpy" or self.classes_.dtype.kind not in "biuf":
+            return self.classes_[backends.to_numpy(found)]
+        return kind.xp.take(kind.asarray(self.classes_), found, axis=0)
+
+    def predict_proba(self, X: Any) -> Any:
+        """Return the probability of each class, or of each yes.
+
+        Parameters
+        ----------
+        X : array of any library, data frame or sparse matrix, of shape (n_samples, n_features)
+
+        Returns
+        -------
+        array of shape (n_samples, n_classes)
+            The kind of array that X is, on its device; the columns are in the order of `classes_`.
+        """
+        return self._answer(X, self._probabilities)
+
+    def _probabilities(self, p: Array) -> Array:
+        xp = namespace(p)
+        return xp.concat([1.0 - p, p], axis=1) if self.n_outputs_ == 1 else p
+
+    def predict_log_proba(self, X: Any) -> Any:
+        """Return the logarithm of `predict_proba`."""
+        p = self.predict_proba(X)
+        with np.errstate(divide="ignore"):
+            return namespace(p).log(p)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the part of the examples whose class is right; for yes-or-no answers, whose answers are all right."""
+        return self._score(X, y, sample_weight)
+
+    def _score_outputs(self, y: np.ndarray, outputs: np.ndarray, weight: np.ndarray | None) -> float:
+        if not np.isfinite(outputs).all():
+            return np.nan
+        found = np.asarray(self._decide(outputs))
+        multilabel = self._binarizer.y_type_ == "multilabel-indicator"
+        return accuracy_score(y, found if multilabel else self.classes_[found], sample_weight=weight)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags

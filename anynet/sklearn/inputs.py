@@ -1,0 +1,134 @@
+"""What `fit` and `predict` are given, checked as scikit-learn does: arrays of any library, data frames, sparse matrices.
+
+What NumPy can hold goes through scikit-learn's own checks. Arrays of other libraries stay where they are and are checked
+there, whether ``array_api_dispatch`` is on or off; targets and weights, which are small, are checked on the host.
+
+Legend: N examples, I features, O outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.utils import check_X_y
+from sklearn.utils.validation import _check_sample_weight, column_or_1d, validate_data
+
+from anynet import backends
+from anynet.backends.base import Backend
+from anynet.data import Data
+from anynet.namespace import Array
+from anynet.sources import epoch_order
+from anynet.validation import check_finite
+
+FLOATS = (np.float64, np.float32)
+
+
+def check_inputs(estimator: Any, X: Any, *, reset: bool) -> Any:
+    """Return X (N, I) as a NumPy array, a sparse matrix, or an array of its own library; floats, finite."""
+    backend = backends.of(X)
+    if backend.name == "numpy":
+        return validate_data(estimator, X, accept_sparse=["csr", "csc"], dtype=FLOATS, reset=reset)
+    return _check_foreign(estimator, X, backend, reset)
+
+
+def check_pair(estimator: Any, X: Any, y: Any, *, numeric: bool, reset: bool) -> tuple[Any, np.ndarray]:
+    """Return X as `check_inputs` does, and y, (N,) or (N, O), on the host."""
+    backend, y = backends.of(X), on_host(y)
+    if backend.name == "numpy":
+        X, y = validate_data(
+            estimator,
+            X,
+            y,
+            accept_sparse=["csr", "csc"],
+            multi_output=True,
+            y_numeric=numeric,
+            dtype=FLOATS,
+            reset=reset,
+        )
+    else:
+        X = _check_foreign(estimator, X, backend, reset)
+        rows = np.broadcast_to(np.float64(0.0), (X.shape[0], 1))
+        _, y = check_X_y(rows, y, multi_output=True, y_numeric=numeric, estimator=estimator)
+    y = y.toarray() if issparse(y) else y
+    return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
+
+
+def check_weight(weight: Any, y: np.ndarray) -> np.ndarray | None:
+    """Return the weights of the examples (N,) on the host, or None."""
+    if weight is None:
+        return None
+    return _check_sample_weight(on_host(weight), np.broadcast_to(np.float64(0.0), (len(y), 1)), dtype=np.float64)
+
+
+def _check_foreign(estimator: Any, X: Array, backend: Backend, reset: bool) -> Array:
+    name, xp = type(estimator).__name__, backend.xp
+    if X.ndim != 2:
+        raise ValueError(
+            f"{name}: expected X of shape (examples, features), got {tuple(X.shape)}; reshape it to two axes"
+        )
+    if not xp.isdtype(X.dtype, ("bool", "integral", "real floating")):
+        raise ValueError(f"{name}: expected real numbers in X, got dtype {X.dtype}; complex data is not supported")
+    for count, what in zip(X.shape, ("sample", "feature"), strict=True):
+        if count == 0:
+            raise ValueError(f"{name}: expected at least one {what} in X, got shape {tuple(X.shape)}")
+    validate_data(estimator, X, reset=reset, skip_check_array=True)
+    if X.dtype not in (xp.float32, xp.float64):
+        X = xp.astype(X, xp.__array_namespace_info__().default_dtypes()["real floating"])
+    check_finite(name, "X", X)
+    return X
+
+
+def on_host(y: Any) -> Any:
+    """Return arrays of other libraries as NumPy arrays, all else as it is."""
+    return y if backends.of(y).name == "numpy" else backends.to_numpy(y)
+
+
+def dense(X: Any) -> Any:
+    """Return rows of a sparse matrix as an array, all else as it is."""
+    return X.toarray() if issparse(X) else X
+
+
+def take(X: Any, rows: np.ndarray) -> Any:
+    """Return some rows of a checked X."""
+    backend = backends.of(X)
+    if backend.name == "numpy":
+        return X[rows]
+    index = backend.xp.__array_namespace_info__().default_dtypes()["indexing"]
+    return backend.xp.take(X, backend.asarray(rows, index), axis=0)
+
+
+class SparseBatches:
+    """Sparse rows as dense batches, in the order in which `Model.fit` goes through arrays; a new one for each epoch.
+
+    Only one batch at a time is ever dense.
+
+    Parameters
+    ----------
+    data : Data
+        Sparse X, and targets and weights on the host.
+    size : int
+        Examples in a batch.
+    seed : int, optional
+        What the shuffles are drawn from; none means no shuffling.
+    epoch : int
+        The number of epochs that the model has done.
+    """
+
+    def __init__(self, data: Data, size: int, *, seed: int | None = None, epoch: int = 0) -> None:
+        self._data, self._size, self._seed, self._epoch = Data(data.x.tocsr(), data.y, data.weight), size, seed, epoch
+
+    def __len__(self) -> int:
+        return -(-self._data.x.shape[0] // self._size)
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        count, x = self._data.x.shape[0], self._data.x
+        order = np.arange(count)
+        if self._seed is not None and self._size < count:
+            order = epoch_order(self._seed, self._epoch, count)
+        self._epoch += 1
+        for start in range(0, count, self._size):
+            rows = order[start : start + self._size]
+            yield (x[rows].toarray(), *(a[rows] for a in self._data[1:] if a is not None))

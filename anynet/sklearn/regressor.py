@@ -1,0 +1,160 @@
+"""The regressor: one number or several."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import RegressorMixin, _fit_context
+from sklearn.metrics import r2_score
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.metaestimators import available_if
+
+from anynet.losses import HalfSquaredError, Loss, Poisson
+from anynet.namespace import Array, namespace
+from anynet.sklearn import fitting
+from anynet.sklearn.base import BaseMLP
+from anynet.sklearn.losses import HalfPoissonDeviance
+
+
+class MLPRegressor(RegressorMixin, BaseMLP):
+    """A multi-layer perceptron for numbers."""
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **BaseMLP._parameter_constraints,
+        "loss": [StrOptions({"squared_error", "poisson"}), Loss],
+    }
+
+    def __init__(
+        self,
+        loss: Any = "squared_error",
+        hidden_layer_sizes: Any = (100,),
+        activation: Any = "relu",
+        *,
+        solver: Any = "adam",
+        alpha: float = 0.0001,
+        batch_size: Any = "auto",
+        learning_rate: Any = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: Any = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: int = 10,
+        max_fun: int = 15000,
+        backend: Any = None,
+        device: str | None = None,
+        dtype: str | None = None,
+        dropout: Any = 0.0,
+        batch_norm: bool = False,
+        callbacks: Any = None,
+        progress: bool = False,
+    ) -> None:
+        self.loss = loss
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
+        self.backend = backend
+        self.device = device
+        self.dtype = dtype
+        self.dropout = dropout
+        self.batch_norm = batch_norm
+        self.callbacks = callbacks
+        self.progress = progress
+
+    # -- targets ------------------------------------------------------------------------------------------------------
+
+    def _take_targets(self, y: np.ndarray, first: bool, incremental: bool) -> None:
+        if not first:
+            self._check_targets(y)
+        self.n_outputs_ = 1 if y.ndim == 1 else y.shape[1]
+        logarithm = self.loss == "poisson" or (isinstance(self.loss, Poisson) and self.loss.log_input)
+        self.out_activation_ = "exp" if logarithm else "identity"
+
+    def _check_targets(self, y: np.ndarray) -> None:
+        outputs = 1 if y.ndim == 1 else y.shape[1]
+        if outputs != self.n_outputs_:
+            raise ValueError(f"y: expected {self.n_outputs_} outputs, as trained on, got {outputs}")
+
+    def _make_targets(self, y: np.ndarray, *, smooth: bool = True) -> np.ndarray:
+        return y.reshape(len(y), -1)
+
+    def _make_loss(self) -> Loss:
+        if isinstance(self.loss, Loss):
+            return self.loss
+        return HalfPoissonDeviance() if self.loss == "poisson" else HalfSquaredError()
+
+    @available_if(lambda self: self._check_solver())
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+        """Go through the data once, from where the estimator is.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for `fit`.
+
+        Returns
+        -------
+        self
+        """
+        fitting.fit(self, X, y, sample_weight, incremental=True)
+        return self
+
+    # -- answers ------------------------------------------------------------------------------------------------------
+
+    def _activate(self, z: Array) -> Array:
+        return namespace(z).exp(z) if self.out_activation_ == "exp" else z
+
+    def predict(self, X: Any) -> Any:
+        """Return the numbers for each example.
+
+        Parameters
+        ----------
+        X : array of any library, data frame or sparse matrix, of shape (n_samples, n_features)
+
+        Returns
+        -------
+        array of shape (n_samples,) or (n_samples, n_outputs)
+            The kind of array that X is, on its device.
+        """
+        return self._answer(X, lambda y: y[:, 0] if self.n_outputs_ == 1 else y)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return R², the part of the variance of y that is explained: 1 at best."""
+        return self._score(X, y, sample_weight)
+
+    def _score_outputs(self, y: np.ndarray, outputs: np.ndarray, weight: np.ndarray | None) -> float:
+        if not np.isfinite(outputs).all():
+            return np.nan
+        return r2_score(y, outputs[:, 0] if self.n_outputs_ == 1 else outputs, sample_weight=weight)
