@@ -134,7 +134,7 @@ class Model:
         params, self.output_shape = self.layer.init(np.random.default_rng((self.seed, 0)), self.input_shape)
         if loss is not None:
             loss.check_outputs(self.output_shape)
-        self._fitting: set[Any] = set()
+        self._fitting: Any = None
         self._compile()
         self._lent = False
         self._run: weakref.ref[Run] | None = None
@@ -217,18 +217,18 @@ class Model:
     def _data(self, where: str, x: Any, y: Any, sample_weight: Any = None) -> Data:
         """Return checked shapes and kinds on the backend; `fitting.checked` looks at the values too.
 
-        Arrays of a kind and shape that were once found to need nothing done go straight through: this is on the way of
-        every `train_step`.
+        Arrays of the kind and shape that last needed nothing done go straight through: this is on the way of every
+        `train_step`.
         """
         kind: Any = None
         if sample_weight is None and hasattr(x, "dtype") and hasattr(y, "dtype"):
             place = self.backend.place
             kind = (type(x), x.dtype, x.shape[1:], place(x), type(y), y.dtype, y.shape[1:], place(y))
-            if kind in self._fitting and x.shape[0] == y.shape[0] > 0:
+            if kind == self._fitting and x.shape[0] == y.shape[0] > 0:
                 return Data(x, y)
         data = self._placed(where, x, y, sample_weight)
         if kind is not None and data.x is x and data.y is y:
-            self._fitting.add(kind)
+            self._fitting = kind
         return data
 
     @np.errstate(over="ignore")  # `check_finite` says more than a warning of NumPy's
@@ -332,11 +332,11 @@ class Model:
 
         Checks shapes, not values: see `fit` for what x and y may be.
         """
-        data = self._data("train_step", x, y, sample_weight)
+        x, y, weight = self._data("train_step", x, y, sample_weight)
         step = self._compiled.step
         self._own()
-        self._carry, (loss, *_) = step(self._carry, *data)
-        return loss
+        self._carry, out = step(self._carry, x, y, weight)
+        return out[0]
 
     def gradients(self, x: Any, y: Any, sample_weight: Any = None) -> tuple[Array, Any]:
         """Return the loss, a 0-d array, and ∂L/∂params, in the shape of `params`; no dropout, nothing is changed."""
