@@ -38,7 +38,7 @@ _HOMES = {
     "layers": """
         AlphaDropout AvgPool2D BatchNorm Conv1D Conv2D Dense Dropout ELU Embedding Flatten Frozen GaussianNoise
         GELU GlobalAvgPool2D Identity Layer LayerNorm LeakyReLU LogSoftmax MaxPool2D Mish Parallel PReLU ReLU
-        Repeat Reshape Residual RMSNorm SELU Sequential Shared Sigmoid SiLU Softmax Softplus Tanh
+        Repeat Rescale Reshape Residual RMSNorm SELU Sequential Shared Sigmoid SiLU Softmax Softplus Tanh
     """,
     "losses": """
         BinaryCrossEntropy CategoricalCrossEntropy FocalLoss HalfSquaredError Hinge Huber KLDivergence LogCosh
@@ -56,6 +56,9 @@ _HOMES = {
     """,
     "plots": """
         plot_decision_boundary plot_history plot_predictions plot_weights
+    """,
+    "rangetest": """
+        learning_rate_test RangeTest
     """,
     "regularizers": """
         L1 L2 Regularizer
@@ -117,6 +120,7 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not run `__getattr_
     from anynet.layers import PReLU as PReLU
     from anynet.layers import ReLU as ReLU
     from anynet.layers import Repeat as Repeat
+    from anynet.layers import Rescale as Rescale
     from anynet.layers import Reshape as Reshape
     from anynet.layers import Residual as Residual
     from anynet.layers import RMSNorm as RMSNorm
@@ -180,6 +184,8 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not run `__getattr_
     from anynet.plots import plot_history as plot_history
     from anynet.plots import plot_predictions as plot_predictions
     from anynet.plots import plot_weights as plot_weights
+    from anynet.rangetest import RangeTest as RangeTest
+    from anynet.rangetest import learning_rate_test as learning_rate_test
     from anynet.regularizers import L1 as L1
     from anynet.regularizers import L2 as L2
     from anynet.regularizers import Regularizer as Regularizer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,22 @@ class History(Mapping[str, list[Any]]):
             self._columns[name] = [float("nan")] * done
         for name, column in self._columns.items():
             column.append(_plain(values.get(name, float("nan"))))
+
+    def to_pandas(self) -> Any:
+        """Return a pandas DataFrame with a row for each epoch, numbered from 1, and a column for each quantity."""
+        try:
+            import pandas
+        except ImportError:
+            raise ImportError(
+                "to_pandas: expected the package pandas to be installed, got none; run: pip install pandas"
+            ) from None
+        return pandas.DataFrame(self._columns, index=pandas.RangeIndex(1, self.epochs + 1, name="epoch"))
+
+    def plot(self, names: Sequence[str] | None = None, *, log: bool = False, ax: Any = None) -> Any:
+        """Plot quantities over epochs; see `anynet.plots.plot_history`, which this calls."""
+        from anynet.plots import plot_history
+
+        return plot_history(self, names, log=log, ax=ax)
 
     def __getitem__(self, name: str) -> list[Any]:
         try:

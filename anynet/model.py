@@ -29,6 +29,7 @@ from anynet.callbacks.base import Run
 from anynet.callbacks.progress import wanted
 from anynet.compiled import Compiled
 from anynet.data import Data, as_inputs, as_targets, as_weights, same_length
+from anynet.freezing import set_frozen
 from anynet.history import History
 from anynet.layers import Layer, Sequential
 from anynet.loop import check_callbacks, make_run, train
@@ -373,6 +374,17 @@ class Model:
         if self.regularizer is not None:
             values["loss"] += float(self.regularizer.value(self.layer.trainable(params), examples))
         return values
+
+    def freeze(self, *layers: int) -> None:
+        """Keep layers as they are from now on: each, named by its number in the list, becomes `Frozen`.
+
+        The optimiser goes on with what it knows of the others.
+        """
+        set_frozen(self, layers, True)
+
+    def unfreeze(self, *layers: int) -> None:
+        """Train frozen layers again, all without an argument; the optimiser begins with them anew."""
+        set_frozen(self, layers or range(len(tuple(self.layer.children()))), False)
 
     def summary(self) -> str:
         """Return a table of the layers with their output shapes and numbers of parameters."""

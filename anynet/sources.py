@@ -29,7 +29,9 @@ SHUFFLE = 1
 """The stream of the seed that shuffles are drawn from; 0 is for initial weights."""
 
 TOUCHED = 2**26
-"""Bytes of a mapped file that may be looked at before its pages are given back."""
+"""Bytes of a mapped file that are read in a row before its pages are given back."""
+LOOKS = 32
+"""Places of a mapped file that are looked at before its pages are given back: the kernel maps up to 2 MiB around each."""
 
 
 class Call(NamedTuple):
@@ -135,8 +137,6 @@ class Streamed(Source):
         rows: np.ndarray | None = None,
     ) -> None:
         self.arrays, self._backend, self._prepare, self._rows = arrays, backend, prepare, rows
-        self._mapped = [m for m in map(mapped_file, tree.leaves(arrays)) if m is not None]
-        self._touched = 0
 
     def __len__(self) -> int:
         return int(tree.leaves(self.arrays)[0].shape[0]) if self._rows is None else len(self._rows)
@@ -179,14 +179,17 @@ class Streamed(Source):
     def _read(self, array: Any, rows: Any) -> Any:
         if not isinstance(array, np.ndarray):
             return array[rows]
-        part = np.array(np.asarray(array)[rows])  # a copy: pages of a mapped file are given back
-        if self._mapped:
-            # the kernel maps 16 pages around each place that is looked at
-            self._touched += part.nbytes if isinstance(rows, slice) else len(part) * max(65536, part[:1].nbytes)
-            if self._touched > TOUCHED:
-                self._touched = 0
-                for mapped in self._mapped:
-                    mapped.madvise(mmap.MADV_DONTNEED)
+        mapped, array = mapped_file(array), np.asarray(array)
+        if mapped is None:
+            return np.array(array[rows])
+        in_a_row = isinstance(rows, slice)
+        count = rows.stop - rows.start if in_a_row else len(rows)
+        step = max(1, TOUCHED // max(1, array[:1].nbytes)) if in_a_row else LOOKS
+        part = np.empty((count, *array.shape[1:]), array.dtype)
+        for i in range(0, count, step):
+            j = min(i + step, count)
+            part[i:j] = array[rows.start + i : rows.start + j] if in_a_row else array[rows[i:j]]
+            mapped.madvise(mmap.MADV_DONTNEED)  # or all that was ever looked at would count as memory of the process
         return part
 
 

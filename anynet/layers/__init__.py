@@ -12,6 +12,7 @@
 `BatchNorm`, `LayerNorm`, `RMSNorm`                       normalisation
 `Dropout`, `AlphaDropout`, `GaussianNoise`                noise while training
 `Flatten`, `Reshape`                                      other shapes
+`Rescale`                                                 another scale, for bytes of images
 `Sequential`, `Residual`, `Parallel`                      containers
 `Repeat`, `Shared`                                        one set of parameters in several places
 `Frozen`                                                  layers that are not trained
@@ -43,6 +44,7 @@ from anynet.layers.rectifiers import ELU as ELU
 from anynet.layers.rectifiers import SELU as SELU
 from anynet.layers.rectifiers import LeakyReLU as LeakyReLU
 from anynet.layers.rectifiers import PReLU as PReLU
+from anynet.layers.rescale import Rescale as Rescale
 from anynet.layers.reshape import Flatten as Flatten
 from anynet.layers.reshape import Reshape as Reshape
 from anynet.layers.residual import Residual as Residual

@@ -1,0 +1,54 @@
+"""A fixed change of scale, for inputs such as the bytes of an image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from anynet.layers.base import Cache, Layer, Params
+from anynet.namespace import Array
+from anynet.validation import check_number
+
+
+@dataclass(frozen=True)
+class Rescale(Layer):
+    """Multiply by a number and add another.
+
+    .. math:: y = s x + o, \\qquad \\frac{∂L}{∂x} = s \\frac{∂L}{∂y}
+
+    As the first layer it keeps images small: `Model.fit` leaves bytes (uint8) as they are until their batch is cast, and
+    this brings them to a size of about 1 then. What is a layer is saved with the model and cannot be forgotten when predicting.
+
+    Parameters
+    ----------
+    scale : float
+        s.
+    offset : float
+        o.
+
+    Notes
+    -----
+    Any shape. Cache: nothing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Rescale(1 / 255).forward({}, np.array([[0.0, 255.0]]))[0]
+    array([[0., 1.]])
+    """
+
+    draws: ClassVar[bool] = False
+
+    scale: float
+    offset: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_number("Rescale", "scale", self.scale)
+        check_number("Rescale", "offset", self.offset)
+
+    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+        y = x * self.scale
+        return (y + self.offset if self.offset else y), None
+
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+        return (dy * self.scale if need_dx else None), {}

@@ -1,0 +1,294 @@
+"""Data as people have it: mapped files, iterables, bytes; and what is said when it does not fit."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from anynet import SGD, Dense, Dropout, HalfSquaredError, Model, Rescale, SoftmaxCrossEntropy, Tanh
+from anynet.callbacks import LambdaCallback
+from anynet.prefetch import prefetch
+from anynet.sources import in_file, mapped_file
+
+rng = np.random.default_rng(0)
+x = rng.integers(0, 256, (90, 6), dtype=np.uint8)
+y = rng.integers(0, 3, 90)
+weight = rng.random(90)
+
+
+def make(**changes):
+    arguments = {"loss": SoftmaxCrossEntropy(), "optimizer": SGD(0.1, momentum=0.9), "metrics": ["accuracy"], "seed": 2}
+    layers = [Rescale(1 / 255), Dense(5), Tanh(), Dropout(0.2), Dense(3)]
+    return Model(layers, input_shape=6, **(arguments | changes))
+
+
+def weights(model):
+    return [model.backend.to_numpy(part["weight"]) for part in model.params if "weight" in part]
+
+
+def assert_equal(one, other, backend=None):
+    exact = backend is None or not backend.name.startswith("jax")
+    for a, b in zip(weights(one), weights(other), strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=0 if exact else 1e-6)
+
+
+@pytest.fixture
+def mapped(tmp_path):
+    np.save(tmp_path / "x.npy", x)
+    return np.load(tmp_path / "x.npy", mmap_mode="r")
+
+
+class Batches:
+    """What a data loader is: goes through the data again each time."""
+
+    def __init__(self, *arrays, size=20):
+        self.arrays, self.size = arrays, size
+
+    def __iter__(self):
+        for start in range(0, len(self.arrays[0]), self.size):
+            yield tuple(array[start : start + self.size] for array in self.arrays)
+
+
+SETTINGS = [
+    {},
+    {"sample_weight": weight},
+    {"class_weight": "balanced", "validation_split": 0.2},
+    {"batch_size": None},
+    {"shuffle": False, "validation_data": (x, y)},
+]
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: ", ".join(settings) or "plain")
+def test_mapped_file_trains_as_the_array_in_memory(settings, mapped, backend):
+    one, other = make(backend=backend), make(backend=backend)
+    settings = {"epochs": 2, "batch_size": 16} | settings
+    expected, history = one.fit(x, y, **settings), other.fit(mapped, y, **settings)
+    assert_equal(one, other, backend)
+    assert list(history) == list(expected)
+    for name in history:
+        np.testing.assert_allclose(history[name], expected[name], rtol=1e-6)
+    assert other.evaluate(mapped, y) == pytest.approx(one.evaluate(x, y), rel=1e-6)
+    np.testing.assert_allclose(other.predict(mapped), one.predict(x), rtol=1e-6, atol=1e-6)
+
+
+def test_views_of_mapped_files_are_known(mapped):
+    assert in_file(mapped) and in_file(mapped[3:]) and in_file(np.asarray(mapped)[::2]) and not in_file(x)
+    if sys.platform == "linux":
+        assert mapped_file(mapped) is mapped_file(np.asarray(mapped)[2:]) is not None
+
+
+def test_private_changes_of_a_mapped_file_are_kept(tmp_path):
+    np.save(tmp_path / "x.npy", x)
+    private = np.load(tmp_path / "x.npy", mmap_mode="c")
+    private[:] = 7
+    assert mapped_file(private) is None
+    make().fit(private, y)
+    assert (private == 7).all()
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_iterable_trains_as_arrays_in_its_order(weighted, backend):
+    arrays = (x, y, weight) if weighted else (x, y)
+    one, other = make(backend=backend), make(backend=backend)
+    settings = {"epochs": 3, "batch_size": 20, "shuffle": False}
+    expected = one.fit(x, y, sample_weight=weight if weighted else None, validation_data=arrays, **settings)
+    history = other.fit(Batches(*arrays), epochs=3, validation_data=Batches(*arrays))
+    assert_equal(one, other, backend)
+    for name in expected:
+        np.testing.assert_allclose(history[name], expected[name], rtol=1e-6)
+    assert other.evaluate(Batches(x, y)) == pytest.approx(one.evaluate(x, y), rel=1e-6)
+
+
+def test_list_of_batches_and_torch_loader():
+    expected = make()
+    expected.fit(Batches(x, y), epochs=2)
+    model = make()
+    model.fit(list(Batches(x, y)), epochs=2, class_weight={0: 1.0})
+    assert_equal(expected, model)
+    torch = pytest.importorskip("torch")
+    data = torch.utils.data.TensorDataset(torch.asarray(x), torch.asarray(y))
+    model = make()
+    model.fit(torch.utils.data.DataLoader(data, batch_size=20), epochs=2)
+    assert_equal(expected, model)
+
+
+def test_class_weight_of_an_iterable():
+    one, other = make(), make()
+    one.fit(x, y, batch_size=20, shuffle=False, class_weight={1: 3.0})
+    other.fit(Batches(x, y), class_weight={1: 3.0})
+    assert_equal(one, other)
+
+
+def test_iterator_is_enough_for_one_epoch():
+    make().fit(iter(Batches(x, y)), epochs=1)
+
+
+def test_bytes_stay_bytes_until_their_batch(backend):
+    seen = []
+    see = LambdaCallback(on_batch_end=lambda run: seen.append(run.call.data.x.dtype))
+    make(backend=backend).fit(x, y, callbacks=[see])
+    assert seen and all(dtype == backend.xp.uint8 for dtype in seen)
+
+
+def test_next_batch_is_prepared_while_one_is_used():
+    made = []
+
+    def items():
+        for n in range(5):
+            made.append(n)
+            yield n
+
+    source = prefetch(items())
+    assert next(source) == 0
+    for _ in range(1000):
+        if made == [0, 1, 2]:
+            break
+        __import__("time").sleep(0.001)
+    assert made == [0, 1, 2]  # one waits and one more is on its way; no others
+    source.close()
+
+
+def test_error_in_the_background_shows_in_front():
+    def items():
+        yield 1
+        raise KeyError("lost")
+
+    source = prefetch(items())
+    assert next(source) == 1
+    with pytest.raises(KeyError, match="lost"):
+        next(source)
+
+
+class Short(Batches):
+    """Says that it has five batches, and has fewer in the second epoch."""
+
+    def __init__(self, *arrays):
+        super().__init__(*arrays)
+        self.epoch = 0
+
+    def __len__(self):
+        return 5
+
+    def __iter__(self):
+        self.epoch += 1
+        yield from list(super().__iter__())[: 5 if self.epoch == 1 else 3]
+
+
+def bad(batch, at=3):
+    """Return batches of which one is something else."""
+    batches = list(Batches(x, y))
+    batches[at] = batch
+    return batches
+
+
+@pytest.mark.parametrize(
+    ("fit", "error", "message"),
+    [
+        (lambda m: m.fit(Short(x, y), epochs=3), ValueError, "fit: x: expected 5 batches or more, got 3"),
+        (
+            lambda m: m.fit(iter(Batches(x, y)), epochs=2),
+            ValueError,
+            "fit: x: expected 5 batches or more, got 0; an iterator can be gone through only once: pass an object that",
+        ),
+        (
+            lambda m: m.fit([(x[:4, :5], y[:4])]),
+            ValueError,
+            r"fit: x: batch 1: expected x of shape \(N, 6\), got \(4, 5",
+        ),
+        (lambda m: m.fit(bad((x[:4, :5], y[:4]))), ValueError, r"fit: x: batch 4: expected x of shape \(N, 6\)"),
+        (lambda m: m.fit(bad((x[:4], y[:3]))), ValueError, "fit: x: batch 4: expected y with 4 rows, as x, got 3"),
+        (lambda m: m.fit(bad((x[:4], y[:4], -weight[:4]))), ValueError, "batch 4: expected sample_weight >= 0"),
+        (lambda m: m.fit(bad((x[:4], y[:4] + 5))), ValueError, "expected labels in y from 0 to 2"),
+        (lambda m: m.fit(bad(x[:4])), TypeError, r"batch 4: expected \(x, y\) or \(x, y, sample_weight\), got ndarray"),
+        (lambda m: m.fit(bad((x[:4],))), TypeError, r"batch 4: expected \(x, y\) or .*, got tuple of 1"),
+        (lambda m: m.fit(iter(())), ValueError, "fit: x: expected 1 batches or more, got 0"),
+        (lambda m: m.fit(x), ValueError, "fit: expected y, the targets, got None; only an iterable of batches"),
+        (lambda m: m.fit(Batches(x, y), sample_weight=weight), ValueError, "expected no sample_weight beside batches"),
+        (
+            lambda m: m.fit(Batches(x, y), class_weight="balanced"),
+            ValueError,
+            "expected class_weight to be a dict with",
+        ),
+        (lambda m: m.fit(Batches(x, y), class_weight={3: 1}), ValueError, "got one for 3; classes are"),
+        (lambda m: m.fit(Batches(x, y), validation_split=0.1), ValueError, "expected no validation_split with an iter"),
+    ],
+)
+def test_what_does_not_fit_is_said_and_the_model_stays_usable(fit, error, message):
+    model = make()
+    with pytest.raises(error, match=message):
+        fit(model)
+    assert all(np.isfinite(w).all() for w in weights(model))
+    model.fit(x, y)
+
+
+def test_mapped_file_that_does_not_fit(mapped):
+    model = make()
+    for call, message in [
+        (lambda: model.fit(mapped, y[:5]), "fit: expected y with 90 rows, as x, got 5"),
+        (lambda: model.fit(mapped[:, :5], y), r"fit: expected x of shape \(N, 6\), got \(1, 5\)"),
+        (lambda: model.fit(mapped, y + 1), "expected labels in y from 0 to 2, got 3"),
+        (lambda: model.fit(mapped, y, class_weight={7: 1.0}), "expected class_weight for classes in y, got one for 7"),
+        (lambda: model.fit(mapped[:0], y[:0]), "expected at least one example in x"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+def test_one_hot_targets_are_split_class_by_class():
+    rare = np.array([0] * 80 + [1] * 10)
+    model = Model([Dense(2)], input_shape=6, loss=SoftmaxCrossEntropy(), optimizer=SGD(0.0001))
+    held = []
+    from anynet import fitting
+
+    source = fitting.make_source(model, "fit", x, np.eye(2)[rare])
+    _, validation = fitting.validation_source(model, source, source, None, 0.3)
+    held = model.backend.to_numpy(validation.targets)
+    assert held.sum(axis=0).tolist() == [24, 3]
+
+
+def test_history_as_a_table_and_a_picture():
+    model = Model([Dense(1)], input_shape=6, loss=HalfSquaredError(), optimizer=SGD(1e-6))
+    history = model.fit(x, y, epochs=3)
+    pandas = pytest.importorskip("pandas")
+    table = history.to_pandas()
+    assert isinstance(table, pandas.DataFrame) and table.index.tolist() == [1, 2, 3]
+    assert table["loss"].tolist() == history["loss"]
+    pytest.importorskip("matplotlib").use("agg")
+    assert [line.get_label() for line in history.plot().lines] == ["loss"]
+
+
+# -- freezing ---------------------------------------------------------------------------------------------------------
+
+
+def test_frozen_layers_stay_bit_identical_and_others_go_on(backend):
+    model, free = make(backend=backend), make(backend=backend)
+    for each in (model, free):
+        each.fit(x, y, batch_size=16)
+    model.freeze(1)
+    before = model.backend.to_numpy(model.params[1]["layer"]["weight"]).tobytes()
+    model.fit(x, y, epochs=2, batch_size=16)
+    assert model.backend.to_numpy(model.params[1]["layer"]["weight"]).tobytes() == before
+    model.unfreeze()
+    assert model.layer == free.layer
+    model.fit(x, y, batch_size=16)
+    assert model.backend.to_numpy(model.params[1]["weight"]).tobytes() != before
+
+
+def test_the_optimizer_keeps_what_it_knows_of_the_others():
+    model = make()
+    model.fit(x, y)
+    velocity = model._carry[1]["velocity"][4]["weight"].copy()
+    model.freeze(1)
+    assert np.array_equal(model._carry[1]["velocity"][4]["weight"], velocity)
+    assert model._carry[1]["velocity"][1] == {}
+    model.unfreeze(1)
+    assert not model._carry[1]["velocity"][1]["weight"].any()
+
+
+def test_what_cannot_be_frozen():
+    with pytest.raises(ValueError, match="freeze: expected the number of a layer < 5, got 5"):
+        make().freeze(5)
+    with pytest.raises(TypeError, match="freeze: expected the number of a layer to be an integer, got 'a'"):
+        make().freeze("a")
+    with pytest.raises(TypeError, match="freeze: expected a model of a list of layers, got one of Dense; write Frozen"):
+        Model(Dense(2), input_shape=2).freeze(0)
