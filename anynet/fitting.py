@@ -21,7 +21,7 @@ from anynet.data import (
 from anynet.losses.base import Loss
 from anynet.losses.classification import ClassLoss
 from anynet.namespace import Array
-from anynet.sources import Batches, Plan, Resident, Source, Streamed, in_file
+from anynet.sources import Batches, Order, Plan, Resident, Source, Streamed, in_file
 from anynet.tree import each
 from anynet.validation import check_number, several
 
@@ -35,7 +35,7 @@ def prepare(
     y: Any,
     epochs: int,
     batch_size: int | None,
-    shuffle: bool,
+    shuffle: bool | Order,
     sample_weight: Any,
     class_weight: Any,
     validation_data: Any,
@@ -52,7 +52,11 @@ def prepare(
     source = make_source(model, "fit", x, y, sample_weight, class_weight)
     weighted = source if isinstance(source, Batches) else weighted_by_class(model, source, class_weight)
     source, validation = validation_source(model, source, weighted, validation_data, validation_split)
-    return source, validation, Plan(epochs, batch_size, bool(shuffle), model.seed, float(validation_split))
+    return (
+        source,
+        validation,
+        Plan(epochs, batch_size, shuffle if callable(shuffle) else bool(shuffle), model.seed, float(validation_split)),
+    )
 
 
 def make_source(model: Any, where: str, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None) -> Source:

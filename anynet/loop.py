@@ -118,7 +118,7 @@ def check_callbacks(callbacks: Any) -> list[Callback]:
 
 def make_run(model: Any, source: Source, validation: Source | None, plan: Plan, callbacks: Sequence[Callback]) -> Run:
     """Return a run that has not begun."""
-    settings = {name: getattr(plan, name) for name in ("batch_size", "shuffle", "validation_split")}
+    settings = {"batch_size": plan.batch_size, "validation_split": plan.validation_split, "shuffle": bool(plan.shuffle)}
     if isinstance(source, Sized):
         settings["examples"] = len(source)
     return Run(

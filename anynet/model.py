@@ -40,7 +40,7 @@ from anynet.optimizers import factor
 from anynet.optimizers.base import Optimizer
 from anynet.pairing import warn_of_mismatch
 from anynet.regularizers import Regularizer
-from anynet.sources import Call, Source
+from anynet.sources import Call, Order, Source
 from anynet.summary import summary
 from anynet.totals import Totals
 from anynet.validation import check_int, check_kind, check_number, check_shapes, several
@@ -250,7 +250,7 @@ class Model:
         *,
         epochs: int = 1,
         batch_size: int | None = 32,
-        shuffle: bool = True,
+        shuffle: bool | Order = True,
         sample_weight: Any = None,
         class_weight: Any = None,
         validation_data: tuple[Any, ...] | None = None,
@@ -276,8 +276,9 @@ class Model:
         batch_size : int >= 1, or None
             Examples in a step: 1 is stochastic gradient descent, None the whole batch. The last may be smaller.
             Batches of an iterable are taken as they come.
-        shuffle : bool
-            Whether each epoch takes the examples in another order. An iterable has its own order.
+        shuffle : bool, or a function
+            Whether each epoch takes the examples in another order; or ``shuffle(epoch, count)``, which returns it. An iterable
+            has its own order.
         sample_weight : array (N,), optional
             Weight of each example, at least 0: losses and metrics become weighted means.
         class_weight : dict from class to weight, or "balanced", optional

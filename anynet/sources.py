@@ -44,14 +44,29 @@ class Call(NamedTuple):
     size: int
 
 
+Order = Callable[[int, int], np.ndarray]
+"""From the number of an epoch, counted from 0, and that of the examples to a permutation of them."""
+
+
 class Plan(NamedTuple):
     """How a fit goes through its data; the batches are a function of this and the epoch."""
 
     epochs: int
     batch_size: int | None
-    shuffle: bool
+    shuffle: bool | Order
     seed: int
     validation_split: float
+
+    def order(self, epoch: int, count: int, size: int) -> np.ndarray | None:
+        """Return the order of the examples in an epoch, or None for them as they lie."""
+        if not callable(self.shuffle):
+            return epoch_order(self.seed, epoch, count) if self.shuffle and size < count else None
+        order = np.asarray(self.shuffle(epoch, count))
+        if order.shape != (count,) or not np.array_equal(np.sort(order), np.arange(count)):
+            raise ValueError(
+                f"fit: expected shuffle(epoch, {count}) to return a permutation of {count} indices, got {order!r}"
+            )
+        return order
 
 
 def epoch_order(seed: int, epoch: int, count: int) -> np.ndarray:
@@ -89,9 +104,8 @@ class Resident(Source):
 
     def calls(self, plan: Plan, epoch: int, skip: int) -> Iterator[Call]:
         count, size = len(self), min(plan.batch_size or len(self), len(self))
-        order = None
-        if plan.shuffle and size < count:
-            order = self._backend.asarray(epoch_order(plan.seed, epoch, count), self._index_dtype)
+        rows = plan.order(epoch, count, size)
+        order = None if rows is None else self._backend.asarray(rows, self._index_dtype)
         step = size * self._backend.steps_per_call
         for start in range(skip * size, count, step):
             yield Call(self.data, order, start, min(start + step, count), size)
@@ -146,7 +160,7 @@ class Streamed(Source):
 
     def calls(self, plan: Plan, epoch: int, skip: int) -> Iterator[Call]:
         count, size = len(self), min(plan.batch_size or len(self), len(self))
-        order = epoch_order(plan.seed, epoch, count) if plan.shuffle and size < count else None
+        order = plan.order(epoch, count, size)
         step = size * self._backend.steps_per_call
         for data in prefetch(self._prepared(order, skip * size, step)):
             yield Call(data, None, 0, len(data), size)

@@ -71,6 +71,20 @@ def test_weighted_steps(backend):
     assert_close(fetch(backend, model.params), params, rtol=1e-12)
 
 
+def test_the_order_may_be_given(backend):
+    def order(epoch, count=50):
+        return (np.arange(count) * 7 + epoch) % count
+
+    model = linear(backend)
+    history = model.fit(X, Y, epochs=3, batch_size=16, shuffle=order)
+    means, params = by_hand(order, 16, epochs=3)
+    np.testing.assert_allclose(history["loss"], means, rtol=1e-10)
+    assert_close(fetch(backend, model.params), params, rtol=1e-10)
+    for wrong in (lambda epoch, count: np.arange(count - 1), lambda epoch, count: np.zeros(count, int)):
+        with pytest.raises(ValueError, match="permutation"):
+            linear(backend).fit(X, Y, shuffle=wrong)
+
+
 @pytest.mark.parametrize("class_weight", [{0: 2.0, 2: 0.5}, "balanced"])
 def test_class_weight_is_a_sample_weight(class_weight, backend):
     y = np.array([0] * 30 + [1] * 15 + [2] * 5)
