@@ -33,8 +33,8 @@ from anynet.optimizers import factor
 PARTS = ("params", "state", "key")
 
 
-def save(model: Any, path: Path) -> None:
-    """Write a model and, if there is one, the fit that it is in; see `Model.save`."""
+def save(model: Any, path: Path, **more: Any) -> None:
+    """Write a model and, if there is one, the fit that it is in; see `Model.save`. More entries of plain data may be added."""
     places = tree.places(dict(zip(PARTS, model._carry, strict=True)))
     tensors = {tree.name(p): np.asarray(model.backend.to_numpy(a), order="C") for p, a in places}
     run = None if model._run is None else model._run()
@@ -43,6 +43,7 @@ def save(model: Any, path: Path) -> None:
         "epoch": model.epoch,
         "history": {name: _as_json(column) for name, column in model.history.items()},
         "fit": None if run is None else _packed(_position(run), "fit", tensors),
+        **more,
     }
     storage.write(path, tensors, description)
 
@@ -88,9 +89,16 @@ def load(
     ...     load(f"{folder}/model.safetensors").output_shape
     (2,)
     """
+    return read(Path(path), backend, device, custom)[0]
+
+
+def read(
+    path: Path, backend: str | Backend, device: str | None, custom: Iterable[Any] = ()
+) -> tuple[Any, dict[str, Any]]:
+    """Return a model and all that stands beside it in the file; see `load`."""
     from anynet.model import SETTINGS, Model
 
-    path, chosen = Path(path), backends.get(backend, device)
+    chosen = backends.get(backend, device)
     tensors, description = storage.read("load", path)
     try:
         config = description["model"]
@@ -102,7 +110,7 @@ def load(
     epoch, history = _progress("load", path, description)
     model._restore(*carry)
     model.epoch, model.history = epoch, history
-    return model
+    return model, description
 
 
 def resume_run(run: Run, path: Path) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,7 +18,7 @@ from anynet.layers import Layer
 from anynet.losses import Loss
 from anynet.namespace import Array
 from anynet.optimizers import Optimizer
-from anynet.sklearn import fitting, network
+from anynet.sklearn import files, fitting, network
 from anynet.sklearn.inputs import check_inputs, dense, on_host
 
 ROWS, NUMBERS = 2048, 2**24
@@ -174,6 +175,37 @@ class BaseMLP(BaseEstimator):
         check_is_fitted(self)
         outputs = self._host_outputs(check_inputs(self, X, reset=False))
         return float(self._score_outputs(on_host(y), outputs, on_host(sample_weight)))
+
+    # -- keeping ------------------------------------------------------------------------------------------------------
+
+    def save(self, path: str | Path) -> None:
+        """Write the estimator to one safetensors file, without pickle; see `load`.
+
+        Callbacks, and a `random_state` that is not a number, are left out.
+        """
+        files.save(self, path)
+
+    @classmethod
+    def load(
+        cls, path: str | Path, *, backend: str | None = None, device: str | None = None, custom: Iterable[Any] = ()
+    ) -> Any:
+        """Read an estimator that `save` wrote.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file.
+        backend, device : str, optional
+            Where it shall compute from now on; NumPy by default, wherever it was trained.
+        custom : classes
+            Your own layers, losses, optimisers and schedules that it has.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            If there is no such file, or it is damaged or holds something else.
+        """
+        return files.load(cls, path, backend, device, custom)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

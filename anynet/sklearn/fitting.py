@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -19,7 +20,7 @@ from anynet.data import Data
 from anynet.model import Model
 from anynet.regularizers import L2
 from anynet.sklearn import network
-from anynet.sklearn.inputs import SparseBatches, check_pair, check_weight, dense, take
+from anynet.sklearn.inputs import Shuffle, SparseBatches, check_pair, check_weight, dense, take
 from anynet.sklearn.lbfgs import minimize_loss
 from anynet.sklearn.solvers import make_optimizer
 from anynet.sklearn.watching import DataLoss, Watch, reported
@@ -66,11 +67,12 @@ def fit(estimator: Any, X: Any, y: Any, sample_weight: Any, *, incremental: bool
         kept, held = _split(estimator, y, random)
         training, validation = training.take(kept), data.take(held)
     if first or not incremental:
-        seed = int(random.randint(np.iinfo(np.int32).max))
+        seed = int(copy.deepcopy(random).randint(np.iinfo(np.int32).max))  # the state itself goes on as scikit-learn's
         _make_model(estimator, X, kind, sizes, weights, seed)
     if first:
         _forget(estimator)
-    _train(estimator, training, validation, incremental)
+    order = Shuffle(random, len(training.y)) if estimator.shuffle else None
+    _train(estimator, training, validation, order, incremental)
 
 
 def whole_batch(estimator: Any) -> bool:
@@ -148,12 +150,16 @@ def _forget(estimator: Any) -> None:
         estimator.best_loss_ = None if stopping else np.inf
 
 
-def _train(estimator: Any, data: Examples, validation: Examples | None, incremental: bool) -> None:
+def _train(
+    estimator: Any, data: Examples, validation: Examples | None, order: Shuffle | None, incremental: bool
+) -> None:
     if validation is not None and estimator.validation_loss_curve_ is None:
         estimator.validation_loss_curve_ = []
     estimator.n_iter_ = 0
-    train = _train_lbfgs if estimator.solver == "lbfgs" else _train_in_epochs
-    converged = train(estimator, data, validation, 1 if incremental else estimator.max_iter)
+    if estimator.solver == "lbfgs":
+        converged = _train_lbfgs(estimator, data, validation)
+    else:
+        converged = _train_in_epochs(estimator, data, validation, order, 1 if incremental else estimator.max_iter)
     _check_weights(estimator)
     if not incremental and not converged:
         warnings.warn(
@@ -164,7 +170,7 @@ def _train(estimator: Any, data: Examples, validation: Examples | None, incremen
         )
 
 
-def _train_lbfgs(estimator: Any, data: Examples, validation: Examples | None, epochs: int) -> bool:
+def _train_lbfgs(estimator: Any, data: Examples, validation: Examples | None) -> bool:
     """Train with SciPy's L-BFGS-B, and return whether it has converged."""
     model, outputs = estimator.model_, estimator.n_outputs_
     given = (dense(data.X), estimator._make_targets(data.y), data.weight)
@@ -179,14 +185,21 @@ def _train_lbfgs(estimator: Any, data: Examples, validation: Examples | None, ep
             estimator.validation_loss_curve_.append(reported(scored, "", outputs))
 
     estimator.loss_, estimator.n_iter_, converged = minimize_loss(
-        model, arguments, each=each, max_iter=epochs, max_fun=int(estimator.max_fun), tol=float(estimator.tol)
+        model,
+        arguments,
+        each=each,
+        max_iter=estimator.max_iter,
+        max_fun=int(estimator.max_fun),
+        tol=float(estimator.tol),
     )
     if model.metrics:
         estimator.loss_ = reported(model.evaluate(*arguments), "", outputs)
     return converged
 
 
-def _train_in_epochs(estimator: Any, data: Examples, validation: Examples | None, epochs: int) -> bool:
+def _train_in_epochs(
+    estimator: Any, data: Examples, validation: Examples | None, order: Shuffle | None, epochs: int
+) -> bool:
     """Train in epochs, and return whether anything has ended them before the last."""
     model, count = estimator.model_, len(data.y)
     size = _batch_size(estimator, count)
@@ -194,10 +207,10 @@ def _train_in_epochs(estimator: Any, data: Examples, validation: Examples | None
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "fit: expected a finite loss", RuntimeWarning)  # an error says so later
         model.fit(
-            *_batches(estimator, data, size),
+            *_batches(estimator, data, size, order),
             epochs=epochs,
             batch_size=size,
-            shuffle=bool(estimator.shuffle),
+            shuffle=False if order is None or size is None else order,
             sample_weight=None if issparse(data.X) and size else data.weight,
             validation_data=None if validation is None else _held_out(estimator, validation),
             callbacks=[watch, *(estimator.callbacks or ())],
@@ -229,13 +242,12 @@ def _batch_size(estimator: Any, count: int) -> int | None:
     return min(int(estimator.batch_size), count)
 
 
-def _batches(estimator: Any, data: Examples, size: int | None) -> tuple[Any, ...]:
+def _batches(estimator: Any, data: Examples, size: int | None, order: Shuffle | None) -> tuple[Any, ...]:
     """Return the first arguments of `Model.fit`: x and y, or batches."""
-    model, targets = estimator.model_, estimator._make_targets(data.y)
+    targets = estimator._make_targets(data.y)
     if not issparse(data.X) or size is None:
         return dense(data.X), targets
-    seed = model.seed if estimator.shuffle else None
-    return (SparseBatches(Data(data.X, targets, data.weight), size, seed=seed, epoch=model.epoch),)
+    return (SparseBatches(Data(data.X, targets, data.weight), size, order),)
 
 
 def _held_out(estimator: Any, data: Examples) -> Any:

@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.utils import check_X_y
+from sklearn.utils import check_X_y, shuffle
 from sklearn.utils.validation import _check_sample_weight, column_or_1d, validate_data
 
 from anynet import backends
 from anynet.backends.base import Backend
 from anynet.data import Data
 from anynet.namespace import Array
-from anynet.sources import epoch_order
+from anynet.sources import Order
 from anynet.validation import check_finite
 
 FLOATS = (np.float64, np.float32)
@@ -100,8 +100,19 @@ def take(X: Any, rows: np.ndarray) -> Any:
     return backend.xp.take(X, backend.asarray(rows, index), axis=0)
 
 
+class Shuffle:
+    """The order in which scikit-learn goes through the examples, from the same random state: each shuffles the one before."""
+
+    def __init__(self, random: np.random.RandomState, count: int) -> None:
+        self._random, self._order = random, np.arange(count)
+
+    def __call__(self, epoch: int, count: int) -> np.ndarray:
+        self._order = shuffle(self._order, random_state=self._random)
+        return self._order
+
+
 class SparseBatches:
-    """Sparse rows as dense batches, in the order in which `Model.fit` goes through arrays; a new one for each epoch.
+    """Sparse rows as dense batches.
 
     Only one batch at a time is ever dense.
 
@@ -111,23 +122,19 @@ class SparseBatches:
         Sparse X, and targets and weights on the host.
     size : int
         Examples in a batch.
-    seed : int, optional
-        What the shuffles are drawn from; none means no shuffling.
-    epoch : int
-        The number of epochs that the model has done.
+    order : callable, optional
+        As `shuffle` of `Model.fit`; none means no shuffling.
     """
 
-    def __init__(self, data: Data, size: int, *, seed: int | None = None, epoch: int = 0) -> None:
-        self._data, self._size, self._seed, self._epoch = Data(data.x.tocsr(), data.y, data.weight), size, seed, epoch
+    def __init__(self, data: Data, size: int, order: Order | None = None) -> None:
+        self._data, self._size, self._order, self._epoch = Data(data.x.tocsr(), data.y, data.weight), size, order, 0
 
     def __len__(self) -> int:
         return -(-self._data.x.shape[0] // self._size)
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
         count, x = self._data.x.shape[0], self._data.x
-        order = np.arange(count)
-        if self._seed is not None and self._size < count:
-            order = epoch_order(self._seed, self._epoch, count)
+        order = np.arange(count) if self._order is None else self._order(self._epoch, count)
         self._epoch += 1
         for start in range(0, count, self._size):
             rows = order[start : start + self._size]

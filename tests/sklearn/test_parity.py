@@ -103,7 +103,7 @@ def test_one_step_from_the_same_weights(kind, params):
 
 @pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
 @pytest.mark.parametrize("params", SOLVERS, ids=lambda p: "-".join(map(str, p.values())))
-def test_the_same_random_state_trains_the_same_when_nothing_is_shuffled(params, activation):
+def test_the_same_random_state_trains_the_same(params, activation):
     """The last batch is smaller; weights, curve and counts agree over many epochs."""
     for kind in ("binary", "multiclass", "numbers"):
         x, y = problem(kind)
@@ -129,7 +129,7 @@ def test_the_same_random_state_trains_the_same_when_nothing_is_shuffled(params, 
 def test_training_stops_where_theirs_does(kind, rate):
     x, y = problem(kind)
     settings = {"solver": "sgd", "learning_rate": rate, "learning_rate_init": 0.1, "tol": 1e-2, "n_iter_no_change": 3}
-    ours, theirs = both(kind, max_iter=300, shuffle=False, random_state=6, **settings)
+    ours, theirs = both(kind, max_iter=300, batch_size=25, random_state=6, **settings)
     for estimator in (ours, theirs):
         quietly(estimator.fit, x, y)
     assert ours.n_iter_ == theirs.n_iter_ < 300
@@ -140,7 +140,7 @@ def test_training_stops_where_theirs_does(kind, rate):
 def test_early_stopping_holds_out_the_same_and_keeps_the_best(kind):
     x, y = problem(kind, n=200)
     ours, theirs = both(
-        kind, early_stopping=True, shuffle=False, learning_rate_init=0.05, n_iter_no_change=4, random_state=7
+        kind, early_stopping=True, batch_size=30, learning_rate_init=0.05, n_iter_no_change=4, random_state=7
     )
     for estimator in (ours, theirs):
         estimator.fit(x, y)
@@ -165,7 +165,7 @@ def test_lbfgs_finds_the_same_minimum(kind):
 
 def test_a_warm_start_goes_on_and_begins_the_velocity_anew():
     x, y = problem("multiclass")
-    ours, theirs = both("multiclass", warm_start=True, shuffle=False, max_iter=5, random_state=9, solver="sgd")
+    ours, theirs = both("multiclass", warm_start=True, batch_size=25, max_iter=5, random_state=9, solver="sgd")
     for estimator in (ours, theirs):
         for rate in (0.05, 0.02):
             quietly(estimator.set_params(learning_rate_init=rate).fit, x, y)
@@ -176,7 +176,7 @@ def test_a_warm_start_goes_on_and_begins_the_velocity_anew():
 
 def test_partial_fits_go_on():
     x, y = problem("multiclass")
-    ours, theirs = both("multiclass", shuffle=False, batch_size=20, random_state=10)
+    ours, theirs = both("multiclass", batch_size=20, random_state=10)
     for estimator in (ours, theirs):
         for start in (0, 30, 10):
             estimator.partial_fit(

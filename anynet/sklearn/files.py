@@ -1,0 +1,82 @@
+"""Estimators in one safetensors file, without pickle: the file of the model inside, with one more entry in its description.
+
+`anynet.load` reads the same file as a plain model, given ``custom=anynet.sklearn.files.CUSTOM``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils.validation import check_is_fitted
+
+from anynet import checkpoint
+from anynet.backends.base import Backend
+from anynet.config import from_config, to_config
+from anynet.sklearn.losses import HalfPoissonDeviance, SummedSigmoidCrossEntropy
+from anynet.sklearn.solvers import FoldedAdam, VelocitySGD
+from anynet.sklearn.watching import DataLoss
+
+CUSTOM = (FoldedAdam, VelocitySGD, HalfPoissonDeviance, SummedSigmoidCrossEntropy, DataLoss)
+"""What an estimator's model may be made of besides anynet's public classes."""
+
+LEFT_OUT = ("callbacks", "random_state")
+"""Parameters that are not data; but for a `random_state` that is a number."""
+
+
+def save(estimator: Any, path: str | Path) -> None:
+    """Write an estimator; see `BaseMLP.save`."""
+    check_is_fitted(estimator)
+    params = {name: v for name, v in estimator.get_params(deep=False).items() if name not in LEFT_OUT}
+    if isinstance(estimator.random_state, int):
+        params["random_state"] = estimator.random_state
+    if isinstance(params["backend"], Backend):
+        params["backend"] = params["backend"].name
+    attributes = {name: v for name, v in vars(estimator).items() if name not in {*estimator.get_params(), "model_"}}
+    binarizer = attributes.pop("_binarizer", None)
+    description = {
+        "class": type(estimator).__name__,
+        "params": to_config(params),
+        "attributes": {name: _plain(value) for name, value in attributes.items()},
+        "y_type": None if binarizer is None else binarizer.y_type_,
+    }
+    checkpoint.save(estimator.model_, Path(path), estimator=description)
+
+
+def load(cls: type, path: str | Path, backend: str | None, device: str | None, custom: Iterable[Any]) -> Any:
+    """Read an estimator; see `BaseMLP.load`."""
+    path, custom = Path(path), (*CUSTOM, *custom)
+    where = f"{cls.__name__}.load"
+    model, description = checkpoint.read(path, backend or "numpy", device, custom)
+    told = description.get("estimator")
+    if told is None or told["class"] != cls.__name__:
+        found = "a model alone" if told is None else f"an {told['class']}"
+        raise ValueError(f"{where}: expected a file that {cls.__name__}.save wrote, got {found} in {path}")
+    params = from_config(told["params"], custom)
+    estimator = cls(**{**params, "backend": backend, "device": device} if backend else params)
+    for name, value in told["attributes"].items():
+        setattr(estimator, name, _restored(value))
+    estimator.model_ = model
+    if backend is None:
+        estimator._kind = "numpy"
+    if told["y_type"] is not None:
+        estimator._binarizer = LabelBinarizer()
+        vars(estimator._binarizer).update(classes_=estimator.classes_, y_type_=told["y_type"], sparse_input_=False)
+    return estimator
+
+
+def _plain(value: Any) -> Any:
+    """Return an attribute as what JSON knows: arrays with their dtype, for labels may be of any kind."""
+    if isinstance(value, np.ndarray):
+        return {"array": [to_config(v) for v in value.tolist()], "dtype": value.dtype.str}
+    return to_config(value)
+
+
+def _restored(value: Any) -> Any:
+    if isinstance(value, dict) and "array" in value:
+        return np.array(from_config(value["array"]), dtype=value["dtype"])
+    found = from_config(value)
+    return list(found) if isinstance(found, tuple) else found

@@ -1,0 +1,323 @@
+"""What scikit-learn's estimators lack, and how wrong parameters and data are told."""
+
+import logging
+import os
+import signal
+import sys
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn")
+
+from sklearn.exceptions import NotFittedError
+from sklearn.neural_network import MLPClassifier as TheirClassifier
+from sklearn.neural_network import MLPRegressor as TheirRegressor
+
+from anynet import (
+    ELU,
+    GELU,
+    LBFGS,
+    SGD,
+    AdamW,
+    BatchNorm,
+    Clip,
+    Dense,
+    Dropout,
+    Huber,
+    Lion,
+    OneCycle,
+    Poisson,
+    ReLU,
+    Tanh,
+)
+from anynet.callbacks import EarlyStopping, LambdaCallback
+from anynet.sklearn import MLPClassifier, MLPRegressor
+from tests.sklearn.test_parity import PAIRS, problem
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+SMALL = {"hidden_layer_sizes": (6, 5), "max_iter": 4, "random_state": 0, "batch_size": 25}
+
+
+def fit(kind="multiclass", data=None, **params):
+    x, y = problem(kind)
+    estimator = MLPRegressor if kind.startswith("number") or kind == "poisson" else MLPClassifier
+    return estimator(**{**SMALL, **params}).fit(x, y, **(data or {}))
+
+
+def test_the_network_is_what_the_parameters_say():
+    model = fit(activation=("tanh", GELU()), dropout=(0.5, 0.0), batch_norm=True).model_
+    assert model.layer.layers == (
+        Dense(6), BatchNorm(), Tanh(), Dropout(0.5), Dense(5), BatchNorm(), GELU(), Dense(3),
+    )  # fmt: skip
+    assert fit(activation=ELU(), dropout=0.2).model_.layer.layers == (
+        Dense(6), ELU(), Dropout(0.2), Dense(5), ELU(), Dropout(0.2), Dense(3),
+    )  # fmt: skip
+    linear = fit(hidden_layer_sizes=())
+    assert linear.model_.layer.layers == (Dense(3),)
+    assert linear.n_layers_ == 2
+    assert fit(hidden_layer_sizes=4).model_.layer.layers == (Dense(4), ReLU(), Dense(3))
+    assert [a.shape for a in fit(batch_norm=True).coefs_] == [(5, 6), (6, 5), (5, 3)]
+
+
+@pytest.mark.parametrize(
+    "solver", [AdamW(0.01), Lion(0.003), Clip(SGD(0.05, momentum=0.9), norm=1.0), LBFGS(iterations=5)], ids=repr
+)
+def test_every_optimiser_learns(solver):
+    fitted = fit(solver=solver, max_iter=60)
+    assert fitted.model_.optimizer == solver
+    assert fitted.loss_ < 0.5
+    assert fitted.loss_curve_[-1] < fitted.loss_curve_[0]
+    x, y = problem("multiclass")
+    if isinstance(solver, LBFGS):
+        assert not hasattr(fitted, "partial_fit")
+    else:
+        assert fitted.partial_fit(x, y).n_iter_ == 1
+
+
+def test_schedules():
+    schedule = OneCycle(0.05, steps=12)
+    for solver in ("sgd", "adam"):
+        assert fit(solver=solver, learning_rate=schedule).model_.optimizer.learning_rate == schedule
+
+
+def test_regression_losses():
+    x, y = problem("number")
+    assert fit("number", loss=Huber(0.5), max_iter=300, learning_rate_init=0.01).score(x, y) > 0.8
+    x, y = problem("poisson")
+    counts = fit("poisson", loss=Poisson(), max_iter=100)
+    theirs = fit("poisson", loss="poisson", max_iter=100)
+    np.testing.assert_allclose(counts.predict(x), theirs.predict(x), rtol=1e-6)
+
+
+def test_class_weights_are_sample_weights():
+    x, y = problem("multiclass")
+    weight = {"ant": 1.0, "bee": 3.0, "cat": 0.5}
+    each = np.array([weight[label] for label in y])
+    by_class = fit(class_weight=weight).predict_proba(x)
+    np.testing.assert_array_equal(by_class, fit(data={"sample_weight": each}).predict_proba(x))
+    both = fit(class_weight=weight, data={"sample_weight": each}).predict_proba(x)
+    np.testing.assert_allclose(both, fit(data={"sample_weight": each**2}).predict_proba(x), rtol=1e-12)
+    counts = {label: (y == label).sum() for label in set(y)}
+    balanced = np.array([len(y) / (3 * counts[label]) for label in y])
+    np.testing.assert_allclose(
+        fit(class_weight="balanced").predict_proba(x),
+        fit(data={"sample_weight": balanced}).predict_proba(x),
+        rtol=1e-12,
+    )
+    with pytest.raises(ValueError, match="class_weight"):
+        MLPClassifier(class_weight="balanced").partial_fit(x, y, classes=np.unique(y))
+
+
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "multilabel"])
+def test_label_smoothing_keeps_probabilities_from_certainty(kind):
+    x, _ = problem(kind)
+    long = {"max_iter": 400, "learning_rate_init": 0.03, "alpha": 0.0, "tol": 0.0}
+    sure, smooth = (fit(kind, label_smoothing=s, **long).predict_proba(x) for s in (0.0, 0.3))
+    assert np.median(sure.max(axis=1)) > 0.99
+    assert 0.7 < np.median(smooth.max(axis=1)) < 0.95
+
+
+def test_validation_data():
+    x, y = problem("multiclass")
+    held = (x[:20], y[:20], np.linspace(1, 2, 20))
+    fitted = MLPClassifier(**SMALL).fit(x[20:], y[20:], validation_data=held)
+    assert len(fitted.validation_loss_curve_) == len(fitted.loss_curve_) == 4
+    p = fitted.predict_proba(held[0])[np.arange(20), np.searchsorted(fitted.classes_, held[1])]
+    penalty = 0.5 * fitted.alpha * sum((w**2).sum() for w in fitted.coefs_) / held[2].sum()
+    expected = np.average(-np.log(p), weights=held[2]) + penalty
+    np.testing.assert_allclose(fitted.validation_loss_curve_[-1], expected, rtol=1e-9)
+    plain = MLPClassifier(**SMALL).fit(x[20:], y[20:])
+    assert plain.validation_loss_curve_ is None
+    np.testing.assert_array_equal(plain.predict_proba(x), fitted.predict_proba(x))
+
+    stopped = MLPClassifier(**{**SMALL, "max_iter": 200}, early_stopping=True, n_iter_no_change=3)
+    stopped.fit(x[20:], y[20:], validation_data=held)
+    assert stopped.n_iter_ == len(stopped.validation_scores_) < 200
+    assert stopped.score(*held) == pytest.approx(stopped.best_validation_score_) == max(stopped.validation_scores_)
+
+    regressor = MLPRegressor(**SMALL, solver="lbfgs").fit(x, x[:, :2], validation_data=(x[:20], x[:20, :2]))
+    assert len(regressor.validation_loss_curve_) == regressor.n_iter_ == 4
+    with pytest.raises(ValueError, match="validation_data"):
+        MLPClassifier(**SMALL).fit(x, y, validation_data=x)
+    with pytest.raises(ValueError, match="classes"):
+        MLPClassifier(**SMALL).fit(x, y, validation_data=(x, np.full(len(x), "dog")))
+
+
+def test_callbacks():
+    x, y = problem("multiclass")
+    seen = []
+    fit(callbacks=[LambdaCallback(on_epoch_end=lambda run: seen.append(run.epoch))])
+    assert seen == [1, 2, 3, 4]
+    stopping = EarlyStopping(patience=2)
+    fitted = fit(callbacks=[stopping], max_iter=300, learning_rate_init=0.1, data={"validation_data": (x[:9], y[:9])})
+    assert fitted.n_iter_ < 300
+    assert min(fitted.validation_loss_curve_) == stopping.best
+
+
+def test_verbose_and_progress(capsys):
+    fit(verbose=True, early_stopping=True)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 8
+    assert lines[0].startswith("Iteration 1, loss = ")
+    assert lines[1].startswith("Validation score: ")
+    fit(progress=True)
+    assert len(capsys.readouterr().out.splitlines()) == 4
+    fit(solver="lbfgs", verbose=True)
+    assert capsys.readouterr().out.startswith("Iteration 1, loss = ")
+    fit()
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signal")
+def test_ctrl_c_ends_training_and_keeps_what_there_is(caplog):
+    caplog.set_level(logging.CRITICAL, logger="anynet")
+
+    def press(run):
+        if run.epoch == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.warns(UserWarning, match="interrupted"):
+        fitted = fit(max_iter=50, callbacks=[LambdaCallback(on_epoch_begin=press)])
+    assert fitted.n_iter_ < 50
+    fitted.predict(problem("multiclass")[0])
+
+
+def test_a_seed_is_a_result():
+    x, _ = problem("multiclass")
+    first, again, other = (fit(dropout=0.3, random_state=s).predict_proba(x) for s in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+    generator = np.random.RandomState(1)
+    np.testing.assert_array_equal(fit(dropout=0.3, random_state=generator).predict_proba(x), first)
+
+
+WRONG = [
+    {"hidden_layer_sizes": (3, -1)},
+    {"hidden_layer_sizes": "many"},
+    {"activation": "swish"},
+    {"solver": "newton"},
+    {"alpha": -1.0},
+    {"batch_size": 0},
+    {"learning_rate": "fast"},
+    {"learning_rate_init": 0.0},
+    {"max_iter": -1},
+    {"momentum": 2.0},
+    {"beta_1": 1.0},
+    {"validation_fraction": 1.5},
+    {"tol": -1.0},
+    {"n_iter_no_change": 0},
+    {"early_stopping": "yes"},
+    {"random_state": "seed"},
+]
+
+
+@pytest.mark.parametrize("params", WRONG, ids=lambda p: next(iter(p)))
+def test_wrong_parameters_raise_what_theirs_raise(params):
+    x, y = problem("binary")
+    name = next(iter(params))
+    for ours, theirs in PAIRS.values():
+        with pytest.raises(Exception) as expected:
+            theirs(**params).fit(x, y)
+        with pytest.raises(expected.type, match=name):
+            ours(**params).fit(x, y)
+
+
+OURS = [
+    {"dropout": 1.0},
+    {"dropout": (0.1,)},
+    {"activation": ("relu",)},
+    {"activation": ("relu", "swish")},
+    {"label_smoothing": 2.0},
+    {"class_weight": "heavy"},
+    {"dtype": "int8"},
+    {"backend": 3},
+    {"callbacks": "all"},
+    {"batch_norm": "yes"},
+]
+
+
+@pytest.mark.parametrize("params", OURS, ids=str)
+def test_wrong_parameters_of_ours(params):
+    with pytest.raises(ValueError, match=next(iter(params))):
+        fit(**params)
+
+
+def test_what_cannot_be_together():
+    with pytest.raises(ValueError, match="dropout"):
+        fit(solver="lbfgs", dropout=0.1)
+    with pytest.raises(ValueError, match="batch_norm"):
+        fit(solver="lbfgs", batch_norm=True)
+    x, y = problem("binary")
+    with pytest.raises(ValueError, match="early_stopping"):
+        MLPClassifier(early_stopping=True).partial_fit(x, y, classes=[False, True])
+    with pytest.raises(ValueError, match="validation_fraction"):
+        MLPRegressor(early_stopping=True).fit(x[:10], x[:10, 0])
+    for estimator in (MLPClassifier(solver="lbfgs"), TheirClassifier(solver="lbfgs")):
+        with pytest.raises(AttributeError):
+            estimator.partial_fit(x, y)
+
+
+def bad_data():
+    x, y = problem("multiclass")
+    nan, numbers = np.where(x > 2, np.nan, x), problem("number")[1]
+    return {
+        "nan": (nan, y),
+        "infinity": (np.where(x > 1, np.inf, x), y),
+        "one axis": (x[:, 0], y),
+        "three axes": (x[:, :, None], y),
+        "nothing": (x[:0], y[:0]),
+        "lengths": (x, y[:5]),
+        "words": (np.full(x.shape, "word"), y),
+        "numbers": (x, numbers),
+        "no targets": (x, None),
+        "two columns of classes": (x, np.unique(np.stack([y, y], axis=1), return_inverse=True)[1].reshape(60, 2)),
+        "nan in y": (x, np.where(numbers > 1, np.nan, numbers)),
+    }
+
+
+@pytest.mark.parametrize("name", bad_data())
+def test_bad_data_raise_what_theirs_raise(name):
+    x, y = bad_data()[name]
+    for ours, theirs in ((MLPClassifier, TheirClassifier), (MLPRegressor, TheirRegressor)):
+        try:
+            theirs(max_iter=1).fit(x, y)
+        except Exception as expected:
+            with pytest.raises(type(expected)):
+                ours(max_iter=1).fit(x, y)
+        else:
+            ours(max_iter=1).fit(x, y)
+
+
+def test_later_calls_that_do_not_fit_raise_what_theirs_raise():
+    x, y = problem("multiclass")
+    for estimator in (MLPClassifier(max_iter=2), TheirClassifier(max_iter=2)):
+        with pytest.raises(NotFittedError):
+            estimator.predict(x)
+        with pytest.raises(ValueError, match="classes"):
+            estimator.partial_fit(x, y)
+        estimator.fit(x, y)
+        with pytest.raises(ValueError, match="features"):
+            estimator.predict(x[:, :2])
+        with pytest.raises(ValueError, match="class"):
+            estimator.partial_fit(x, np.full(len(x), "dog"))
+        with pytest.raises(ValueError, match="class"):
+            estimator.set_params(warm_start=True).fit(x, np.full(len(x), "dog"))
+    assert not hasattr(MLPClassifier(), "coefs_")
+
+
+def test_numbers_that_overflow_are_an_error():
+    x, y = problem("number")
+    for kind in (MLPRegressor, TheirRegressor):
+        with np.errstate(all="ignore"), pytest.raises(ValueError, match="non-finite"):
+            kind(solver="sgd", learning_rate_init=1e6, hidden_layer_sizes=(9,), random_state=0).fit(
+                1e150 * x, 1e150 * y
+            )
+
+
+def test_setting_weights_checks_them():
+    fitted = fit()
+    with pytest.raises(ValueError, match="3 arrays"):
+        fitted.coefs_ = fitted.coefs_[:2]
+    with pytest.raises(ValueError, match="shape"):
+        fitted.coefs_ = fitted.coefs_[::-1]
