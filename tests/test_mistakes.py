@@ -67,7 +67,7 @@ MISTAKES = {
         TypeError,
         "layer 1 to be Dense(10) or another Layer, got 'relu'",
     ),
-    "class for metric": (lambda: model(metrics=[Accuracy]), TypeError, "expected names, metrics or losses"),
+    "class for metric": (lambda: model(metrics=[Accuracy]), TypeError, "Accuracy; write it with parentheses"),
     "no list of metrics": (lambda: model(metrics=None), TypeError, "expected a list of names, metrics or losses"),
     "unknown metric": (lambda: model(metrics=["f1"]), ValueError, "expected 'accuracy', a Metric or a Loss, got 'f1'"),
     "unknown backend": (lambda: model(backend="gpu"), ValueError, "'torch:cuda'"),

@@ -58,8 +58,10 @@ def resolve(metrics: Any, loss: Loss | None) -> tuple[Metric, ...]:
         elif isinstance(metric, str):
             raise ValueError(f"metrics: expected 'accuracy', a Metric or a Loss, got {metric!r}")
         else:
-            hint = "; write it with parentheses" if isinstance(metric, type) else ""
-            raise TypeError(f"metrics: expected names, metrics, losses or functions, got {metric!r}{hint}")
+            got = (
+                f"the class {metric.__name__}; write it with parentheses" if isinstance(metric, type) else repr(metric)
+            )
+            raise TypeError(f"metrics: expected names, metrics, losses or functions, got {got}")
     names = [metric.name for metric in found]
     if len(set(names)) < len(names) or "loss" in names:
         raise ValueError(f"metrics: expected different names, none of them 'loss', got {', '.join(names)}")
