@@ -16,6 +16,9 @@ from anynet.explain import explain as explain
 # Where each public name lives. It is looked up when it is first asked for, so that `import anynet` costs next to nothing;
 # `explain` alone is there at once, since its module has the same name.
 _HOMES = {
+    "callbacks": """
+        Callback Checkpoint CSVLogger EarlyStopping LambdaCallback ProgressBar ReduceLROnPlateau Run StopOnNaN
+    """,
     "checkpoint": """
         load
     """,
@@ -73,6 +76,15 @@ _home = {name: module for module, names in _HOMES.items() for name in names.spli
 __all__ = sorted([*_home, "explain"])
 
 if TYPE_CHECKING:  # for editors and type checkers, which do not run `__getattr__`
+    from anynet.callbacks import Callback as Callback
+    from anynet.callbacks import Checkpoint as Checkpoint
+    from anynet.callbacks import CSVLogger as CSVLogger
+    from anynet.callbacks import EarlyStopping as EarlyStopping
+    from anynet.callbacks import LambdaCallback as LambdaCallback
+    from anynet.callbacks import ProgressBar as ProgressBar
+    from anynet.callbacks import ReduceLROnPlateau as ReduceLROnPlateau
+    from anynet.callbacks import Run as Run
+    from anynet.callbacks import StopOnNaN as StopOnNaN
     from anynet.checkpoint import load as load
     from anynet.datasets import load_digits as load_digits
     from anynet.datasets import load_mnist as load_mnist
