@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
-from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from anynet import backends
-from anynet.backends.base import Backend
-from anynet.layers import Layer
 from anynet.losses import Loss
 from anynet.namespace import Array
-from anynet.optimizers import Optimizer
 from anynet.sklearn import files, fitting, network
 from anynet.sklearn.inputs import check_inputs, dense, on_host
+from anynet.sklearn.parameters import CONSTRAINTS
 
 ROWS, NUMBERS = 2048, 2**24
 """Examples, and numbers in them, that are predicted at a time."""
@@ -28,38 +24,7 @@ ROWS, NUMBERS = 2048, 2**24
 class BaseMLP(BaseEstimator):
     """A multi-layer perceptron with scikit-learn's interface; the estimators say what the outputs mean."""
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
-        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions(set(network.ACTIVATIONS)), Layer, tuple, list],
-        "solver": [StrOptions({"lbfgs", "sgd", "adam"}), Optimizer],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"}), callable],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "power_t": [Interval(Real, 0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "shuffle": ["boolean"],
-        "random_state": ["random_state"],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "verbose": ["verbose"],
-        "warm_start": ["boolean"],
-        "momentum": [Interval(Real, 0, 1, closed="both")],
-        "nesterovs_momentum": ["boolean"],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
-        "beta_1": [Interval(Real, 0, 1, closed="left")],
-        "beta_2": [Interval(Real, 0, 1, closed="left")],
-        "epsilon": [Interval(Real, 0, None, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
-        "max_fun": [Interval(Integral, 1, None, closed="left")],
-        "backend": [str, Backend, None],
-        "device": [str, None],
-        "dtype": [StrOptions({"float32", "float64"}), None],
-        "dropout": [Interval(Real, 0, 1, closed="left"), tuple, list],
-        "batch_norm": ["boolean"],
-        "callbacks": [list, tuple, None],
-        "progress": ["boolean"],
-    }
+    _parameter_constraints: ClassVar[dict[str, Any]] = CONSTRAINTS
 
     # -- what an estimator says ---------------------------------------------------------------------------------------
 

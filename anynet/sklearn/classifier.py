@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,16 +20,41 @@ from anynet.layers.activations import sigmoid
 from anynet.losses import Loss, SigmoidCrossEntropy, SoftmaxCrossEntropy
 from anynet.namespace import Array, namespace
 from anynet.sklearn import fitting
-from anynet.sklearn.base import BaseMLP, Real
+from anynet.sklearn.base import BaseMLP
 from anynet.sklearn.inputs import on_host
 from anynet.sklearn.losses import SummedSigmoidCrossEntropy
+from anynet.sklearn.parameters import ATTRIBUTES, CONSTRAINTS, LAST, NETWORK, TRAINING
 
 
 class MLPClassifier(ClassifierMixin, BaseMLP):
-    """A multi-layer perceptron for classes."""
+    __doc__ = f"""A multi-layer perceptron for classes: scikit-learn's, on any array library.
+
+    It is trained on the cross-entropy of softmax for one of several classes, and of a sigmoid for one of two or for several
+    yes-or-no answers.
+
+    Parameters
+    ----------
+    {NETWORK}{TRAINING}class_weight : dict from class to weight, "balanced" or None
+        Multiplies the weight of each example by that of its class; "balanced" makes all classes count alike.
+    label_smoothing : float in [0, 1]
+        The part of each target that is spread evenly over all classes.
+    {LAST}
+    Attributes
+    ----------
+    classes_ : array of shape (n_classes,)
+        The classes, sorted; a NumPy array.
+    {ATTRIBUTES}
+    Examples
+    --------
+    >>> from sklearn.datasets import make_moons
+    >>> x, y = make_moons(100, random_state=0)
+    >>> classifier = MLPClassifier((16, 16), activation="tanh", learning_rate_init=0.02, max_iter=300, random_state=0)
+    >>> classifier.fit(x, y).score(x, y)
+    1.0
+    """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **BaseMLP._parameter_constraints,
+        **CONSTRAINTS,
         "class_weight": [dict, list, StrOptions({"balanced"}), None],
         "label_smoothing": [Interval(Real, 0, 1, closed="both")],
     }

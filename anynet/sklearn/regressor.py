@@ -15,13 +15,37 @@ from anynet.namespace import Array, namespace
 from anynet.sklearn import fitting
 from anynet.sklearn.base import BaseMLP
 from anynet.sklearn.losses import HalfPoissonDeviance
+from anynet.sklearn.parameters import ATTRIBUTES, CONSTRAINTS, LAST, NETWORK, TRAINING
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):
-    """A multi-layer perceptron for numbers."""
+    __doc__ = f"""A multi-layer perceptron for numbers: scikit-learn's, on any array library.
+
+    Parameters
+    ----------
+    loss : {{"squared_error", "poisson"}} or a loss of anynet
+        Half the squared error; half the Poisson deviance, of outputs that go through the exponential function; or for example
+        ``Huber()``, on outputs as they are.
+    {NETWORK}{TRAINING}{LAST}
+    Attributes
+    ----------
+    {ATTRIBUTES}
+    Notes
+    -----
+    For several outputs the weights are trained on the sum of the squared errors, and the mean is reported, as scikit-learn
+    does.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.linspace(0.0, 1.0, 50)[:, None]
+    >>> regressor = MLPRegressor(hidden_layer_sizes=(16,), solver="lbfgs", max_iter=1000, random_state=0)
+    >>> regressor.fit(x, np.sin(6.0 * x[:, 0])).score(x, np.sin(6.0 * x[:, 0])) > 0.99
+    True
+    """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **BaseMLP._parameter_constraints,
+        **CONSTRAINTS,
         "loss": [StrOptions({"squared_error", "poisson"}), Loss],
     }
 
