@@ -71,6 +71,21 @@ def test_mapped_file_trains_as_the_array_in_memory(settings, mapped, backend):
     np.testing.assert_allclose(other.predict(mapped), one.predict(x), rtol=1e-6, atol=1e-6)
 
 
+def test_array_too_large_for_the_device_trains_as_one_that_fits(backend, monkeypatch):
+    one, other = make(backend=backend), make(backend=backend)
+    settings = {"epochs": 2, "batch_size": 16, "validation_split": 0.2}
+    one.fit(x, y, **settings)
+    monkeypatch.setattr(backend, "room", lambda: 2 * x.nbytes - 1)
+    sizes = []
+    see = LambdaCallback(on_batch_end=lambda run: sizes.append(len(run.call.data)))
+    other.fit(x, y, **settings, callbacks=[see])
+    assert max(sizes) <= 16 * backend.steps_per_call and len(sizes) > 1
+    assert_equal(one, other, backend)
+    np.testing.assert_allclose(other.predict(x), one.predict(x), rtol=1e-6, atol=1e-6)
+    monkeypatch.setattr(backend, "room", lambda: 2 * x.nbytes)
+    assert backend.fits(x) and backend.fits(backend.asarray(x)) and not backend.fits(np.concatenate([x, x]))
+
+
 def test_views_of_mapped_files_are_known(mapped):
     assert in_file(mapped) and in_file(mapped[3:]) and in_file(np.asarray(mapped)[::2]) and not in_file(x)
     if sys.platform == "linux":

@@ -72,9 +72,16 @@ class Backend:
         """Return one of this backend's arrays as a NumPy array on the host."""
         raise NotImplementedError
 
+    def room(self) -> int | None:
+        """Return the bytes that are free on a device with a memory of its own; None where arrays lie in main memory."""
+        return None
+
     def fits(self, x: Any) -> bool:
-        """Return whether there is room on the device for an array that may still be on the host; in main memory, yes."""
-        return True
+        """Return whether an array may be kept on the device: it is not on the host, or takes at most half of the room."""
+        if not isinstance(x, np.ndarray):
+            return True
+        room = self.room()
+        return room is None or 2 * x.nbytes <= room
 
     def synchronize(self) -> None:
         """Wait until all that was asked of the device is done; for measuring time."""

@@ -65,6 +65,10 @@ class JaxBackend(Backend):
     def to_numpy(self, x: Array) -> np.ndarray:
         return np.asarray(x)
 
+    def room(self) -> int | None:
+        stats = None if self.device.platform == "cpu" else self.device.memory_stats()
+        return None if stats is None else stats["bytes_limit"] - stats["bytes_in_use"]
+
     def synchronize(self) -> None:
         self._jax.device_put(0.0, self.device).block_until_ready()
 

@@ -54,6 +54,9 @@ class TorchBackend(Backend):
     def to_numpy(self, x: Array) -> np.ndarray:
         return x.detach().cpu().numpy()
 
+    def room(self) -> int | None:
+        return self._torch.cuda.mem_get_info(self.device)[0] if self.device.type == "cuda" else None
+
     def synchronize(self) -> None:
         if self.device.type == "cuda":
             self._torch.cuda.synchronize(self.device)
