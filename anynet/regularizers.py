@@ -11,7 +11,6 @@ derivative to the gradients. For decay that is no part of the loss see `AdamW` a
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 
 from anynet import tree
@@ -72,26 +71,27 @@ class Penalty(Regularizer):
         """Return the penalty of an array of weights, 0-d."""
         raise NotImplementedError(f"{type(self).__name__}: expected of(w) to be written, got none")
 
-    def slope(self, w: Array) -> Array:
-        """Return its derivative, of the shape of w."""
+    def slope(self, w: Array, factor: Array | float = 1.0) -> Array:
+        """Return its derivative, of the shape of w, times a factor."""
         raise NotImplementedError(f"{type(self).__name__}: expected slope(w) to be written, got none")
 
     def value(self, params: tree.Tree, examples: Array | float = 1.0) -> Array | float:
-        meant = tree.select(params, self._meant)
         total: Array | float = 0.0
-        for w in tree.leaves(meant):
-            total = total + self.of(w)
+        for path, w in tree.places(params):
+            if tree.matches(self.match, path, w):
+                total = total + self.of(w)
         return total / examples if self.per_example else total
 
     def add_gradient(self, params: tree.Tree, grads: tree.Tree, examples: Array | float = 1.0) -> tree.Tree:
-        meant = tree.select(grads, self._meant)
-        share = 1.0 / examples if self.per_example else 1.0
-        pairs = zip(tree.leaves(grads, like=meant), tree.leaves(params, like=meant), strict=True)
-        return tree.replace(grads, iter([g + share * self.slope(w) for g, w in pairs]), like=meant)
+        return self._added(params, grads, 1.0 / examples if self.per_example else 1.0, ())
 
-    @property
-    def _meant(self) -> Callable[[tree.Path, Array], bool]:
-        return lambda path, leaf: tree.matches(self.match, path, leaf)
+    def _added(self, w: tree.Tree, g: tree.Tree, factor: Array | float, path: tree.Path) -> tree.Tree:
+        """Walk once through both trees: this runs in every training step."""
+        if isinstance(g, dict):
+            return {key: self._added(w[key], part, factor, (*path, key)) for key, part in g.items()}
+        if isinstance(g, (list, tuple)):
+            return type(g)([self._added(w[i], part, factor, (*path, i)) for i, part in enumerate(g)])
+        return g + self.slope(w, factor) if g is not None and tree.matches(self.match, path, g) else g
 
 
 @dataclass(frozen=True)
@@ -130,10 +130,11 @@ class L2(Penalty):
     """
 
     def of(self, w: Array) -> Array:
-        return (0.5 * self.strength) * namespace(w).sum(w * w)
+        flat = namespace(w).reshape(w, (-1,))
+        return (0.5 * self.strength) * (flat @ flat)  # a product of vectors makes no array of squares
 
-    def slope(self, w: Array) -> Array:
-        return self.strength * w
+    def slope(self, w: Array, factor: Array | float = 1.0) -> Array:
+        return (factor * self.strength) * w
 
 
 @dataclass(frozen=True)
@@ -165,5 +166,5 @@ class L1(Penalty):
         xp = namespace(w)
         return self.strength * xp.sum(xp.abs(w))
 
-    def slope(self, w: Array) -> Array:
-        return self.strength * namespace(w).sign(w)
+    def slope(self, w: Array, factor: Array | float = 1.0) -> Array:
+        return (factor * self.strength) * namespace(w).sign(w)

@@ -62,11 +62,20 @@ class Plan(NamedTuple):
         if not callable(self.shuffle):
             return epoch_order(self.seed, epoch, count) if self.shuffle and size < count else None
         order = np.asarray(self.shuffle(epoch, count))
-        if order.shape != (count,) or not np.array_equal(np.sort(order), np.arange(count)):
+        if order.shape != (count,) or order.dtype.kind != "i" or not _is_permutation(order):
             raise ValueError(
                 f"fit: expected shuffle(epoch, {count}) to return a permutation of {count} indices, got {order!r}"
             )
         return order
+
+
+def _is_permutation(order: np.ndarray) -> bool:
+    """Return whether integers (N,) are those from 0 to N − 1, without sorting them."""
+    seen = np.zeros(len(order), dtype=bool)
+    inside = int(order.min(initial=0)) >= 0 and int(order.max(initial=0)) < len(order)
+    if inside:
+        seen[order] = True
+    return inside and bool(seen.all())
 
 
 def epoch_order(seed: int, epoch: int, count: int) -> np.ndarray:

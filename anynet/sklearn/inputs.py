@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.utils import check_X_y, shuffle
+from sklearn.utils import check_X_y
 from sklearn.utils.validation import _check_sample_weight, column_or_1d, validate_data
 
 from anynet import backends
@@ -107,7 +107,9 @@ class Shuffle:
         self._random, self._order = random, np.arange(count)
 
     def __call__(self, epoch: int, count: int) -> np.ndarray:
-        self._order = shuffle(self._order, random_state=self._random)
+        places = np.arange(count)
+        self._random.shuffle(places)
+        self._order = self._order[places]
         return self._order
 
 
