@@ -28,7 +28,7 @@ def _flat(y_pred: Array, y_true: Array) -> tuple[Array, Array]:
 
 @dataclass(frozen=True)
 class MAE(Mean):
-    """The mean absolute error, Σ w |ŷ − y| / Σ w.
+    """The mean absolute error, ``Σ w |ŷ − y| / Σ w``.
 
     Examples
     --------

@@ -2,12 +2,12 @@
 
 import pickle
 
-import joblib
 import numpy as np
 import pytest
 
 pytest.importorskip("sklearn")
 
+import joblib
 import sklearn
 from sklearn.base import clone
 from sklearn.ensemble import BaggingClassifier
