@@ -27,6 +27,7 @@ import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # arrays here are tiny, and threads that wait for each other are slow
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # arrays here are tiny, and compiling takes all the time
 os.environ["JAX_ENABLE_X64"] = "1"  # for float64 checks; one test runs without it in a process of its own
 
 import array_api_strict
