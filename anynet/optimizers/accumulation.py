@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
 
-from array_api_compat import device
-
 from anynet import tree
 from anynet.namespace import Array, namespace
 from anynet.optimizers.base import Elementwise, State, functional, run_rule
-from anynet.optimizers.wrapper import Keeper, only_if
+from anynet.optimizers.wrapper import Keeper, begun, only_if
 from anynet.validation import check_int
 
 
@@ -55,15 +53,7 @@ class Accumulate(Keeper):
         check_int("Accumulate", "steps", self.steps, at_least=1)
 
     def init(self, params: tree.Tree) -> State:
-        arrays = tree.leaves(params)
-        if not arrays:
-            return {"optimizer": self.optimizer.init(params)}
-        xp = namespace(arrays[0])
-        return {
-            "optimizer": self.optimizer.init(params),
-            "sum": tree.map(xp.zeros_like, params),
-            "count": xp.zeros((), dtype=xp.int32, device=device(arrays[0])),
-        }
+        return begun(self.optimizer, params, running="sum", counter="count")
 
     def update(
         self, params: tree.Tree, grads: tree.Tree, state: State, elementwise: Elementwise = functional

@@ -12,12 +12,10 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
-from array_api_compat import device
-
 from anynet import tree
 from anynet.namespace import Array, namespace
 from anynet.optimizers.base import Elementwise, State, functional, run_rule
-from anynet.optimizers.wrapper import Keeper
+from anynet.optimizers.wrapper import Keeper, begun
 from anynet.validation import check_int, check_number
 
 
@@ -38,15 +36,7 @@ class Averager(Keeper):
         raise NotImplementedError(f"{type(self).__name__}: expected share(count) to be written, got none")
 
     def init(self, params: tree.Tree) -> State:
-        arrays = tree.leaves(params)
-        if not arrays:
-            return {"optimizer": self.optimizer.init(params)}
-        xp = namespace(arrays[0])
-        return {
-            "optimizer": self.optimizer.init(params),
-            "average": tree.map(xp.zeros_like, params),
-            "step": xp.zeros((), dtype=xp.int32, device=device(arrays[0])),
-        }
+        return begun(self.optimizer, params, running="average", counter="step")
 
     def update(
         self, params: tree.Tree, grads: tree.Tree, state: State, elementwise: Elementwise = functional

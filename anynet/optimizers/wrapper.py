@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from array_api_compat import device
+
 from anynet import tree
 from anynet.namespace import Array, namespace
 from anynet.optimizers.base import Elementwise, Optimizer, State, functional
@@ -82,3 +84,14 @@ def only_if(
     new, new_state = optimizer.update(used, grads, tree.map(copy, state), elementwise)
     moved = [chosen(*row) for row in tree.rows(grads, new, params)]
     return tree.replace(params, iter(moved), like=grads), tree.map(chosen, new_state, state)
+
+
+def begun(optimizer: Optimizer, params: tree.Tree, *, running: str, counter: str) -> State:
+    """Return the first state of a wrapper that keeps a running tree beside the parameters, and a counter."""
+    state: State = {"optimizer": optimizer.init(params)}
+    arrays = tree.leaves(params)
+    if arrays:
+        xp = namespace(arrays[0])
+        state[running] = tree.map(xp.zeros_like, params)
+        state[counter] = xp.zeros((), dtype=xp.int32, device=device(arrays[0]))
+    return state
