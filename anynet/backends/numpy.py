@@ -16,6 +16,9 @@ from anynet.namespace import Array
 COMPILER = 0.5
 """Seconds that it takes to import numba and load, or compile, a rule."""
 
+ADOPTED = 2**25 - 2**13
+"""Bytes of the largest array that, with its header and rounded up to pages, still moves glibc's threshold."""
+
 
 class NumpyBackend(Backend):
     """Arrays of NumPy. Update rules run in tiles and, where numba is installed and it will pay, compiled.
@@ -30,6 +33,7 @@ class NumpyBackend(Backend):
     def __init__(self, device: str | None = None, *, compiled: bool = True) -> None:
         if device not in (None, "cpu"):
             raise bad_device("numpy", str(device), "'cpu'", "; for an NVIDIA GPU take backend='cupy' or 'torch:cuda'")
+        keep_freed_memory()
         self.name, self.xp, self.device = "numpy", xp, "cpu"
         self._compiled, self.options = compiled, {"compiled": compiled}
         self._rules: dict[Callable[..., Any], Callable[..., None]] = {}
@@ -69,6 +73,16 @@ class NumpyBackend(Backend):
                 self._rules[rule] = _compiled_or(tiled, rule, len(rows[0]) - 2)
 
         return run
+
+
+def keep_freed_memory() -> None:
+    """Have the allocator keep the memory of temporaries for the next step instead of giving it back to the system.
+
+    glibc asks the kernel for every array above a threshold, and each step pays a fault for each page anew. The threshold
+    grows to the size of whatever array is freed, up to 32 MiB, and with it to twice that what is kept: so one array of that
+    size, never touched, does it for good. Other allocators are not impressed, and a threshold that the user set is kept.
+    """
+    np.empty(ADOPTED, dtype=np.uint8)
 
 
 def _compiled_or(tiled: Callable[..., None], rule: Callable[..., Any], slots: int) -> Callable[..., None]:

@@ -1,8 +1,7 @@
 """Run an update rule over large parameters in tiles that stay in the cache, in place.
 
-A rule of ten operations over a large array streams ten temporaries through memory, and temporaries of 128 KiB and more go
-back to the kernel when they are freed, so every step pays their page faults again. In tiles of 64 KiB they live in the
-cache: 1.5 ms instead of 6.3 for Adam over 670 000 parameters.
+A rule of ten operations over a large array streams ten temporaries through memory. In tiles they live in the cache, and are
+still large enough that calling NumPy costs little beside its work.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import Any
 
 from anynet.namespace import Array, namespace
 
-TILE = 16384  # elements: 64 KiB of float32
+TILE = 32768  # elements: 128 KiB of float32
 
 
 def run_tiled(rule: Callable[..., Any], tile: int = TILE) -> Callable[..., None]:

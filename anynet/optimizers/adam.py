@@ -12,31 +12,29 @@ from anynet.optimizers.base import Optimizer, Rule, Schedule, at
 from anynet.validation import check_hyperparameter
 
 
-def adam(
-    p: Array, g: Array, m: Array, v: Array, rate: Any, mix1: Any, mix2: Any, scale: Any, epsilon: Any
-) -> tuple[Array, ...]:
+def adam(p: Array, g: Array, m: Array, v: Array, rate: Any, mix1: Any, mix2: Any, epsilon: Any) -> tuple[Array, ...]:
     m += mix1 * (g - m)
     v += mix2 * (g * g - v)
-    p -= rate * m / (scale * sqrt(v) + epsilon)
+    p -= rate * m / (sqrt(v) + epsilon)
     return p, m, v
 
 
 def amsgrad(
-    p: Array, g: Array, m: Array, v: Array, top: Array, rate: Any, mix1: Any, mix2: Any, scale: Any, epsilon: Any
+    p: Array, g: Array, m: Array, v: Array, top: Array, rate: Any, mix1: Any, mix2: Any, epsilon: Any
 ) -> tuple[Array, ...]:
     m += mix1 * (g - m)
     v += mix2 * (g * g - v)
     top = maximum(top, v)
-    p -= rate * m / (scale * sqrt(top) + epsilon)
+    p -= rate * m / (sqrt(top) + epsilon)
     return p, m, v, top
 
 
 def adamw(
-    p: Array, g: Array, m: Array, v: Array, rate: Any, mix1: Any, mix2: Any, scale: Any, epsilon: Any, shrink: Any
+    p: Array, g: Array, m: Array, v: Array, rate: Any, mix1: Any, mix2: Any, epsilon: Any, shrink: Any
 ) -> tuple[Array, ...]:
     m += mix1 * (g - m)
     v += mix2 * (g * g - v)
-    p -= rate * m / (scale * sqrt(v) + epsilon) + shrink * p
+    p -= rate * m / (sqrt(v) + epsilon) + shrink * p
     return p, m, v
 
 
@@ -49,14 +47,13 @@ def amsgradw(
     rate: Any,
     mix1: Any,
     mix2: Any,
-    scale: Any,
     epsilon: Any,
     shrink: Any,
 ) -> tuple[Array, ...]:
     m += mix1 * (g - m)
     v += mix2 * (g * g - v)
     top = maximum(top, v)
-    p -= rate * m / (scale * sqrt(top) + epsilon) + shrink * p
+    p -= rate * m / (sqrt(top) + epsilon) + shrink * p
     return p, m, v, top
 
 
@@ -120,8 +117,9 @@ class Adam(Optimizer):
 
     def coefficients(self, step: Array) -> tuple[Any, ...]:
         beta1, beta2 = at(self.beta1, step), at(self.beta2, step)
-        rate = at(self.learning_rate, step) / bias_correction(beta1, step)
-        return rate, 1.0 - beta1, 1.0 - beta2, bias_correction(beta2, step) ** -0.5, at(self.epsilon, step)
+        scale = bias_correction(beta2, step) ** 0.5  # of rate and ε alike, which spares the arrays a pass
+        rate = scale * at(self.learning_rate, step) / bias_correction(beta1, step)
+        return rate, 1.0 - beta1, 1.0 - beta2, scale * at(self.epsilon, step)
 
 
 @dataclass(frozen=True)

@@ -94,8 +94,8 @@ class FoldedAdam(Adam):
     """
 
     def coefficients(self, step: Array) -> tuple[Any, ...]:
-        rate, mix1, mix2, scale, epsilon, *rest = super().coefficients(step)
-        return rate / scale, mix1, mix2, 1.0, epsilon, *rest
+        rate, mix1, mix2, _, *rest = super().coefficients(step)
+        return rate, mix1, mix2, at(self.epsilon, step), *rest
 
 
 def make_optimizer(estimator: Any) -> Optimizer | None:
