@@ -42,7 +42,11 @@ KINDS = ("numpy", "numpy-readonly", "strict", "strict:device1", "torch", "jax", 
 
 
 class ReadOnlyNumpy(NumpyBackend):
-    """NumPy, whose arrays cannot be written to, unless they are copies that somebody asked for to own."""
+    """NumPy, whose arrays cannot be written to, unless they are copies that somebody asked for to own, and which has steps
+    replayed as soon as it can.
+    """
+
+    patience = 1
 
     def asarray(self, x, dtype=None, *, copy=None):
         array = super().asarray(x, dtype, copy=copy)

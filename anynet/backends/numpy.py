@@ -10,6 +10,8 @@ import array_api_compat.numpy as xp
 import numpy as np
 
 from anynet.backends.base import Backend, bad_device
+from anynet.backends.recording import recordable
+from anynet.backends.replay import Replayed
 from anynet.backends.tiles import run_tiled
 from anynet.namespace import Array
 
@@ -38,6 +40,9 @@ class NumpyBackend(Backend):
         self._compiled, self.options = compiled, {"compiled": compiled}
         self._rules: dict[Callable[..., Any], Callable[..., None]] = {}
 
+    patience = 8
+    """How many steps of one shape `fit` takes as they are written before it has one replayed."""
+
     def asarray(self, x: Any, dtype: Any = None, *, copy: bool | None = None) -> Array:
         if copy is None and type(x) is np.ndarray and (dtype is None or x.dtype == dtype):
             return x
@@ -48,7 +53,16 @@ class NumpyBackend(Backend):
     def to_numpy(self, x: Array) -> np.ndarray:
         return np.asarray(x)
 
+    def compile(self, function: Callable[..., Any], *, donate: Sequence[int] = ()) -> Callable[..., Any]:
+        return Replayed(function, self.patience) if tuple(donate) == (0,) else function
+
     def elementwise(self, rule: Callable[..., Any]) -> Callable[..., None]:
+        def run(rows: Sequence[tuple[Array, ...]], coefficients: tuple[Any, ...]) -> None:
+            self._runner(rule)(rows, coefficients)
+
+        return recordable(run)
+
+    def _runner(self, rule: Callable[..., Any]) -> Callable[..., None]:
         run = self._rules.get(rule)
         if run is None:
             run = self._rules[rule] = self._until_it_pays(rule) if self._compiled else run_tiled(rule)

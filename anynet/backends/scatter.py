@@ -14,6 +14,7 @@ from __future__ import annotations
 import numpy as np
 from array_api_compat import device, is_cupy_array, is_jax_array, is_numpy_array, is_torch_array
 
+from anynet.backends.recording import Recorded
 from anynet.namespace import Array, namespace
 
 
@@ -24,6 +25,8 @@ def scatter_add(index: Array, values: Array, rows: int) -> Array:
     """
     if is_numpy_array(values):
         return _numpy(index, values, rows)
+    if isinstance(values, Recorded):
+        return values.recorder.call(_numpy, (index, values, rows), {})
     if is_torch_array(values):
         return values.new_zeros((rows, values.shape[1])).index_add_(0, index, values)
     if is_jax_array(values):

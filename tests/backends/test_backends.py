@@ -112,7 +112,7 @@ layers = [Dense(512), ReLU(), Dense(512), ReLU(), Dense(10)]
 model = Model(layers, input_shape=784, loss=SoftmaxCrossEntropy(), optimizer=Adam())
 rng = np.random.default_rng(0)
 x, y = rng.normal(size=(128, 784)).astype("float32"), rng.integers(0, 10, 128)
-for _ in range(5):
+for _ in range(20):
     model.train_step(x, y)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(10):

@@ -1,0 +1,243 @@
+"""Writing down what a pure function does to its arrays, operation by operation, while NumPy does it.
+
+The arrays go in wrapped. A wrapped array does what an array API array does: it carries out each operation, notes it, and
+wraps the result. What would need a number of it on the host, an `if`, a `float()`, an assignment to a slice, raises: what is
+written down must hold for other numbers too.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import array_api_compat.numpy as compat
+import numpy as np
+
+from anynet.namespace import Array
+
+
+class CannotRecord(Exception):
+    """The function did something that cannot be written down."""
+
+
+class Call(NamedTuple):
+    """An operation, ``result = function(*args, **options)``, whose arguments may be wrapped; no result if it changes some."""
+
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+    options: dict[str, Any]
+    result: Recorded | None
+
+
+class Recorder:
+    """A list of calls, and what they may hold in memory while they are written down.
+
+    Parameters
+    ----------
+    room : int
+        Bytes of results beyond which `CannotRecord` is raised.
+    """
+
+    def __init__(self, room: int) -> None:
+        self.calls: list[Call] = []
+        self._room = room
+
+    def wrap(self, value: Array) -> Recorded:
+        """Return an array, wrapped."""
+        return Recorded(value, self)
+
+    def call(self, function: Callable[..., Any], args: Sequence[Any], options: dict[str, Any]) -> Any:
+        """Carry out an operation, note it, and return its result."""
+        function, args = _spread(function, args)
+        if any(isinstance(value, Recorded) for value in options.values()):
+            raise CannotRecord("an array that is given by name")
+        values = [arg.value if isinstance(arg, Recorded) else arg for arg in args]
+        made = function(*values, **options)
+        if not isinstance(made, (np.ndarray, np.generic)):
+            if isinstance(made, (tuple, list)):
+                raise CannotRecord("several results")
+            return made  # a dtype or a shape: the same for all numbers
+        for arg, value in zip(args, values, strict=True):
+            if made is value:
+                return arg
+        self._room -= made.nbytes
+        if self._room < 0:
+            raise CannotRecord("too much memory")
+        result = self.wrap(made)
+        self.calls.append(Call(function, tuple(args), options, result))
+        return result
+
+    def change(self, function: Callable[..., Any], args: Sequence[Any]) -> None:
+        """Carry out an operation that writes to some of its arguments, and note it."""
+        function(*[arg.value if isinstance(arg, Recorded) else arg for arg in args])
+        self.calls.append(Call(function, tuple(args), {}, None))
+
+
+class Update:
+    """A run of an update rule over rows, whose arrays and coefficients come one by one."""
+
+    def __init__(self, run: Callable[..., None], rows: int, width: int) -> None:
+        self.run, self.rows, self.width = run, rows, width
+
+    def __call__(self, *args: Any) -> None:
+        width, end = self.width, self.rows * self.width
+        self.run([args[i : i + width] for i in range(0, end, width)], args[end:])
+
+
+def recordable(run: Callable[..., None]) -> Callable[..., None]:
+    """Return ``run(rows, coefficients)`` of a backend as something that notes it where the rows are wrapped."""
+
+    def either(rows: Sequence[tuple[Any, ...]], coefficients: tuple[Any, ...]) -> None:
+        first = rows[0][0]
+        if not isinstance(first, Recorded):
+            return run(rows, coefficients)
+        flat = [array for row in rows for array in row]
+        return first.recorder.change(Update(run, len(rows), len(rows[0])), (*flat, *coefficients))
+
+    return either
+
+
+def _spread(function: Callable[..., Any], args: Sequence[Any]) -> tuple[Callable[..., Any], Sequence[Any]]:
+    """Return a function that takes the arrays of a first argument such as `concat`'s one by one."""
+    if args and isinstance(args[0], (list, tuple)) and any(isinstance(part, Recorded) for part in args[0]):
+        count, rest = len(args[0]), args[1:]
+        return (lambda *parts, **options: function(parts[:count], *parts[count:], **options)), (*args[0], *rest)
+    return function, args
+
+
+class Namespace:
+    """array-api-compat's namespace of NumPy for wrapped arrays."""
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(compat, name)
+        if not callable(found) or isinstance(found, type):
+            return found
+
+        def function(*args: Any, **options: Any) -> Any:
+            for arg in args:
+                for part in arg if isinstance(arg, (list, tuple)) else (arg,):
+                    if isinstance(part, Recorded):
+                        return part.recorder.call(found, args, options)
+            return found(*args, **options)
+
+        setattr(self, name, function)
+        return function
+
+
+NAMESPACE = Namespace()
+
+
+class Recorded:
+    """A wrapped array, or a NumPy number."""
+
+    __slots__ = ("recorder", "value")
+    __array_ufunc__ = None  # NumPy's arrays leave their operators to this class, and its functions refuse it
+    __hash__ = object.__hash__
+    device = "cpu"
+
+    def __init__(self, value: Any, recorder: Recorder) -> None:
+        self.value, self.recorder = value, recorder
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.value.shape
+
+    @property
+    def ndim(self) -> int:
+        return self.value.ndim
+
+    @property
+    def size(self) -> int:
+        return self.value.size
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.value.dtype
+
+    @property
+    def T(self) -> Recorded:
+        return self.recorder.call(np.transpose, (self,), {})
+
+    def __array_namespace__(self, api_version: str | None = None) -> Namespace:
+        return NAMESPACE
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def __getitem__(self, key: Any) -> Recorded:
+        parts = key if isinstance(key, tuple) else (key,)
+        if not any(isinstance(part, Recorded) for part in parts):
+            return self.recorder.call(lambda x: x[key], (self,), {})
+        if isinstance(key, tuple):
+            return self.recorder.call(lambda x, *parts: x[parts], (self, *parts), {})
+        return self.recorder.call(operator.getitem, (self, key), {})
+
+    def __neg__(self) -> Recorded:
+        return self.recorder.call(operator.neg, (self,), {})
+
+    def __invert__(self) -> Recorded:
+        return self.recorder.call(operator.invert, (self,), {})
+
+    def __abs__(self) -> Recorded:
+        return self.recorder.call(operator.abs, (self,), {})
+
+    def _refuse(self, *_: Any, **__: Any) -> Any:
+        raise CannotRecord("a number was asked for")
+
+    __bool__ = __float__ = __int__ = __index__ = __complex__ = __array__ = __setitem__ = __iter__ = _refuse
+
+
+def _operator(function: Callable[..., Any]) -> tuple[Any, Any, Any]:
+    """Return the methods of a binary operator: forward, reflected and in place."""
+
+    def forward(self: Recorded, other: Any) -> Any:
+        return self.recorder.call(function, (self, other), {})
+
+    def reflected(self: Recorded, other: Any) -> Any:
+        return self.recorder.call(function, (other, self), {})
+
+    def in_place(self: Recorded, other: Any) -> Any:
+        if not isinstance(self.value, np.ndarray):
+            return forward(self, other)
+        self.recorder.change(UFUNCS[function], (self, other, self))
+        return self
+
+    return forward, reflected, in_place
+
+
+UFUNCS: dict[Callable[..., Any], np.ufunc] = {
+    operator.add: np.add,
+    operator.sub: np.subtract,
+    operator.mul: np.multiply,
+    operator.truediv: np.divide,
+    operator.floordiv: np.floor_divide,
+    operator.mod: np.remainder,
+    operator.matmul: np.matmul,
+    operator.and_: np.bitwise_and,
+    operator.or_: np.bitwise_or,
+    operator.xor: np.bitwise_xor,
+    operator.lshift: np.left_shift,
+    operator.rshift: np.right_shift,
+    operator.lt: np.less,
+    operator.le: np.less_equal,
+    operator.gt: np.greater,
+    operator.ge: np.greater_equal,
+    operator.eq: np.equal,
+    operator.ne: np.not_equal,
+    operator.neg: np.negative,
+    operator.invert: np.invert,
+    operator.abs: np.absolute,
+}
+"""What an operator does with arrays of one axis or more. `**` is left out: arrays take shortcuts that `np.power` does not."""
+
+for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "matmul", "and", "or", "xor", "lshift", "rshift"):
+    _forward, _reflected, _in_place = _operator(getattr(operator, _name + "_" * (_name in ("and", "or"))))
+    setattr(Recorded, f"__{_name}__", _forward)
+    setattr(Recorded, f"__r{_name}__", _reflected)
+    setattr(Recorded, f"__i{_name}__", _in_place)
+_forward, _reflected, _ = _operator(operator.pow)
+setattr(Recorded, "__pow__", _forward)  # noqa: B010 - as above
+setattr(Recorded, "__rpow__", _reflected)  # noqa: B010
+for _name in ("lt", "le", "gt", "ge", "eq", "ne"):
+    setattr(Recorded, f"__{_name}__", _operator(getattr(operator, _name))[0])

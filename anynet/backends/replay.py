@@ -1,0 +1,117 @@
+"""Run a training step that was written down, in memory that is kept for it.
+
+A step written in Python makes a new array for each intermediate result, and walks through layers and trees of parameters to
+find out what to do; for a small network that costs more than the mathematics. So after a few steps of one shape its
+operations are written down (`anynet.backends.recording`) and from then on carried out one after another, into arrays that are
+there already (`anynet.backends.program`). They are the same operations of NumPy in the same order, so the numbers are the
+same bit for bit. That is not taken on trust but compared, twice; a step that differs, or cannot be written down, stays
+as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from anynet import tree
+from anynet.backends.program import Program
+
+TRIALS = 2
+"""Steps in which the results must agree."""
+SHAPES = 4
+"""How many shapes of a batch are written down."""
+
+
+class Replayed:
+    """A step, ``step(carry, *batch) -> carry, out``, which may change the arrays of its carry in place.
+
+    Parameters
+    ----------
+    step : callable
+    patience : int
+        Steps of one shape that are taken as they come, before it is tried to write one down.
+    """
+
+    def __init__(self, step: Callable[..., tuple[Any, Any]], patience: int) -> None:
+        self._step, self._patience = step, patience
+        self._taken: dict[Any, int] = {}
+        self._programs: dict[Any, Program] = {}
+        self._carry: Any = None
+        """What was returned last. With another one, somebody has come in between."""
+        self._leaves: list[Any] = []
+        self._active: Program | None = None
+        """The program that is bound to the leaves of that carry."""
+
+    def __call__(self, carry: Any, *batch: Any) -> tuple[Any, Any]:
+        kinds = _kinds(batch)
+        program = self._programs.get(kinds)
+        if program is not None and carry is self._carry and self._ready(program):
+            self._carry, out = program.run(self._leaves, batch)
+            return self._carry, out
+        self._active = None
+        self._carry, out = self._step(carry, *batch) if kinds in self._programs else self._try(kinds, carry, batch)
+        return self._carry, out
+
+    def _ready(self, program: Program) -> bool:
+        """Have a program work on the present carry; return whether it can."""
+        if program is self._active:
+            return True
+        if self._active is None:
+            self._leaves = tree.leaves(self._carry)
+        if not (self._active and program.is_bound(self._leaves)) and not program.bind(self._carry, self._leaves):
+            self._programs.clear()  # the carry has another structure: begin again
+            self._taken.clear()
+            return False
+        self._active = program
+        return True
+
+    def _try(self, kinds: Any, carry: Any, batch: tuple[Any, ...]) -> tuple[Any, Any]:
+        """Take a step as it is written; when enough have been taken, try whether it can be replayed."""
+        count = self._taken[kinds] = self._taken.get(kinds, 0) + 1
+        if kinds is None or not 0 < count - self._patience <= TRIALS or len(self._programs) == SHAPES:
+            return self._step(carry, *batch)
+        try:
+            program = Program(self._step, _copy(carry), batch)
+            copied = _copy(carry)
+            leaves = tree.leaves(copied)
+            replayed = program.run(leaves, batch) if program.bind(copied, leaves) else None
+        except Exception:  # numbers were asked for, or whatever else somebody's layer may do
+            replayed = None
+        taken = self._step(carry, *batch)
+        if replayed is None or not _same(replayed, taken):
+            self._taken[kinds] = self._patience + TRIALS  # not again
+        elif count == self._patience + TRIALS:
+            self._programs[kinds] = program
+        return taken
+
+
+def _kinds(batch: tuple[Any, ...]) -> Any:
+    """Return what the arrays of a batch have in common with those of others that one program serves; None for others."""
+    kinds: list[Any] = []
+    for array in batch:
+        if array is None:
+            kinds.append(None)
+        elif type(array) is np.ndarray:
+            kinds.append((array.shape, array.dtype))
+        else:
+            return None
+    return tuple(kinds)
+
+
+def _copy(values: tree.Tree) -> tree.Tree:
+    return tree.map(lambda a: a.copy(order="K") if isinstance(a, np.ndarray) else a, values)
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Return whether two trees of arrays are the same to the last bit."""
+    ours, theirs = list(tree.places(a)), list(tree.places(b))
+    return len(ours) == len(theirs) and all(
+        path == other
+        and type(x) is type(y)
+        and x.dtype == y.dtype
+        and x.shape == y.shape
+        and x.tobytes() == y.tobytes()
+        for (path, x), (other, y) in zip(ours, theirs, strict=True)
+    )

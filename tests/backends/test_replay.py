@@ -1,0 +1,250 @@
+"""Steps that are replayed: the numbers of the steps as written, bit for bit, whoever comes in between."""
+
+import numpy as np
+import pytest
+
+from anynet import (
+    SGD,
+    Adam,
+    BatchNorm,
+    Dense,
+    Dropout,
+    HalfSquaredError,
+    Model,
+    ReLU,
+    Sequential,
+    SoftmaxCrossEntropy,
+    tree,
+)
+from anynet.backends.numpy import NumpyBackend
+from anynet.backends.replay import SHAPES, Replayed
+from anynet.layers import Layer
+from anynet.metrics import Accuracy
+from anynet.random import make_key
+from anynet.training import make_objective, make_step
+from tests.layers.cases import LAYERS
+from tests.losses.cases import LOSSES
+from tests.optimizers.cases import OPTIMIZERS
+from tests.tools import away_from_zero
+
+NETWORK = Sequential([Dense(5), ReLU(), Dense(3)])
+LOSS, OPTIMIZER = HalfSquaredError(), SGD(0.01)
+
+
+def make(layer, input_shape, loss=LOSS, optimizer=OPTIMIZER, metrics=(), dtype="float64"):
+    """Return a step, and a carry to begin with."""
+    dtype = np.dtype(dtype)
+    params, _ = layer.init(np.random.default_rng(0), input_shape)
+    params = tree.map(lambda a: np.array(a, dtype=dtype), params)
+    objective = make_objective(layer, loss, dtype)
+    step = make_step(objective, layer, loss, optimizer, metrics, NumpyBackend(compiled=False).elementwise)
+    return step, (params, optimizer.init(layer.trainable(params)), make_key(0))
+
+
+def assert_identical(a, b):
+    ours, theirs = list(tree.places(a)), list(tree.places(b))
+    assert [path for path, _ in ours] == [path for path, _ in theirs]
+    for (path, x), (_, y) in zip(ours, theirs, strict=True):
+        assert type(x) is type(y) and x.dtype == y.dtype and x.tobytes() == y.tobytes(), path
+
+
+def assert_replays(step, carry, batches):
+    """Take steps as they are written and replayed, and compare all that comes out; return what replays."""
+    replayed = Replayed(step, patience=0)
+    plain, other = (tree.map(lambda a: a.copy(), carry) for _ in range(2))
+    for batch in batches:
+        plain, out = step(plain, *batch)
+        other, same = replayed(other, *batch)
+        assert_identical((other, same), (plain, out))
+    assert replayed._active is not None
+    return replayed
+
+
+def several(make_batch, count=6):
+    rng = np.random.default_rng(1)
+    return [make_batch(rng) for _ in range(count)]
+
+
+@pytest.mark.parametrize("row", LAYERS, ids=lambda row: f"{row[0]}-{row[1]}".replace(" ", "")[:60])
+def test_every_layer(row):
+    layer, shape, inputs = (*row, away_from_zero)[:3]
+    _, output_shape = layer.init(np.random.default_rng(0), shape)
+    if any(isinstance(part, tuple) for part in output_shape):
+        pytest.skip("several outputs need a loss for several")
+    batches = several(lambda rng: (inputs(rng, (4, *shape)), rng.normal(size=(4, *output_shape)), None))
+    assert_replays(*make(layer, shape), batches)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("row", LOSSES, ids=lambda row: f"{row[0]}-{row[2].dtype}{row[2].shape}".replace(" ", ""))
+def test_every_loss(row, weighted):
+    class Outputs(Layer):
+        """Predictions that may be trained, times what comes in."""
+
+        def init(self, rng, input_shape):
+            return {"weight": row[1]}, row[1].shape[1:]
+
+        def forward(self, params, x, *, key=None):
+            return params["weight"] * x, x
+
+        def backward(self, params, cache, dy, *, need_dx=True):
+            return None, {"weight": dy * cache}
+
+    x = np.ones((len(row[1]),) + (1,) * (row[1].ndim - 1))
+    weight = np.linspace(0.5, 1.0, len(x)) if weighted else None
+    assert_replays(*make(Outputs(), (1,), row[0], SGD(1e-4)), [(x, row[2], weight)] * 5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("optimizer", [row[0] for row in OPTIMIZERS], ids=lambda o: str(o).replace(" ", "")[:60])
+def test_every_optimizer(optimizer, dtype):
+    loss = SoftmaxCrossEntropy()
+    batches = several(lambda rng: (rng.normal(size=(7, 4)).astype(dtype), rng.integers(0, 3, 7)), 8)
+    assert_replays(*make(NETWORK, (4,), loss, optimizer, [Accuracy()], dtype), batches)
+
+
+def test_shapes_take_turns_and_the_parameters_stay_side_by_side():
+    rng = np.random.default_rng(2)
+    sizes = [8, 8, 3, 3, 8, 3, 8, 8, 3]
+    replayed = assert_replays(
+        *make(NETWORK, (4,), optimizer=Adam()), [(rng.normal(size=(n, 4)), rng.normal(size=(n, 3))) for n in sizes]
+    )
+    assert len(replayed._programs) == 2
+    weights = [a for path, a in tree.places(replayed._carry[0])]
+    assert len({id(a.base) for a in weights}) == 1 and all(
+        p.is_bound(replayed._leaves) for p in replayed._programs.values()
+    )
+
+
+def test_not_every_shape_is_kept():
+    rng = np.random.default_rng(2)
+    step, carry = make(NETWORK, (4,))
+    replayed = Replayed(step, patience=0)
+    for n in range(1, SHAPES + 3):
+        for _ in range(3):
+            carry, _ = replayed(carry, rng.normal(size=(n, 4)), rng.normal(size=(n, 3)))
+    assert len(replayed._programs) == SHAPES
+
+
+def test_noise_is_new_in_every_step():
+    step, carry = make(Sequential([Dropout(0.5), Dense(3)]), (4,), optimizer=SGD(1e-9))
+    replayed = Replayed(step, patience=0)
+    batch, losses = (np.ones((8, 4)), np.ones((8, 3))), set()
+    for _ in range(10):
+        carry, (loss, *_) = replayed(carry, *batch)
+        losses.add(float(loss))
+    assert replayed._active is not None and len(losses) == 10
+
+
+def model(patience):
+    backend = NumpyBackend(compiled=False)
+    backend.patience = patience
+    layers = [Dense(5), BatchNorm(), ReLU(), Dense(3)]
+    return Model(layers, input_shape=4, loss=SoftmaxCrossEntropy(), optimizer=Adam(0.01), backend=backend)
+
+
+def test_others_may_come_in_between():
+    """Reading parameters, setting them, another rate, predictions, saving: the model is the same as without replay."""
+    rng = np.random.default_rng(3)
+    x, y = rng.normal(size=(30, 4)).astype("float32"), rng.integers(0, 3, 30)
+    quick, plain = model(0), model(10**9)
+    seen = []
+    for number in range(40):
+        for each in (quick, plain):
+            each.train_step(x, y)
+            if number == 12:
+                seen.append((each.params, tree.map(lambda a: a.copy(), each.params)))
+            if number == 17:
+                each.params = tree.map(lambda a: 0.5 * a, each.params)
+            if number == 22:
+                each.learning_rate_factor = 0.5
+            if number == 27:
+                each.predict(x), each.evaluate(x, y)
+            if number == 32:
+                each.fit(x, y, epochs=3, batch_size=8)
+        assert_identical(quick._carry, plain._carry)
+    assert quick._compiled.step._active is not None
+    for handed_out, before in seen:
+        assert_identical(handed_out, before)
+
+
+def test_data_of_other_strides():
+    rng = np.random.default_rng(4)
+    step, carry = make(NETWORK, (4,), dtype="float32")
+    wide, rows = rng.normal(size=(20, 8)).astype("float32"), rng.normal(size=(3, 10)).astype("float32")
+    batches = [(wide[i : i + 10, 0:4], rows.T) for i in (0, 1)] + [
+        (wide[i : i + 10, ::2], rows.T.copy()) for i in range(4)
+    ]
+    assert_replays(step, carry, batches)
+
+
+class Odd(Layer):
+    """The identity, unless something is done that cannot be written down."""
+
+    def forward(self, params, x, *, key=None):
+        return self.odd(x), None
+
+    def backward(self, params, cache, dy, *, need_dx=True):
+        return dy, {}
+
+
+class Random(Odd):
+    def odd(self, x):
+        return x + np.random.normal(size=x.shape)
+
+
+class Branching(Odd):
+    def odd(self, x):
+        return x if float(x[0, 0]) > 0 else -x
+
+
+class Writing(Odd):
+    def odd(self, x):
+        x = x + 0.0
+        x[0, 0] = 1.0
+        return x
+
+
+class Numpy(Odd):
+    def odd(self, x):
+        return np.cumsum(x, axis=1)
+
+
+@pytest.mark.parametrize("odd", [Random, Branching, Writing, Numpy])
+def test_what_cannot_be_written_down_stays_as_it_is(odd):
+    step, carry = make(Sequential([odd(), Dense(3)]), (4,))
+    replayed, rng, firsts = Replayed(step, patience=0), np.random.default_rng(0), []
+    plain = tree.map(lambda a: a.copy(), carry)
+    for _ in range(6):
+        batch = rng.normal(size=(5, 4)), rng.normal(size=(5, 3))
+        carry, (loss, *_) = replayed(carry, *batch)
+        plain, _ = step(plain, *batch)
+        firsts.append(float(loss))
+    assert not replayed._programs and len(set(firsts)) == 6
+    if odd is not Random:
+        assert_identical(carry, plain)
+
+
+def test_a_large_step_stays_as_it_is(monkeypatch):
+    monkeypatch.setattr("anynet.backends.program.ROOM", 1000)
+    step, carry = make(NETWORK, (4,))
+    replayed = Replayed(step, patience=0)
+    for _ in range(4):
+        carry, _ = replayed(carry, np.ones((50, 4)), np.ones((50, 3)))
+    assert not replayed._programs
+
+
+def test_an_error_leaves_the_model_usable():
+    """Ctrl-C in the middle of a replayed step."""
+    rng = np.random.default_rng(5)
+    x, y = rng.normal(size=(6, 4)), rng.normal(size=(6, 3))
+    step, carry = make(NETWORK, (4,))
+    replayed = assert_replays(step, carry, [(x, y)] * 4)
+    program, carry = replayed._active, replayed._carry
+    steps, program._steps = program._steps, [*program._steps[:3], lambda: (_ for _ in ()).throw(KeyboardInterrupt)]
+    before = tree.map(lambda a: a.copy(), carry)
+    with pytest.raises(KeyboardInterrupt):
+        replayed(carry, x, y)
+    assert_identical(carry, before)
+    program._steps = steps
+    assert_identical(replayed(carry, x, y), step(before, x, y))
