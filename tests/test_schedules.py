@@ -72,8 +72,11 @@ def test_any_hyper_parameter_may_be_a_schedule(backend):
         (anynet.RMSprop(rho=0.9, epsilon=0.1), anynet.RMSprop(rho=same(0.9), epsilon=same(0.1))),
         (anynet.Adadelta(rho=0.8), anynet.Adadelta(rho=same(0.8), epsilon=same(1e-6))),
         (anynet.Lion(beta1=0.5, weight_decay=0.1), anynet.Lion(beta1=same(0.5), weight_decay=same(0.1))),
-        (anynet.Nadam(beta2=0.9), anynet.Nadam(beta2=same(0.9))),
-        (anynet.RAdam(beta1=0.8), anynet.RAdam(beta1=same(0.8))),
+        (
+            anynet.Nadam(beta1=0.8, beta2=0.9),
+            anynet.Nadam(beta1=same(0.8), beta2=same(0.9), momentum_decay=same(4e-3)),
+        ),
+        (anynet.RAdam(beta1=0.8, beta2=0.9), anynet.RAdam(beta1=same(0.8), beta2=same(0.9))),
         (anynet.Adagrad(0.1), anynet.Adagrad(same(0.1), epsilon=same(1e-10))),
     ]
     for plain, scheduled in pairs:

@@ -81,6 +81,10 @@ class Optimizer:
         """Return the numbers that the rule takes, given the count of updates made before, a 0-d float array."""
         raise NotImplementedError(f"{type(self).__name__}: expected coefficients(step) to be written, got none")
 
+    def advance(self, step: Array, state: State) -> tuple[tuple[Any, ...], State]:
+        """Return the coefficients, and the new numbers where the state holds any that depend on the steps before."""
+        return self.coefficients(step), {}
+
     def init(self, params: tree.Tree) -> State:
         """Return the state before the first step for the trainable part of a layer's parameters.
 
@@ -106,16 +110,17 @@ class Optimizer:
             return params, state
         step = state["step"]
         count = namespace(step).astype(step, rows[0][1].dtype)
-        new = elementwise(self.rule)(rows, self.coefficients(count))
+        coefficients, numbers = self.advance(count, state)
+        new = elementwise(self.rule)(rows, coefficients)
         if new is None:  # changed in place
-            return params, {**state, "step": step + 1}
+            return params, {**state, **numbers, "step": step + 1}
         columns = zip(*new, strict=True)
         params = tree.replace(params, iter(next(columns)), like=grads)
         moved = {
             slot: tree.replace(state[slot], iter(column), like=grads)
             for slot, column in zip(slots, columns, strict=True)
         }
-        return params, {"step": step + 1, **moved}
+        return params, {"step": step + 1, **moved, **numbers}
 
     def step(
         self, objective: Objective, params: tree.Tree, state: State, elementwise: Elementwise = functional

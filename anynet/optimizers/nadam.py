@@ -8,11 +8,12 @@ from typing import Any
 
 from array_api_compat import device
 
+from anynet import tree
 from anynet.namespace import Array, namespace
 from anynet.optimizers.adam import bias_correction
 from anynet.optimizers.arithmetic import sqrt
-from anynet.optimizers.base import Optimizer, Rule, Schedule, at
-from anynet.validation import check_hyperparameter, check_number
+from anynet.optimizers.base import Optimizer, Rule, Schedule, State, at
+from anynet.validation import check_hyperparameter
 
 TERMS = 60
 """Terms of the series in `log_product`, the last of which is below 2⁻⁶⁰."""
@@ -50,19 +51,20 @@ class Nadam(Optimizer):
     ----------
     learning_rate : float > 0, or a schedule
         α.
-    beta1 : float in (0, 1)
+    beta1 : float in (0, 1), or a schedule
         How much of the average of the gradient survives a step.
     beta2 : float in [0, 1), or a schedule
         The same for its square.
     epsilon : float > 0, or a schedule
         Added to the root.
-    momentum_decay : float > 0
+    momentum_decay : float > 0, or a schedule
         ψ, how fast the momentum grows.
 
     Notes
     -----
     The same as PyTorch's. The product of the momenta is found in closed form (docs/derivations/optimizers.md), so that the
-    state holds nothing but the moments.
+    state holds nothing but the moments. Where β₁ or ψ is a schedule, there is no such form: the product is of the momenta that
+    there were, and is carried in the state as a number, ``"product"``; :math:`μ_{t+1}` is foretold with the present β₁ and ψ.
 
     Examples
     --------
@@ -78,17 +80,17 @@ class Nadam(Optimizer):
 
     learning_rate: float | Schedule = 2e-3
     _: KW_ONLY
-    beta1: float = 0.9
+    beta1: float | Schedule = 0.9
     beta2: float | Schedule = 0.999
     epsilon: float | Schedule = 1e-8
-    momentum_decay: float = 4e-3
+    momentum_decay: float | Schedule = 4e-3
 
     def __post_init__(self) -> None:
         check_hyperparameter("Nadam", "learning_rate", self.learning_rate, low=0.0, open_low=True)
-        check_number("Nadam", "beta1", self.beta1, low=0.0, high=1.0, open_low=True, open_high=True)
+        check_hyperparameter("Nadam", "beta1", self.beta1, low=0.0, high=1.0, open_low=True, open_high=True)
         check_hyperparameter("Nadam", "beta2", self.beta2, low=0.0, high=1.0, open_high=True)
         check_hyperparameter("Nadam", "epsilon", self.epsilon, low=0.0, open_low=True)
-        check_number("Nadam", "momentum_decay", self.momentum_decay, low=0.0, open_low=True)
+        check_hyperparameter("Nadam", "momentum_decay", self.momentum_decay, low=0.0, open_low=True)
 
     @property
     def slots(self) -> tuple[str, ...]:
@@ -98,15 +100,42 @@ class Nadam(Optimizer):
     def rule(self) -> Rule:
         return nadam
 
+    @property
+    def _carries(self) -> bool:
+        return callable(self.beta1) or callable(self.momentum_decay)
+
+    def init(self, params: tree.Tree) -> State:
+        state = super().init(params)
+        if state and self._carries:
+            first = tree.leaves(params)[0]
+            state["product"] = namespace(first).ones((), dtype=first.dtype, device=device(first))
+        return state
+
+    def advance(self, step: Array, state: State) -> tuple[tuple[Any, ...], State]:
+        if not self._carries:
+            return super().advance(step, state)
+        product = state["product"] * self._momentum(step, step + 1.0)
+        return self._coefficients(step, product, 1.0 - product), {"product": product}
+
     def coefficients(self, step: Array) -> tuple[Any, ...]:
-        xp, t, rate, beta2 = namespace(step), step + 1.0, at(self.learning_rate, step), at(self.beta2, step)
-        log_q = self.momentum_decay * math.log(0.96)
-        now, following = (self.beta1 * (1.0 - 0.5 * xp.exp(log_q * when)) for when in (t, t + 1.0))
-        log_product = t * math.log(self.beta1) + log_product_of(log_q, t)
-        rate_g = rate * (1.0 - now) / -xp.expm1(log_product)
-        rate_m = rate * following / (1.0 - xp.exp(log_product) * following)
+        xp, t = namespace(step), step + 1.0
+        beta1, decay = at(self.beta1, step), at(self.momentum_decay, step)  # numbers, or the product would be carried
+        log_product = t * math.log(beta1) + log_product_of(decay * math.log(0.96), t)
+        return self._coefficients(step, xp.exp(log_product), -xp.expm1(log_product))
+
+    def _momentum(self, step: Array, t: Array) -> Array:
+        """Return μ_t, with β₁ and ψ as they are at a step."""
+        log_q = at(self.momentum_decay, step) * math.log(0.96)
+        return at(self.beta1, step) * (1.0 - 0.5 * namespace(step).exp(log_q * t))
+
+    def _coefficients(self, step: Array, product: Array, rest: Array) -> tuple[Any, ...]:
+        """Return the coefficients, given the product of the momenta so far and 1 minus it."""
+        rate, beta1, beta2 = at(self.learning_rate, step), at(self.beta1, step), at(self.beta2, step)
+        now, following = (self._momentum(step, t) for t in (step + 1.0, step + 2.0))
+        rate_g = rate * (1.0 - now) / rest
+        rate_m = rate * following / (1.0 - product * following)
         scale = bias_correction(beta2, step) ** -0.5
-        return rate_g, rate_m, 1.0 - self.beta1, 1.0 - beta2, scale, at(self.epsilon, step)
+        return rate_g, rate_m, 1.0 - beta1, 1.0 - beta2, scale, at(self.epsilon, step)
 
 
 def log_product_of(log_q: float, t: Array) -> Array:

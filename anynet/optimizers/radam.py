@@ -9,7 +9,7 @@ from anynet.namespace import Array, namespace
 from anynet.optimizers.adam import bias_correction
 from anynet.optimizers.arithmetic import sqrt
 from anynet.optimizers.base import Optimizer, Rule, Schedule, at
-from anynet.validation import check_hyperparameter, check_number
+from anynet.validation import check_hyperparameter
 
 
 def radam(
@@ -47,14 +47,16 @@ class RAdam(Optimizer):
         α.
     beta1 : float in [0, 1), or a schedule
         How much of the average of the gradient survives a step.
-    beta2 : float in (0.6, 1)
-        The same for its square; at 0.6 and below ρ_∞ is 4 at most and there is nothing to rectify.
+    beta2 : float in (0.6, 1), or a schedule
+        The same for its square; at 0.6 and below ρ_∞ is 4 at most and there is nothing to rectify, so that a schedule which
+        goes there means plain momentum.
     epsilon : float > 0, or a schedule
         ε. Added to √v before it is corrected, ε′ = ε / √(1 − β₂ᵗ), as in PyTorch.
 
     Notes
     -----
-    The bound on ρ_t is 5, as in PyTorch and the authors' own program; the paper's is 4.
+    The bound on ρ_t is 5, as in PyTorch and the authors' own program; the paper's is 4. Where a β is a schedule, the
+    corrections and ρ take its present value, as PyTorch's do.
 
     Examples
     --------
@@ -71,13 +73,13 @@ class RAdam(Optimizer):
     learning_rate: float | Schedule = 1e-3
     _: KW_ONLY
     beta1: float | Schedule = 0.9
-    beta2: float = 0.999
+    beta2: float | Schedule = 0.999
     epsilon: float | Schedule = 1e-8
 
     def __post_init__(self) -> None:
         check_hyperparameter("RAdam", "learning_rate", self.learning_rate, low=0.0, open_low=True)
         check_hyperparameter("RAdam", "beta1", self.beta1, low=0.0, high=1.0, open_high=True)
-        check_number("RAdam", "beta2", self.beta2, low=0.6, high=1.0, open_low=True, open_high=True)
+        check_hyperparameter("RAdam", "beta2", self.beta2, low=0.6, high=1.0, open_low=True, open_high=True)
         check_hyperparameter("RAdam", "epsilon", self.epsilon, low=0.0, open_low=True)
 
     @property
@@ -89,13 +91,14 @@ class RAdam(Optimizer):
         return radam
 
     def coefficients(self, step: Array) -> tuple[Any, ...]:
-        xp, t, beta1 = namespace(step), step + 1.0, at(self.beta1, step)
+        xp, t, beta1, beta2 = namespace(step), step + 1.0, at(self.beta1, step), at(self.beta2, step)
         rate = at(self.learning_rate, step) / bias_correction(beta1, step)
-        correction2 = bias_correction(self.beta2, step)
-        top = 2.0 / (1.0 - self.beta2) - 1.0
+        correction2 = bias_correction(beta2, step)
+        top = 2.0 / (1.0 - beta2) - 1.0
         rho = top - 2.0 * t * (1.0 - correction2) / correction2
         known = xp.astype(rho > 5.0, step.dtype)
         rho = xp.maximum(rho, 5.0)  # what is not used must not be the root of a negative number
+        top = xp.maximum(top, 5.0) if callable(self.beta2) else top
         rectifier = xp.sqrt((rho - 4.0) * (rho - 2.0) / rho * (top / ((top - 4.0) * (top - 2.0))))
         adapted = known * rate * rectifier * xp.sqrt(correction2)
-        return (1.0 - known) * rate, adapted, 1.0 - beta1, 1.0 - self.beta2, at(self.epsilon, step)
+        return (1.0 - known) * rate, adapted, 1.0 - beta1, 1.0 - beta2, at(self.epsilon, step)

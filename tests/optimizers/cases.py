@@ -10,6 +10,7 @@ from anynet import (
     Adam,
     AdamW,
     Clip,
+    CosineDecay,
     ExponentialDecay,
     Groups,
     Lion,
@@ -17,8 +18,10 @@ from anynet import (
     MaxNorm,
     Muon,
     Nadam,
+    PolynomialDecay,
     RAdam,
     RMSprop,
+    StepDecay,
 )
 
 ELEMENTWISE = [
@@ -58,4 +61,11 @@ WRAPPERS = [
     (Muon(0.02, otherwise=Adam(0.1)), 200),
 ]
 
-OPTIMIZERS = ELEMENTWISE + WRAPPERS
+SCHEDULED = [
+    (Nadam(0.1, beta1=PolynomialDecay(0.95, steps=50, final=0.8)), 200),
+    (Nadam(0.1, beta1=CosineDecay(0.9, steps=50, final=0.5), momentum_decay=StepDecay(0.1, 20)), 200),
+    (RAdam(0.1, beta2=PolynomialDecay(0.5, steps=50, final=0.999)), 300),
+]
+"""Those whose numbers are carried from step to step, or take another way."""
+
+OPTIMIZERS = ELEMENTWISE + WRAPPERS + SCHEDULED

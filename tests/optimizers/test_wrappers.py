@@ -12,6 +12,7 @@ from anynet import (
     Adam,
     AdamW,
     Clip,
+    CosineDecay,
     Dense,
     Groups,
     LossScale,
@@ -19,6 +20,7 @@ from anynet import (
     MeanSquaredError,
     Model,
     Muon,
+    Nadam,
     ReLU,
     load,
 )
@@ -33,6 +35,7 @@ WRAPPERS = [
     Accumulate(Adam(0.01), steps=2),
     LossScale(Clip(Adam(0.01), norm=1.0)),
     Groups(Muon(0.01), {"2.*": Adam(0.01)}),
+    Clip(Nadam(0.01, beta1=CosineDecay(0.9, steps=9, final=0.5)), norm=1.0),
     EMA(Accumulate(Groups(Adam(0.01), {"*bias": SGD(0.1)}), steps=3)),
 ]
 X, Y = np.random.default_rng(0).normal(size=(24, 3)), np.random.default_rng(1).normal(size=(24, 2))

@@ -1,0 +1,133 @@
+"""Hyper-parameters that change with the step, against the same recursions written out in NumPy, and PyTorch's optimisers."""
+
+import numpy as np
+import pytest
+
+from anynet import CosineDecay, Nadam, PolynomialDecay, RAdam
+from tests.reference.problem import FIRST, gradient
+from tests.tools import fetch, place
+
+STEPS = 40
+FALL = PolynomialDecay(0.95, steps=30, final=0.6)
+RISE = PolynomialDecay(0.5, steps=25, final=0.995)  # begins where RAdam has nothing to rectify
+SLOW = CosineDecay(0.5, steps=30, final=0.001)
+
+
+def ours(backend, optimizer, steps=STEPS, dtype="float64", first=FIRST):
+    """Return the parameters after some steps, and the state, on the host."""
+    params = {name: backend.asarray(value, backend.dtype(dtype), copy=True) for name, value in first.items()}
+    state = optimizer.init(params)
+    update = backend.compile(lambda p, g, s: optimizer.update(p, g, s, backend.elementwise))
+    for step in range(steps):
+        grads = {name: gradient(name, value, step) for name, value in fetch(backend, params).items()}
+        params, state = update(params, place(backend, grads, dtype), state)
+    return fetch(backend, params), fetch(backend, state)
+
+
+def by_formula(rule, steps=STEPS):
+    """Follow ``rule(t, p, g, memory) -> p``, t = 1, 2, …, where `memory` is a dict to write into."""
+    weights, memories = dict(FIRST), {name: {"m": 0.0, "v": 0.0, "product": 1.0} for name in FIRST}
+    for step in range(steps):
+        weights = {name: rule(step + 1, p, gradient(name, p, step), memories[name]) for name, p in weights.items()}
+    return weights
+
+
+def value(schedule, t):
+    return float(schedule(np.asarray(t - 1.0)))
+
+
+def nadam(beta1, decay):
+    """Dozat (2016), algorithm 2, with the product of the momenta that there were."""
+
+    def rule(t, p, g, memory):
+        b1, psi = value(beta1, t), value(decay, t)
+        now, following = (b1 * (1 - 0.5 * 0.96 ** (when * psi)) for when in (t, t + 1))
+        memory["product"] *= now
+        memory["m"] = b1 * memory["m"] + (1 - b1) * g
+        memory["v"] = 0.999 * memory["v"] + 0.001 * g**2
+        m = following * memory["m"] / (1 - memory["product"] * following) + (1 - now) * g / (1 - memory["product"])
+        return p - 0.1 * m / (np.sqrt(memory["v"] / (1 - 0.999**t)) + 1e-8)
+
+    return rule
+
+
+def radam(beta2):
+    """Liu et al. (2020), algorithm 2, with the bound and the place of ε that PyTorch has."""
+
+    def rule(t, p, g, memory):
+        b2 = value(beta2, t)
+        memory["m"] = 0.9 * memory["m"] + 0.1 * g
+        memory["v"] = b2 * memory["v"] + (1 - b2) * g**2
+        m, top = memory["m"] / (1 - 0.9**t), 2 / (1 - b2) - 1
+        rho = top - 2 * t * b2**t / (1 - b2**t)
+        if rho <= 5:
+            return p - 0.1 * m
+        r = np.sqrt((rho - 4) * (rho - 2) * top / ((top - 4) * (top - 2) * rho))
+        return p - 0.1 * m * r * np.sqrt(1 - b2**t) / (np.sqrt(memory["v"]) + 1e-8)
+
+    return rule
+
+
+CASES = {
+    "Nadam-beta1": (Nadam(0.1, beta1=FALL), nadam(FALL, lambda t: 4e-3)),
+    "Nadam-momentum_decay": (Nadam(0.1, momentum_decay=SLOW), nadam(lambda t: 0.9, SLOW)),
+    "Nadam-both": (Nadam(0.1, beta1=RISE, momentum_decay=SLOW), nadam(RISE, SLOW)),
+    "RAdam-beta2-up": (RAdam(0.1, beta2=RISE), radam(RISE)),
+    "RAdam-beta2-down": (RAdam(0.1, beta2=FALL), radam(FALL)),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_forty_steps_equal_the_formula(name, backend):
+    optimizer, rule = CASES[name]
+    found, expected = ours(backend, optimizer)[0], by_formula(rule)
+    for key in FIRST:
+        np.testing.assert_allclose(found[key], expected[key], rtol=1e-9, atol=1e-9, err_msg=key)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_pytorch_agrees_with_the_formula(name):
+    """PyTorch has no such schedules; there the fields of its parameter groups are set before each step."""
+    torch = pytest.importorskip("torch", reason="the reference is PyTorch")
+    optimizer, rule = CASES[name]
+    weights = {key: torch.tensor(first, requires_grad=True) for key, first in FIRST.items()}
+    kind = {"Nadam": torch.optim.NAdam, "RAdam": torch.optim.RAdam}[type(optimizer).__name__]
+    theirs = kind(list(weights.values()), lr=0.1)
+
+    def at(hyper, step):
+        return value(hyper, step + 1) if callable(hyper) else hyper
+
+    for step in range(STEPS):
+        theirs.param_groups[0]["betas"] = (at(optimizer.beta1, step), at(optimizer.beta2, step))
+        if hasattr(optimizer, "momentum_decay"):
+            theirs.param_groups[0]["momentum_decay"] = at(optimizer.momentum_decay, step)
+        for key, p in weights.items():
+            p.grad = torch.tensor(gradient(key, p.detach().numpy(), step))
+        theirs.step()
+    for key, expected in by_formula(rule).items():
+        np.testing.assert_allclose(weights[key].detach().numpy(), expected, rtol=1e-9, atol=1e-9, err_msg=key)
+
+
+def test_nadam_carries_a_product_only_where_it_must(backend):
+    params = {"p": place(backend, np.ones(3), "float32")}
+    assert Nadam().init(params).keys() == {"step", "m", "v"}
+    state = Nadam(beta1=FALL).init(params)
+    product = state["product"]
+    assert tuple(product.shape) == () and product.dtype == backend.dtype("float32")
+    assert Nadam(beta1=FALL).init({}) == {}
+
+
+def test_a_beta_of_zero_is_no_trouble(backend):
+    """A schedule may reach what a number may not be."""
+    for optimizer in (Nadam(0.1, beta1=PolynomialDecay(0.9, steps=5)), RAdam(0.1, beta2=PolynomialDecay(0.9, steps=5))):
+        for dtype in ("float32", "float64"):
+            found = ours(backend, optimizer, 10, dtype)[0]
+            assert all(np.isfinite(value).all() for value in found.values())
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: Nadam(beta1=1.0), lambda: Nadam(momentum_decay=0.0), lambda: RAdam(beta2=0.6)]
+)
+def test_numbers_are_checked_as_before(make):
+    with pytest.raises(ValueError, match="expected"):
+        make()
