@@ -86,12 +86,13 @@ def only_if(
     return tree.replace(params, iter(moved), like=grads), tree.map(chosen, new_state, state)
 
 
-def begun(optimizer: Optimizer, params: tree.Tree, *, running: str, counter: str) -> State:
-    """Return the first state of a wrapper that keeps a running tree beside the parameters, and a counter."""
+def begun(optimizer: Optimizer, params: tree.Tree, *, running: str | None = None, counter: str) -> State:
+    """Return the first state of a wrapper that keeps a running tree beside the parameters, if it does, and a counter."""
     state: State = {"optimizer": optimizer.init(params)}
     arrays = tree.leaves(params)
     if arrays:
         xp = namespace(arrays[0])
-        state[running] = tree.map(xp.zeros_like, params)
+        if running is not None:
+            state[running] = tree.map(xp.zeros_like, params)
         state[counter] = xp.zeros((), dtype=xp.int32, device=device(arrays[0]))
     return state

@@ -64,6 +64,9 @@ WRAPPERS = [
 SCHEDULED = [
     (Nadam(0.1, beta1=PolynomialDecay(0.95, steps=50, final=0.8)), 200),
     (Nadam(0.1, beta1=CosineDecay(0.9, steps=50, final=0.5), momentum_decay=StepDecay(0.1, 20)), 200),
+    (Clip(SGD(0.1), norm=PolynomialDecay(5.0, steps=50, final=1.0)), 150),
+    (Clip(SGD(0.1), value=StepDecay(4.0, 20, factor=0.5)), 150),
+    (MaxNorm(SGD(0.1), PolynomialDecay(4.0, steps=50, final=2.0)), 100),
     (RAdam(0.1, beta2=PolynomialDecay(0.5, steps=50, final=0.999)), 300),
 ]
 """Those whose numbers are carried from step to step, or take another way."""

@@ -22,6 +22,7 @@ from anynet import (
     Muon,
     Nadam,
     ReLU,
+    StepDecay,
     load,
 )
 from tests.tools import fetch, place
@@ -36,6 +37,7 @@ WRAPPERS = [
     LossScale(Clip(Adam(0.01), norm=1.0)),
     Groups(Muon(0.01), {"2.*": Adam(0.01)}),
     Clip(Nadam(0.01, beta1=CosineDecay(0.9, steps=9, final=0.5)), norm=1.0),
+    MaxNorm(Clip(Adam(0.01), value=CosineDecay(0.1, steps=9)), CosineDecay(2.0, steps=9, final=1.0)),
     EMA(Accumulate(Groups(Adam(0.01), {"*bias": SGD(0.1)}), steps=3)),
 ]
 X, Y = np.random.default_rng(0).normal(size=(24, 3)), np.random.default_rng(1).normal(size=(24, 2))
@@ -91,6 +93,50 @@ def test_clip_leaves_small_gradients_alone(backend):
 
 def test_clip_by_value(backend):
     np.testing.assert_array_equal(follow(backend, Clip(SGD(1.0), value=2.0), [(3.0, -1.0)])[0], [[-2.0, 1.0]])
+
+
+LIMIT = StepDecay(2.0, 2, factor=0.25)  # 2, 2, 0.5, 0.5, 0.125
+
+
+def test_a_limit_may_be_a_schedule(backend):
+    """Of Clip's own updates, from none on: against the formula, step by step."""
+    gradients = np.random.default_rng(0).normal(size=(5, 2)) * 3.0
+    limits = np.array([2.0, 2.0, 0.5, 0.5, 0.125])
+    norms = np.sqrt(np.sum(gradients**2, axis=1))
+    by_norm = gradients * np.minimum(limits / (norms + 1e-6), 1.0)[:, None]
+    for optimizer, limited in (
+        (Clip(SGD(1.0), norm=LIMIT), by_norm),
+        (Clip(SGD(1.0), value=LIMIT), np.clip(gradients, -limits[:, None], limits[:, None])),
+    ):
+        np.testing.assert_allclose(follow(backend, optimizer, gradients)[0], -np.cumsum(limited, axis=0), rtol=1e-12)
+
+
+def test_a_max_norm_may_be_a_schedule(backend):
+    optimizer, params = MaxNorm(SGD(1.0), LIMIT), {"weight": place(backend, np.array([[3.0, 0.1], [4.0, 0.2]]))}
+    state = optimizer.init(params)
+    update = backend.compile(lambda p, g, s: optimizer.update(p, g, s, backend.elementwise))
+    for limit in (2.0, 2.0, 0.5, 0.5, 0.125):
+        grads = {"weight": place(backend, np.zeros((2, 2)))}
+        params, state = update({"weight": backend.asarray(params["weight"], copy=True)}, grads, state)
+        norms = np.linalg.norm(fetch(backend, params)["weight"], axis=0)
+        np.testing.assert_allclose(norms, np.minimum([5.0, np.hypot(0.1, 0.2)], limit), rtol=1e-12)
+
+
+def test_a_limit_counts_only_where_it_is_a_schedule(backend):
+    params = {"weight": place(backend, np.ones((2, 2)))}
+    for make_one in (lambda c: Clip(SGD(), norm=c), lambda c: Clip(SGD(), value=c), lambda c: MaxNorm(SGD(), c)):
+        assert make_one(1.0).init(params).keys() == {"step"}
+        assert make_one(LIMIT).init(params).keys() == {"optimizer", "step"}
+        assert make_one(LIMIT).update(params, {}, make_one(LIMIT).init({}))[0] is params
+
+
+def test_what_is_inside_a_scheduled_limit_is_asked_as_ever(backend):
+    """The average and the loss scale of an optimiser inside are found in the limit's own state."""
+    average, scale = Clip(EMA(SGD(1.0), decay=0.5), norm=LIMIT), Clip(LossScale(SGD(1.0), initial=8.0), norm=LIMIT)
+    _, params, state = follow(backend, average, [(1.0, 0.0), (1.0, 0.0)])
+    np.testing.assert_allclose(fetch(backend, average.averaged(params, state))[0], [-1.5, 0.0])
+    state = follow(backend, scale, [(1.0, 0.0)])[2]
+    assert float(backend.to_numpy(scale.loss_scale(state))) == 8.0
 
 
 def test_max_norm_holds_for_every_unit(backend):
