@@ -1,8 +1,8 @@
 r"""Schedules: hyper-parameters that change with the step.
 
 A schedule is a frozen dataclass that is called with the number of updates made before, a 0-d float array, and gives a 0-d
-array. Any hyper-parameter of an optimiser may be one. All are written in array API functions, so that they work inside a
-compiled step, and none can go below zero.
+array. Any number that an optimiser takes may be one, but for counts and what `LossScale` and `LBFGS` take. All are written in
+array API functions, so that they work inside a compiled step, and none can go below zero.
 
 ====================  ================================================================================================
 `ConstantSchedule`    one value; the same as a number

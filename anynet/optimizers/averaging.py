@@ -14,9 +14,9 @@ from typing import Any
 
 from anynet import tree
 from anynet.namespace import Array, namespace
-from anynet.optimizers.base import Elementwise, State, functional, run_rule
+from anynet.optimizers.base import Elementwise, Schedule, State, at, functional, run_rule
 from anynet.optimizers.wrapper import Keeper, begun
-from anynet.validation import check_int, check_number
+from anynet.validation import check_hyperparameter, check_int
 
 
 def mix(average: Array, p: Array, share: Any) -> tuple[Array, ...]:
@@ -69,7 +69,7 @@ class EMA(Averager):
     ----------
     optimizer : Optimizer
         Who trains; the average does not change what it does.
-    decay : float in [0, 1)
+    decay : float in [0, 1), or a schedule
         d; it remembers about 1/(1 − d) updates.
     start : int >= 0
         Updates made before it begins.
@@ -97,16 +97,18 @@ class EMA(Averager):
     """
 
     _: KW_ONLY
-    decay: float = 0.999
+    decay: float | Schedule = 0.999
     start: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_number("EMA", "decay", self.decay, low=0.0, high=1.0, open_high=True)
+        check_hyperparameter("EMA", "decay", self.decay, low=0.0, high=1.0, open_high=True)
         check_int("EMA", "start", self.start, at_least=0)
 
     def share(self, count: Array) -> Array:
-        return namespace(count).where(count > self.start, count * 0.0 + (1.0 - self.decay), count * 0.0 + 1.0)
+        return namespace(count).where(
+            count > self.start, count * 0.0 + (1.0 - at(self.decay, count)), count * 0.0 + 1.0
+        )
 
 
 @dataclass(frozen=True)

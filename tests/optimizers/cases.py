@@ -67,6 +67,7 @@ SCHEDULED = [
     (Clip(SGD(0.1), norm=PolynomialDecay(5.0, steps=50, final=1.0)), 150),
     (Clip(SGD(0.1), value=StepDecay(4.0, 20, factor=0.5)), 150),
     (MaxNorm(SGD(0.1), PolynomialDecay(4.0, steps=50, final=2.0)), 100),
+    (EMA(SGD(0.1), decay=PolynomialDecay(0.5, steps=50, final=0.9)), 100),
     (RAdam(0.1, beta2=PolynomialDecay(0.5, steps=50, final=0.999)), 300),
 ]
 """Those whose numbers are carried from step to step, or take another way."""

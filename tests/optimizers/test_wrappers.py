@@ -21,6 +21,7 @@ from anynet import (
     Model,
     Muon,
     Nadam,
+    PolynomialDecay,
     ReLU,
     StepDecay,
     load,
@@ -192,6 +193,16 @@ def test_ema_is_the_recursion(backend):
         average = 0.7 * average + 0.3 * point
     found = fetch(backend, EMA(SGD(1.0), decay=0.7, start=2).averaged(params, state))
     np.testing.assert_allclose(found[0], average, rtol=1e-12)
+
+
+def test_ema_forgets_by_a_schedule(backend):
+    """Of the updates made before; the first parameters are taken whole."""
+    optimizer = EMA(SGD(1.0), decay=PolynomialDecay(0.0, steps=4, final=0.8))
+    points, params, state = follow(backend, optimizer, np.random.default_rng(0).normal(size=(6, 2)))
+    average = points[0]
+    for point, decay in zip(points[1:], (0.2, 0.4, 0.6, 0.8, 0.8), strict=True):
+        average = decay * average + (1 - decay) * point
+    np.testing.assert_allclose(fetch(backend, optimizer.averaged(params, state))[0], average, rtol=1e-12)
 
 
 @pytest.mark.parametrize(
