@@ -176,6 +176,8 @@ class Story:
 
     def backward(self) -> Iterator[Part]:
         for call in reversed(self.calls):
+            if not tree.leaves(call.dy):  # integers only passed on, which have no derivative
+                continue
             once = all(self._uses[name] < 2 for name in call.y_names)
             words = "what the container hands back" if once else "Σ of what comes back"
             quantities = self._given(tuple(name.gradient for name in call.y_names), call.dy, words)

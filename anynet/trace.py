@@ -70,8 +70,12 @@ class Observed(Layer):
     see: See
 
     @property
-    def integer_input(self) -> bool:
+    def integer_input(self) -> Any:
         return self.layer.integer_input
+
+    @property
+    def passes_on(self) -> bool:  # type: ignore[override]
+        return self.layer.passes_on
 
     def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
         params, shape = self.layer.init(rng, input_shape)

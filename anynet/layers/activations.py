@@ -23,6 +23,7 @@ class Identity(Layer):
     """
 
     draws: ClassVar[bool] = False
+    passes_on: ClassVar[bool] = True
 
     def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
         return x, None

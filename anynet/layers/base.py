@@ -53,6 +53,10 @@ class Layer:
     """Whether the layer takes integers (indices) as they are; other inputs are cast to the model's dtype. Where a layer
     takes several arrays, a tuple may answer for each."""
 
+    passes_on: ClassVar[bool] = False
+    """Whether the output holds the input's own numbers, at other places at most, and as many arrays as came. `Sequential` then
+    asks the layer behind it about the input. Integers have no derivative: `backward` may get None for ∂L/∂y, and returns it."""
+
     def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
         """Return initial parameters, as NumPy arrays, and the shape of the output.
 

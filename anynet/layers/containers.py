@@ -97,12 +97,22 @@ class Sequential(Layer):
     def children(self) -> Iterator[tuple[str | int, Layer]]:
         return iter(enumerate(self.layers))
 
+    @property
+    def passes_on(self) -> bool:  # type: ignore[override]
+        return all(layer.passes_on for layer in self.layers)
+
     def check_input(self, where: str, x: Array) -> None:
-        (self.layers[0].check_input if self.layers else super().check_input)(where, x)
+        first = self._first()
+        (super().check_input if first is None else first.check_input)(where, x)
 
     @property
-    def integer_input(self) -> bool:
-        return bool(self.layers) and self.layers[0].integer_input
+    def integer_input(self) -> Any:
+        first = self._first()
+        return first is not None and first.integer_input
+
+    def _first(self) -> Layer | None:
+        """Return the first layer that does something with the numbers, and so knows which it takes; else the very first."""
+        return next((layer for layer in self.layers if not layer.passes_on), self.layers[0] if self.layers else None)
 
 
 @dataclass(frozen=True)

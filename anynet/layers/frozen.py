@@ -79,3 +79,7 @@ class Frozen(Container):
     @property
     def integer_input(self) -> Any:
         return self.layer.integer_input
+
+    @property
+    def passes_on(self) -> bool:  # type: ignore[override]
+        return self.layer.passes_on

@@ -36,6 +36,7 @@ class Reshape(Layer):
     """
 
     draws: ClassVar[bool] = False
+    passes_on: ClassVar[bool] = True
 
     shape: Shape
 
@@ -75,6 +76,7 @@ class Flatten(Layer):
     """
 
     draws: ClassVar[bool] = False
+    passes_on: ClassVar[bool] = True
 
     def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
         return {}, (math.prod(input_shape),)
@@ -91,5 +93,5 @@ def _shape_only(x: Array) -> Array:
     return x[:0, ...]
 
 
-def _restore(dy: Array, cache: Cache) -> Array:
-    return namespace(dy).reshape(dy, (dy.shape[0], *cache.shape[1:]))
+def _restore(dy: Array | None, cache: Cache) -> Array | None:
+    return None if dy is None else namespace(dy).reshape(dy, (dy.shape[0], *cache.shape[1:]))

@@ -58,6 +58,10 @@ class Sharing(Container):
     def integer_input(self) -> Any:
         return self.layer.integer_input
 
+    @property
+    def passes_on(self) -> bool:  # type: ignore[override]
+        return self.layer.passes_on
+
 
 @dataclass(frozen=True)
 class Repeat(Sharing):

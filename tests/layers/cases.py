@@ -120,6 +120,17 @@ LAYERS = [
         ),
         (4,),
     ),
+    (Sequential([Flatten(), Embedding(5, 2)]), (2, 2), indices(5)),
+    (
+        Sequential(
+            [Sequential([Identity(), Reshape((2, 3))]), Frozen(Flatten()), Repeat(Identity(), 2), Embedding(5, 2)]
+        ),
+        (6,),
+        indices(5),
+    ),
+    (Parallel([[Flatten(), Embedding(5, 2)], [Reshape(4), Embedding(5, 3), Tanh()]]), (2, 2), indices(5)),
+    (Residual([Flatten(), Embedding(5, 2)], shortcut=[Identity(), Reshape(4), Embedding(5, 2)]), (2, 2), indices(5)),
+    (Sequential([Frozen([Flatten(), Embedding(5, 2), Flatten()]), Dense(3)]), (2, 2), indices(5)),
     (Parallel([Embedding(5, 2), [Embedding(5, 3), Tanh()]]), (2,), indices(5)),
     (Repeat([BatchNorm(epsilon=0.1), Dense(3), Dropout(0.3)], 2), (3,)),
     (Sequential([Dense(3), Frozen([BatchNorm(), Dense(4), Dropout(0.5)]), Dense(2)]), (3,)),

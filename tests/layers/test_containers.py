@@ -23,6 +23,7 @@ from anynet import (
     Parallel,
     ReLU,
     Repeat,
+    Reshape,
     Residual,
     Sequential,
     Shared,
@@ -196,6 +197,74 @@ def test_repeat_draws_anew_at_each_use():
     key = anynet.random.make_key(0)
     _, (first, second) = layer.forward({"layer": {}}, np.ones((1, 64)), key=key)
     assert not np.array_equal(first, second)
+
+
+PASSED = {
+    "flattened": [Flatten(), Embedding(5, 2)],
+    "deep inside": [Sequential([Identity(), Sequential([Reshape((1, 4))])]), Flatten(), [Embedding(5, 2)]],
+    "in wrappers": [Repeat(Identity(), 3), Frozen([Flatten()]), Frozen(Embedding(5, 2))],
+    "in a residual": [Residual([Flatten(), Embedding(5, 2)], shortcut=[Flatten(), Embedding(5, 2)])],
+    "side by side": [Parallel([[Flatten(), Embedding(5, 2)], [Reshape(4), Embedding(5, 3)]])],
+    "each of one": [Reshape(4), Parallel([Embedding(5, 2), [Identity(), Embedding(5, 3)]])],
+}
+INDICES = RNG.integers(0, 5, (12, 2, 2))
+
+
+def stacked(layers, **options):
+    layers = [Sequential(layer) if isinstance(layer, list) else layer for layer in layers]
+    last = [Flatten(), Dense(1)]
+    return Model([*layers, *last], input_shape=(2, 2), loss=MeanSquaredError(), optimizer=SGD(0.1), **options)
+
+
+@pytest.mark.parametrize("layers", PASSED.values(), ids=PASSED)
+def test_indices_reach_the_layer_that_looks_them_up(layers, backend):
+    model = stacked(layers, backend=backend)
+    expected = Model(
+        Sequential(model.layer.layers), input_shape=(2, 2), loss=MeanSquaredError(), optimizer=SGD(0.1), seed=0
+    )
+    y = np.ones((12, 1))
+    for one in (model, expected):
+        one.fit(INDICES, y, epochs=2, batch_size=4)
+    np.testing.assert_allclose(model.predict(INDICES), expected.predict(INDICES), rtol=1e-4, atol=1e-6)
+    with pytest.raises(ValueError, match="expected indices in x from 0 to 4, got 7"):
+        model.predict(INDICES + 3 * (INDICES == 4))
+    with pytest.raises(ValueError, match="expected indices in x from 0 to 4, got -1"):
+        model.fit(INDICES - 1, y)
+    check_gradients(model, INDICES, y)
+
+
+def test_the_same_of_a_tuple_of_indices():
+    twins = Sequential([Shared(Flatten()), Shared(Embedding(5, 2)), Shared(Flatten()), Parallel([Identity()] * 2)])
+    model = Model([twins, Dense(1)], input_shape=((2, 2), (2, 2)), loss=MeanSquaredError(), optimizer=SGD(0.1))
+    x = (INDICES, INDICES[::-1])
+    model.fit(x, np.ones((12, 1)), epochs=1)
+    check_gradients(model, x, np.ones((12, 1)))
+    with pytest.raises(ValueError, match="from 0 to 4, got 5"):
+        model.predict((INDICES, INDICES + 1))
+    mixed = Sequential([Shared(Flatten()), Parallel([[Embedding(5, 2), Flatten()], Dense(2)])])
+    x = (INDICES, RNG.normal(size=(12, 2, 2)))
+    assert mixed.integer_input == (True, False)
+    check_gradients(mixed, x)
+    model = Model([mixed, Dense(1)], input_shape=((2, 2), (2, 2)), loss=MeanSquaredError(), optimizer=SGD(0.1))
+    assert np.all(np.isfinite(model.predict(x)))
+
+
+def test_what_is_only_passed_on_becomes_a_float():
+    for layers in ([], [Flatten()], [Repeat(Identity(), 2), Flatten()], [Flatten(), Dense(2)], [Dense(2), Flatten()]):
+        assert Sequential(layers).integer_input is False
+    model, pair = Model([Flatten()], input_shape=(2, 2)), Model([Shared(Flatten())], input_shape=((2, 2), (2, 2)))
+    np.testing.assert_array_equal(pair.predict((INDICES, INDICES))[1], model.predict(INDICES))
+    with pytest.raises(ValueError, match="finite"):
+        model.predict(np.full((1, 2, 2), np.nan))
+    with pytest.raises(ValueError, match="finite"):
+        pair.predict((INDICES, np.full((12, 2, 2), np.nan)))
+
+
+def test_a_watched_network_passes_on_too():
+    network = Sequential([Flatten(), Repeat(Identity(), 2), Embedding(5, 2)])
+    assert anynet.trace.observed(network, print).integer_input is True
+    assert "Embedding" in stacked([network]).summary()
+    anynet.explain(stacked([network]), INDICES[:2], np.ones((2, 1)))
 
 
 def test_running_statistics_follow_each_use():
