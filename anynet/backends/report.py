@@ -15,6 +15,29 @@ from anynet.backends.base import Backend
 AVX2_KERNELS = ("Haswell", "Zen")
 """Names of OpenBLAS's kernels for processors without AVX-512."""
 
+AVX512_KERNELS = ("SkylakeX", "Cooperlake", "SapphireRapids")
+
+MEASURE = (
+    "for k in Haswell SkylakeX; do OPENBLAS_CORETYPE=$k python -m timeit "
+    '-s "import numpy as np; a = np.ones((512, 512), np.float32)" "a @ a"; done'
+)
+"""Times a product with either kind of kernels, in a shell."""
+
+
+@dataclass(frozen=True)
+class Processor:
+    """What is known of a processor; on Linux more than its name."""
+
+    name: str
+    vendor: str = ""
+    family: str = ""
+    flags: frozenset[str] = frozenset()
+
+    @property
+    def is_zen4(self) -> bool:
+        """Whether it is AMD's Zen 4: Zen 3, of the same family, has no AVX-512."""
+        return self.vendor == "AuthenticAMD" and self.family == "25" and "avx512f" in self.flags
+
 
 @dataclass(frozen=True)
 class Info:
@@ -47,8 +70,13 @@ def collect() -> Info:
     """Look at the machine and at each backend; imports every library that is installed."""
     from anynet.backends import NAMES, get
 
-    cpu, flags = processor()
-    machine = {"python": platform.python_version(), "on": platform.system(), "processor": cpu, "cores": os.cpu_count()}
+    cpu = processor()
+    machine = {
+        "python": platform.python_version(),
+        "on": platform.system(),
+        "processor": cpu.name,
+        "cores": os.cpu_count(),
+    }
     found: dict[str, dict[str, Any]] = {}
     advice: list[str] = []
     for name in NAMES:
@@ -58,18 +86,19 @@ def collect() -> Info:
             found[name] = {"missing": str(error).removeprefix(f"backend '{name}': ")}
             continue
         found[name] = _FACTS[name](backend)
-        advice += _ADVICE.get(name, lambda facts, flags: iter(()))(found[name], flags)
+        advice += _ADVICE.get(name, lambda facts, cpu: iter(()))(found[name], cpu)
     return Info(machine, found, advice)
 
 
-def processor() -> tuple[str, set[str]]:
-    """Return the processor's name and, on Linux, the instruction sets it has."""
+def processor(path: Path = Path("/proc/cpuinfo")) -> Processor:
+    """Return what Linux tells of the processor, elsewhere its name."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = path.read_text().splitlines()
     except OSError:
-        return platform.processor() or platform.machine(), set()
+        return Processor(platform.processor() or platform.machine())
     entries = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines) if key.strip()}
-    return entries.get("model name", platform.machine()), set(entries.get("flags", "").split())
+    name, vendor, family, flags = (entries.get(key, "") for key in ("model name", "vendor_id", "cpu family", "flags"))
+    return Processor(name or platform.machine(), vendor, family, frozenset(flags.split()))
 
 
 def blas() -> dict[str, Any]:
@@ -142,28 +171,36 @@ def _strict(backend: Backend) -> dict[str, Any]:
 _FACTS = {"numpy": _numpy, "torch": _torch, "jax": _jax, "cupy": _cupy, "strict": _strict}
 
 
-def _numpy_advice(facts: dict[str, Any], flags: set[str]) -> Iterator[str]:
+def _numpy_advice(facts: dict[str, Any], cpu: Processor) -> Iterator[str]:
     if facts["numba"] == "not installed":
         yield 'numpy: pip install "anynet-nn[fast]" makes the optimiser several times as fast, and changes no number'
-    if str(facts.get("kernels", "")).startswith(AVX2_KERNELS) and "avx512f" in flags:
-        where = " (it is Haswell now)" if os.environ.get("OPENBLAS_CORETYPE") == "Haswell" else ""
+    kernels, other = str(facts.get("kernels", "")), ""
+    if kernels.startswith(AVX2_KERNELS) and "avx512f" in cpu.flags and not cpu.is_zen4:
+        why, other = f"its {kernels} kernels, for AVX2, on a processor with AVX-512", "SkylakeX"
+    elif kernels.startswith(AVX512_KERNELS) and cpu.is_zen4:
+        why, other = (
+            f"its {kernels} kernels, for AVX-512, on a Zen 4, where those for AVX2 were seen to be faster",
+            "Haswell",
+        )
+    if other:
+        now = os.environ.get("OPENBLAS_CORETYPE")
         yield (
-            "numpy: OpenBLAS runs AVX2 kernels on a processor with AVX-512; set OPENBLAS_CORETYPE=SkylakeX before Python "
-            f"starts{where}, and compare"
+            f"numpy: OpenBLAS runs {why}; whether OPENBLAS_CORETYPE={other}, set before Python starts"
+            f"{f' (it is {now} now)' if now else ''}, is faster here is worth measuring: {MEASURE}"
         )
 
 
-def _jax_advice(facts: dict[str, Any], flags: set[str]) -> Iterator[str]:
+def _jax_advice(facts: dict[str, Any], cpu: Processor) -> Iterator[str]:
     if "gpu" not in facts["devices"] and Path("/proc/driver/nvidia/version").exists():
         yield 'jax: there is an NVIDIA driver, but JAX has no plugin for it: pip install "jax[cuda13]"'
 
 
-def _torch_advice(facts: dict[str, Any], flags: set[str]) -> Iterator[str]:
+def _torch_advice(facts: dict[str, Any], cpu: Processor) -> Iterator[str]:
     if "cuda" not in facts["devices"] and Path("/proc/driver/nvidia/version").exists():
         yield "torch: there is an NVIDIA driver, but this PyTorch was built without CUDA"
 
 
-def _cupy_advice(facts: dict[str, Any], flags: set[str]) -> Iterator[str]:
+def _cupy_advice(facts: dict[str, Any], cpu: Processor) -> Iterator[str]:
     if facts["tf32"] == "off":
         yield "cupy: CUPY_TF32=1, set before Python starts, makes float32 matrix products faster and a little less exact"
 
