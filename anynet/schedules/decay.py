@@ -1,0 +1,197 @@
+"""Schedules that go one way: from a first value to a last."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import KW_ONLY, dataclass
+
+from anynet.namespace import Array, namespace
+from anynet.validation import check_int, check_number
+
+
+@dataclass(frozen=True)
+class ConstantSchedule:
+    r"""One value for all steps.
+
+    Parameters
+    ----------
+    value : float >= 0
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> print(ConstantSchedule(0.1)(np.asarray(5.0)))
+    0.1
+    """
+
+    value: float
+
+    def __post_init__(self) -> None:
+        check_number("ConstantSchedule", "value", self.value, low=0.0)
+
+    def __call__(self, step: Array) -> Array:
+        return step * 0.0 + self.value
+
+
+@dataclass(frozen=True)
+class StepDecay:
+    r"""Multiply by a factor every so many steps: :math:`v_0 γ^{⌊t/T⌋}`.
+
+    Parameters
+    ----------
+    initial : float >= 0
+        v₀.
+    every : int >= 1
+        T, in steps, not epochs.
+    factor : float >= 0
+        γ.
+
+    Notes
+    -----
+    PyTorch's `StepLR`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> print(StepDecay(1.0, every=10, factor=0.5)(np.asarray(25.0)))
+    0.25
+    """
+
+    initial: float
+    every: int
+    _: KW_ONLY
+    factor: float = 0.1
+
+    def __post_init__(self) -> None:
+        check_number("StepDecay", "initial", self.initial, low=0.0)
+        check_int("StepDecay", "every", self.every, at_least=1)
+        check_number("StepDecay", "factor", self.factor, low=0.0)
+
+    def __call__(self, step: Array) -> Array:
+        return self.initial * self.factor ** namespace(step).floor(step / self.every)
+
+
+@dataclass(frozen=True)
+class ExponentialDecay:
+    r"""Multiply by a factor over so many steps, a little at each: :math:`v_0 γ^{t/T}`.
+
+    Parameters
+    ----------
+    initial : float >= 0
+        v₀.
+    factor : float >= 0
+        γ.
+    steps : int >= 1
+        T.
+
+    Notes
+    -----
+    Keras' `ExponentialDecay`; with T = 1 PyTorch's `ExponentialLR`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> print(ExponentialDecay(1.0, factor=0.5, steps=10)(np.asarray(20.0)))
+    0.25
+    """
+
+    initial: float
+    _: KW_ONLY
+    factor: float
+    steps: int = 1
+
+    def __post_init__(self) -> None:
+        check_number("ExponentialDecay", "initial", self.initial, low=0.0)
+        check_number("ExponentialDecay", "factor", self.factor, low=0.0)
+        check_int("ExponentialDecay", "steps", self.steps, at_least=1)
+
+    def __call__(self, step: Array) -> Array:
+        return self.initial * self.factor ** (step / self.steps)
+
+
+@dataclass(frozen=True)
+class PolynomialDecay:
+    r"""Fall to a final value on a power of the time left: :math:`v_1 + (v_0 - v_1)(1 - \min(t/T, 1))^p`.
+
+    Parameters
+    ----------
+    initial, final : float >= 0
+        v₀ and v₁; the final value stays after T. It may be the larger.
+    steps : int >= 1
+        T.
+    power : float > 0
+        p; 1 is linear.
+
+    Notes
+    -----
+    Keras' `PolynomialDecay`; with final 0 PyTorch's `PolynomialLR`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> print(PolynomialDecay(1.0, steps=10, final=0.5)(np.asarray(5.0)))
+    0.75
+    """
+
+    initial: float
+    _: KW_ONLY
+    steps: int
+    final: float = 0.0
+    power: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_range("PolynomialDecay", self.initial, self.final, self.steps)
+        check_number("PolynomialDecay", "power", self.power, low=0.0, open_low=True)
+
+    def __call__(self, step: Array) -> Array:
+        left = 1.0 - namespace(step).minimum(step / self.steps, 1.0)
+        return self.final + (self.initial - self.final) * left**self.power
+
+
+@dataclass(frozen=True)
+class CosineDecay:
+    r"""Fall to a final value on half a cosine: :math:`v_1 + \frac12 (v_0 - v_1)(1 + \cos π \min(t/T, 1))`.
+
+    Parameters
+    ----------
+    initial, final : float >= 0
+        v₀ and v₁; the final value stays after T.
+    steps : int >= 1
+        T.
+
+    Notes
+    -----
+    PyTorch's `CosineAnnealingLR` up to T, after which that rises again; Keras' `CosineDecay` with alpha = v₁/v₀.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> print(CosineDecay(1.0, steps=10)(np.asarray(5.0)).round(12))
+    0.5
+
+    References
+    ----------
+    Loshchilov, Hutter (2017), "SGDR: stochastic gradient descent with warm restarts", eq. 5, without restarts.
+    """
+
+    initial: float
+    _: KW_ONLY
+    steps: int
+    final: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_range("CosineDecay", self.initial, self.final, self.steps)
+
+    def __call__(self, step: Array) -> Array:
+        return half_cosine(self.initial, self.final, namespace(step).minimum(step / self.steps, 1.0))
+
+
+def half_cosine(begin: float, end: float, part: Array) -> Array:
+    """Return the value after `part`, from 0 to 1, of half a cosine between two values."""
+    return end + (begin - end) * 0.5 * (1.0 + namespace(part).cos(math.pi * part))
+
+
+def check_range(where: str, initial: float, final: float, steps: int) -> None:
+    check_number(where, "initial", initial, low=0.0)
+    check_number(where, "final", final, low=0.0)
+    check_int(where, "steps", steps, at_least=1)
