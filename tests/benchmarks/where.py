@@ -1,24 +1,19 @@
 """Where the time of a training step goes: ``python -m tests.benchmarks.where --backend numpy``.
 
 Takes the parts of a step one after another, as `anynet.training` does, each in a loop of its own, and prints the median
-of several rounds. On JAX the parts are compiled one by one, so their sum is more than the whole step, which is compiled
-as one.
+of several rounds, beside that of the whole step. The sum of the parts differs from it: on JAX they are compiled one by one, the
+step as one; on NumPy a small step is replayed, its parts are not; and in a loop of its own a part has the cache to itself.
 """
 
 import argparse
 import statistics
 import time
 
-import numpy as np
+from . import data
+from .cases import HUGE, LARGE, MEDIUM, SMALL
+from .contenders.ours import Trainer
 
-from anynet import SGD, Adam, Dense, Model, ReLU, SoftmaxCrossEntropy
-
-NETWORKS = [
-    ((64, 32, 10), 32, Adam()),
-    ((784, 128, 10), 64, Adam()),
-    ((784, 512, 512, 10), 128, Adam()),
-    ((1024, 1024, 1024, 1024, 1024), 1024, SGD(0.01)),
-]
+NETWORKS = (SMALL, MEDIUM, LARGE, HUGE)
 
 
 def median(function, wait, seconds=0.2, rounds=7):
@@ -40,14 +35,12 @@ def median(function, wait, seconds=0.2, rounds=7):
     return statistics.median(samples)
 
 
-def parts(backend, sizes, batch, optimizer):
+def parts(backend, network):
     """Return the microseconds of each part of a step and of the whole."""
-    layers = [layer for units in sizes[1:] for layer in (Dense(units), ReLU())][:-1]
-    model = Model(layers, input_shape=sizes[0], loss=SoftmaxCrossEntropy(), optimizer=optimizer, backend=backend)
-    backend, layer, loss = model.backend, model.layer, model.loss
-    rng = np.random.default_rng(0)
-    x = backend.asarray(rng.normal(size=(batch, sizes[0])), backend.dtype("float32"))
-    y = backend.asarray(rng.integers(0, sizes[-1], batch), model.index_dtype)
+    trainer = Trainer(network, backend, "cpu", data.weights(network))
+    trainer.hold(*data.rows(network, network.batch))
+    model, x, y = trainer.model, trainer.x, trainer.y
+    backend, layer, loss, optimizer = model.backend, model.layer, model.loss, model.optimizer
     params, state, key = model.to(backend)._carry
     backend.steps_ahead = 10**9
 
@@ -75,10 +68,9 @@ def main():
     parser.add_argument("--backend", default="numpy")
     backend = parser.parse_args().backend
     print(f"| {backend}, µs | forward | loss | backward | update | whole step |\n|---|---|---|---|---|---|")
-    for sizes, batch, optimizer in NETWORKS:
-        row = parts(backend, sizes, batch, optimizer)
-        name = f"{'-'.join(map(str, sizes))}, batch {batch}, {type(optimizer).__name__}"
-        print(f"| {name} | " + " | ".join(f"{value:,.0f}" for value in row.values()) + " |", flush=True)
+    for network in NETWORKS:
+        row = parts(backend, network)
+        print(f"| {network} | " + " | ".join(f"{value:,.0f}" for value in row.values()) + " |", flush=True)
 
 
 if __name__ == "__main__":
