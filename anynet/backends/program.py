@@ -3,38 +3,22 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import array_api_compat.numpy as compat
 import numpy as np
 
 from anynet import tree
-from anynet.backends.recording import UFUNCS, Call, CannotRecord, Recorded, Recorder, Update
+from anynet.backends.recording import UFUNCS, CannotRecord, Operation, Recorder, Update, owner
 from anynet.namespace import Array
 
 ROOM = 2**26
-"""Bytes of intermediate results beyond which a step is not written down: beside its work, calls cost nothing."""
+"""Bytes of buffers beyond which a step is not written down: beside its work, calls cost nothing."""
 
 REDUCTIONS = {compat.sum: np.add.reduce, compat.max: np.maximum.reduce, compat.min: np.minimum.reduce}
-
-
-class Operation(NamedTuple):
-    """An operation on numbered values: `numbers` has that of each argument, or None for one that is always the same."""
-
-    function: Callable[..., Any]
-    args: tuple[Any, ...]
-    options: dict[str, Any]
-    numbers: tuple[int | None, ...]
-    result: int | None
-    into: Callable[..., Any] | None
-    """The function with the argument `out`, if the result may go into a buffer."""
-
-    @property
-    def elementwise(self) -> bool:
-        """Whether each element of the result may be written as soon as the same element of the arguments was read."""
-        return isinstance(self.into, np.ufunc) and self.into is not np.matmul
 
 
 class Program:
@@ -51,32 +35,35 @@ class Program:
     """
 
     def __init__(self, step: Callable[..., tuple[Any, Any]], carry: Any, batch: tuple[Any, ...]) -> None:
-        recorder = Recorder(ROOM)
+        recorder = Recorder()
         wrapped = tree.map(recorder.wrap, carry)
-        given = [None if array is None else recorder.wrap(array) for array in batch]
-        new, out = step(wrapped, *given)
+        new, out = step(wrapped, *map(recorder.wrap, batch))
         before, after = list(tree.places(wrapped)), list(tree.places(new))
         if [path for path, _ in before] != [path for path, _ in after]:
             raise CannotRecord("another structure of the carry")
-        values = [*(leaf for _, leaf in before), *given, *(call.result for call in recorder.calls)]
-        number = {id(value): i for i, value in enumerate(values) if value is not None}
-        self._arrays: list[Any] = [None if value is None else value.value for value in values]
-        self._kinds = [(path, leaf.shape, leaf.dtype) for path, leaf in before]
+        self._expected = [(path, leaf.shape, leaf.dtype) for path, leaf in before]
         self._kept = [old is now for (_, old), (_, now) in zip(before, after, strict=True)]
-        self._moved = [(i, number[id(now)]) for i, (_, now) in enumerate(after) if not self._kept[i]]
-        self._new, self._out = (tree.map(lambda a: number[id(a)], part) for part in (new, out))
-        self._operations = [_operation(call, number) for call in recorder.calls]
-        self._sources = _sources(self._operations, self._arrays)
+        self._moved = [(i, now.number) for i, (_, now) in enumerate(after) if not self._kept[i]]
+        self._new, self._out = (tree.map(lambda a: a.number, part) for part in (new, out))
+        self._kinds: list[Any] = list(recorder.kinds)
+        self._sources = recorder.sources
+        self._operations = [_quick(op, self._kinds) for op in recorder.operations]
         leaving = {self._root(i) for i in [*(i for _, i in self._moved), *tree.leaves(self._out)]}
-        self._buffered = {
-            op.result: op for op in self._operations if op.into and op.result not in {*leaving, *self._sources}
+        self._into = {
+            op.result: into
+            for op in self._operations
+            if op.result is not None
+            and op.result not in {*leaving, *self._sources}
+            and (into := _into(op, self._kinds))
         }
-        self._joined: dict[int, list[int]] = {}
-        self._buffers: dict[int | None, np.ndarray] = {}
+        """For each result that may go into a buffer, what puts it there: a function with the argument `out`."""
+        self._joined: dict[int, tuple[int, ...]] = {}
+        self._buffers: dict[int, np.ndarray] = {}
         self._operations = [self._pack(op) if isinstance(op.function, Update) else op for op in self._operations]
         self._allocate()
-        self._registers: list[Any] = [None] * len(self._arrays)
-        self._arrays, self._steps, self._bound = [], [], []  # type: ignore[var-annotated]
+        self._registers: list[Any] = [None] * len(self._kinds)
+        self._steps: list[Callable[[], Any]] = []
+        self._bound: list[Any] = []
 
     def _root(self, number: int) -> int:
         """Return the number of the array in whose memory a value lies."""
@@ -93,19 +80,21 @@ class Program:
         columns: list[Any] = [op.numbers[i : rows * width : width] for i in range(width)]
         params, gradients, *slots = columns
         kept = all(i is not None and i < len(self._kept) and self._kept[i] for c in (params, *slots) for i in c)
-        made = all(i in self._buffered and self._arrays[i].flags.c_contiguous for i in gradients)
-        if not kept or not made or len({self._arrays[i].dtype for column in columns for i in column}) > 1:
+        if not kept or not all(i in self._into and _in_order(self._kinds[i]) for i in gradients):
             return op
-        numbers = []
-        for column in columns:
-            numbers.append(len(self._arrays))
-            self._arrays.append(None)
+        dtypes = {self._kinds[i].dtype for column in columns for i in column}
+        if len(dtypes) > 1:
+            return op
+        shapes = [self._kinds[i].shape for i in gradients]
+        block = np.empty(sum(map(math.prod, shapes)), dtype=dtypes.pop())
+        self._buffers.update(zip(gradients, _split(block, shapes), strict=True))
+        numbers = list(range(len(self._kinds), len(self._kinds) + width))
+        self._kinds += [None] * width
+        for number, column in zip(numbers, columns, strict=True):
             if column is gradients:
-                like = [self._arrays[i] for i in column]
-                block = self._buffers[numbers[-1]] = np.empty(sum(a.size for a in like), dtype=like[0].dtype)
-                self._buffers.update(zip(column, _split(block, [a.shape for a in like]), strict=True))
+                self._buffers[number] = block
             else:
-                self._joined[numbers[-1]] = list(column)
+                self._joined[number] = column
         flat = rows * width
         return op._replace(
             function=Update(op.function.run, 1, width),  # type: ignore[attr-defined]
@@ -116,36 +105,46 @@ class Program:
     def _allocate(self) -> None:
         """Make a buffer for each result that is not given away, in memory that several share one after another.
 
-        An elementwise operation may write over an argument that nobody needs any more.
+        An elementwise operation may write over an argument that nobody needs any more. What matrix products read or write
+        lies apart: other cores have it in their caches, and writing to it is slower.
         """
         last = {self._root(i): time for time, op in enumerate(self._operations) for i in op.numbers if i is not None}
-        memory: dict[int | None, np.ndarray] = {}
-        free: dict[int, list[np.ndarray]] = {}
+        products = [op for op in self._operations if op.function in (operator.matmul, np.matmul)]
+        apart = {self._root(i) for op in products for i in (*op.numbers, op.result) if i is not None}
+        room = ROOM - sum(buffer.nbytes for buffer in self._buffers.values() if buffer.base is None)
+        memory: dict[int, np.ndarray] = {}
+        free: dict[tuple[int, bool], list[np.ndarray]] = {}
 
         def release(op: Operation, time: int) -> None:
             for root in {self._root(i) for i in op.numbers if i is not None}:
                 if last[root] == time and root in memory:
                     piece = memory.pop(root)
-                    free.setdefault(piece.nbytes, []).append(piece)
+                    free.setdefault((piece.nbytes, root in apart), []).append(piece)
 
         for time, op in enumerate(self._operations):
-            if op.elementwise:
+            into = self._into.get(op.result)  # type: ignore[arg-type]
+            if isinstance(into, np.ufunc) and into is not np.matmul:
                 release(op, time)
-            if op.result in self._buffered and op.result not in self._buffers:
-                like = self._arrays[op.result]  # type: ignore[index]
-                spare = free.get(like.nbytes)
-                piece = memory[op.result] = spare.pop() if spare else np.empty(like.nbytes, dtype=np.uint8)
-                self._buffers[op.result] = np.ndarray(like.shape, like.dtype, piece, strides=like.strides)
+            if into is not None and op.result is not None and op.result not in self._buffers:
+                like = self._kinds[op.result]
+                key = like.nbytes, op.result in apart
+                if not free.get(key):
+                    room -= like.nbytes
+                    free[key] = [np.empty(like.nbytes, dtype=np.uint8)]
+                memory[op.result] = free[key].pop()
+                self._buffers[op.result] = np.ndarray(like.shape, like.dtype, memory[op.result], strides=like.strides)
             release(op, time)
+        if room < 0:
+            raise CannotRecord("too much memory")
 
     def bind(self, carry: Any, leaves: list[Any]) -> bool:
         """Make everything ready for the arrays of a carry; return whether they are of the kind that is known.
 
         The `leaves` that are laid side by side for the update are replaced in the list.
         """
-        if [(path, leaf.shape, leaf.dtype) for path, leaf in tree.places(carry)] != self._kinds:
+        if [(path, leaf.shape, leaf.dtype) for path, leaf in tree.places(carry)] != self._expected:
             return False
-        fixed: dict[int | None, Any] = dict(self._buffers)
+        fixed: dict[int, Any] = dict(self._buffers)
         for block, members in self._joined.items():
             fixed[block], parts = _join([leaves[i] for i in members])
             for i, part in zip(members, parts, strict=True):
@@ -156,11 +155,11 @@ class Program:
             args = [arg if i is None else fixed.get(i) for arg, i in zip(op.args, op.numbers, strict=True)]
             holes = [(place, i) for place, i in enumerate(op.numbers) if i is not None and i not in fixed]
             if op.result in self._buffers:
-                into = partial(op.into, out=fixed[op.result], **op.options)  # type: ignore[arg-type, misc]
+                into = partial(self._into[op.result], out=fixed[op.result], **op.options)
                 steps.append(_step(into, args, holes, self._registers, None))
-            elif op.result in self._sources and not holes:
+            elif op.result is not None and op.result in self._sources and not holes:
                 view = fixed[op.result] = op.function(*args, **op.options)
-                if _owner(view) is not _owner(fixed[self._sources[op.result]]):
+                if owner(view) is not owner(fixed[self._sources[op.result]]):
                     return False  # in another order in memory it is a copy
             else:
                 function = partial(op.function, **op.options) if op.options else op.function
@@ -189,55 +188,39 @@ class Program:
         return self._make_new(), self._make_out()
 
 
-def _operation(call: Call, number: dict[int, int]) -> Operation:
-    function, options, made = call.function, call.options, call.result
-    reduced = REDUCTIONS.get(function) if set(options) <= {"axis", "keepdims"} and len(call.args) == 1 else None
-    if reduced is not None and made is not None and made.dtype.kind == "f":
-        function, options = reduced, {"axis": None, **options}
-    array = made is not None and isinstance(made.value, np.ndarray) and made.ndim > 0
-    into = _into(function, options) if array else None
-    return Operation(
-        function,
-        tuple([None if isinstance(arg, Recorded) else arg for arg in call.args]),
-        options,
-        tuple([number[id(arg)] if isinstance(arg, Recorded) else None for arg in call.args]),
-        None if made is None else number[id(made)],
-        into,
-    )
+def _quick(op: Operation, kinds: list[Any]) -> Operation:
+    """Return the same operation without a detour through NumPy's Python code."""
+    reduction = REDUCTIONS.get(op.function)
+    if (
+        reduction
+        and len(op.args) == 1
+        and set(op.options) <= {"axis", "keepdims"}
+        and kinds[op.result].dtype.kind == "f"  # type: ignore[index]
+    ):
+        return op._replace(function=reduction, options={"axis": None, **op.options})
+    return op
 
 
-def _into(function: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any] | None:
-    """Return the same with the argument `out`, if there is such a thing."""
-    if function in REDUCTIONS.values():
-        return function
-    if options:
+def _into(op: Operation, kinds: list[Any]) -> Callable[..., Any] | None:
+    """Return the function of an operation with the argument `out`, if there is such a thing."""
+    if not kinds[op.result].is_array:  # type: ignore[index]
         return None
-    if function is compat.astype:
+    if op.function in REDUCTIONS.values():
+        return op.function
+    if op.options:
+        return None
+    if op.function is compat.astype:
         return _cast
-    return UFUNCS.get(function, function if isinstance(function, np.ufunc) else None)
+    return UFUNCS.get(op.function, op.function if isinstance(op.function, np.ufunc) else None)
+
+
+def _in_order(like: Any) -> bool:
+    """Return whether an array lies in memory in the order of its axes."""
+    return like.strides == np.empty(like.shape, like.dtype).strides
 
 
 def _cast(x: Array, dtype: Any, out: np.ndarray) -> None:
     np.copyto(out, x, casting="unsafe")
-
-
-def _sources(operations: list[Operation], arrays: list[Any]) -> dict[int | None, int]:
-    """Return, for each result that is a view, the number of the array that it looks at."""
-    sources: dict[int | None, int] = {}
-    for op in operations:
-        if op.result is not None and isinstance(arrays[op.result], np.ndarray):
-            owner = _owner(arrays[op.result])
-            seen = (i for i in op.numbers if i is not None and _owner(arrays[i]) is owner)
-            if (source := next(seen, None)) is not None:
-                sources[op.result] = source
-    return sources
-
-
-def _owner(array: Any) -> Any:
-    """Return the array that memory belongs to."""
-    while isinstance(getattr(array, "base", None), np.ndarray):
-        array = array.base
-    return array
 
 
 def _split(block: np.ndarray, shapes: list[tuple[int, ...]]) -> Iterator[np.ndarray]:
@@ -251,7 +234,7 @@ def _split(block: np.ndarray, shapes: list[tuple[int, ...]]) -> Iterator[np.ndar
 
 def _join(arrays: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
     """Return a block in which arrays lie side by side, and its parts: the arrays themselves, if they do already."""
-    shapes, block = [a.shape for a in arrays], _owner(arrays[0])
+    shapes, block = [a.shape for a in arrays], owner(arrays[0])
     if block.ndim == 1 and block.size == sum(a.size for a in arrays) and block.dtype == arrays[0].dtype:
         parts = _split(block, shapes)
         if all(a.__array_interface__ == part.__array_interface__ for a, part in zip(arrays, parts, strict=True)):
@@ -281,7 +264,7 @@ def _step(
     return step
 
 
-def _maker(part: Any, fixed: dict[int | None, Any], registers: list[Any]) -> Callable[[], Any]:
+def _maker(part: Any, fixed: dict[int, Any], registers: list[Any]) -> Callable[[], Any]:
     """Return what makes a tree from one of numbers; a part of it in which all is fixed is made once."""
     if all(i in fixed for i in tree.leaves(part)):
         made = tree.map(fixed.__getitem__, part)

@@ -21,31 +21,43 @@ class CannotRecord(Exception):
     """The function did something that cannot be written down."""
 
 
-class Call(NamedTuple):
-    """An operation, ``result = function(*args, **options)``, whose arguments may be wrapped; no result if it changes some."""
+class Operation(NamedTuple):
+    """An operation, ``function(*args, **options)``, on numbered values.
+
+    `numbers` has that of each argument, or None for one that is always the same; `result` is None where one of them is changed.
+    """
 
     function: Callable[..., Any]
     args: tuple[Any, ...]
     options: dict[str, Any]
-    result: Recorded | None
+    numbers: tuple[int | None, ...]
+    result: int | None
+
+
+class Kind(NamedTuple):
+    """What is known of a value: the same whatever its numbers are."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    strides: tuple[int, ...]
+    nbytes: int
+    is_array: bool
+    """Whether it is an array with axes, no single number."""
 
 
 class Recorder:
-    """A list of calls, and what they may hold in memory while they are written down.
+    """A list of operations, and the kinds of all values in them."""
 
-    Parameters
-    ----------
-    room : int
-        Bytes of results beyond which `CannotRecord` is raised.
-    """
+    def __init__(self) -> None:
+        self.operations: list[Operation] = []
+        self.kinds: list[Kind | None] = []
+        self.sources: dict[int, int] = {}
+        """For each value that is a view, the number of the one that it looks at."""
 
-    def __init__(self, room: int) -> None:
-        self.calls: list[Call] = []
-        self._room = room
-
-    def wrap(self, value: Array) -> Recorded:
-        """Return an array, wrapped."""
-        return Recorded(value, self)
+    def wrap(self, value: Array | None) -> Recorded | None:
+        """Return an array, wrapped, with the next number; None, which has a number too, stays None."""
+        self.kinds.append(None if value is None else kind(value))
+        return None if value is None else Recorded(value, self, len(self.kinds) - 1)
 
     def call(self, function: Callable[..., Any], args: Sequence[Any], options: dict[str, Any]) -> Any:
         """Carry out an operation, note it, and return its result."""
@@ -61,17 +73,38 @@ class Recorder:
         for arg, value in zip(args, values, strict=True):
             if made is value:
                 return arg
-        self._room -= made.nbytes
-        if self._room < 0:
-            raise CannotRecord("too much memory")
-        result = self.wrap(made)
-        self.calls.append(Call(function, tuple(args), options, result))
+        result: Any = self.wrap(made)
+        for arg in args:
+            if isinstance(arg, Recorded) and owner(arg.value) is owner(made):
+                self.sources[result.number] = arg.number
+                break
+        self._note(function, args, options, result.number)
         return result
 
     def change(self, function: Callable[..., Any], args: Sequence[Any]) -> None:
         """Carry out an operation that writes to some of its arguments, and note it."""
         function(*[arg.value if isinstance(arg, Recorded) else arg for arg in args])
-        self.calls.append(Call(function, tuple(args), {}, None))
+        self._note(function, args, {}, None)
+
+    def _note(
+        self, function: Callable[..., Any], args: Sequence[Any], options: dict[str, Any], result: int | None
+    ) -> None:
+        wrapped = [isinstance(arg, Recorded) for arg in args]
+        plain = tuple([None if is_wrapped else arg for arg, is_wrapped in zip(args, wrapped, strict=True)])
+        numbers = tuple([arg.number if is_wrapped else None for arg, is_wrapped in zip(args, wrapped, strict=True)])
+        self.operations.append(Operation(function, plain, options, numbers, result))
+
+
+def kind(value: Array) -> Kind:
+    """Return what is known of an array, or of a number of NumPy's."""
+    return Kind(value.shape, value.dtype, value.strides, value.nbytes, isinstance(value, np.ndarray) and value.ndim > 0)
+
+
+def owner(array: Any) -> Any:
+    """Return the array that memory belongs to."""
+    while isinstance(getattr(array, "base", None), np.ndarray):
+        array = array.base
+    return array
 
 
 class Update:
@@ -131,13 +164,13 @@ NAMESPACE = Namespace()
 class Recorded:
     """A wrapped array, or a NumPy number."""
 
-    __slots__ = ("recorder", "value")
+    __slots__ = ("number", "recorder", "value")
     __array_ufunc__ = None  # NumPy's arrays leave their operators to this class, and its functions refuse it
     __hash__ = object.__hash__
     device = "cpu"
 
-    def __init__(self, value: Any, recorder: Recorder) -> None:
-        self.value, self.recorder = value, recorder
+    def __init__(self, value: Any, recorder: Recorder, number: int) -> None:
+        self.value, self.recorder, self.number = value, recorder, number
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -122,8 +122,5 @@ class ReLU(Layer):
         return y, y
 
     def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
-        if not need_dx:
-            return None, {}
-        dx = namespace(dy).astype(cache > 0, dy.dtype)  # of y
-        dx *= dy
-        return dx, {}
+        y = cache
+        return (dy * namespace(dy).astype(y > 0, dy.dtype) if need_dx else None), {}

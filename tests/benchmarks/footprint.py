@@ -16,6 +16,7 @@ from .summary import Result
 LIBRARIES = {
     "numpy": ("numpy", ("numpy",)),
     "anynet": ("anynet", ()),
+    "anynet.Model": ("anynet.model", ()),  # the names of `anynet` are loaded when they are asked for
     "anynet + fast": (None, ("numba",)),
     "sklearn": ("sklearn.neural_network", ("scikit-learn",)),
     "torch": ("torch", ("torch",)),
