@@ -32,6 +32,9 @@ class NumpyBackend(Backend):
         Whether numba may be used. It makes no difference to the numbers.
     """
 
+    patience = 8
+    """How many steps of one shape `fit` takes as they are written before it has one replayed."""
+
     def __init__(self, device: str | None = None, *, compiled: bool = True) -> None:
         if device not in (None, "cpu"):
             raise bad_device("numpy", str(device), "'cpu'", "; for an NVIDIA GPU take backend='cupy' or 'torch:cuda'")
@@ -39,9 +42,6 @@ class NumpyBackend(Backend):
         self.name, self.xp, self.device = "numpy", xp, "cpu"
         self._compiled, self.options = compiled, {"compiled": compiled}
         self._rules: dict[Callable[..., Any], Callable[..., None]] = {}
-
-    patience = 8
-    """How many steps of one shape `fit` takes as they are written before it has one replayed."""
 
     def asarray(self, x: Any, dtype: Any = None, *, copy: bool | None = None) -> Array:
         if copy is None and type(x) is np.ndarray and (dtype is None or x.dtype == dtype):

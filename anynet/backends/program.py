@@ -80,7 +80,7 @@ class Program:
         columns: list[Any] = [op.numbers[i : rows * width : width] for i in range(width)]
         params, gradients, *slots = columns
         kept = all(i is not None and i < len(self._kept) and self._kept[i] for c in (params, *slots) for i in c)
-        if not kept or not all(i in self._into and _in_order(self._kinds[i]) for i in gradients):
+        if not kept or not all(i in self._into and self._kinds[i].in_order for i in gradients):
             return op
         dtypes = {self._kinds[i].dtype for column in columns for i in column}
         if len(dtypes) > 1:
@@ -212,11 +212,6 @@ def _into(op: Operation, kinds: list[Any]) -> Callable[..., Any] | None:
     if op.function is compat.astype:
         return _cast
     return UFUNCS.get(op.function, op.function if isinstance(op.function, np.ufunc) else None)
-
-
-def _in_order(like: Any) -> bool:
-    """Return whether an array lies in memory in the order of its axes."""
-    return like.strides == np.empty(like.shape, like.dtype).strides
 
 
 def _cast(x: Array, dtype: Any, out: np.ndarray) -> None:

@@ -11,7 +11,6 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import array_api_compat.numpy as compat
 import numpy as np
 
 from anynet.namespace import Array
@@ -41,6 +40,8 @@ class Kind(NamedTuple):
     dtype: np.dtype
     strides: tuple[int, ...]
     nbytes: int
+    in_order: bool
+    """Whether it lies in memory in the order of its axes."""
     is_array: bool
     """Whether it is an array with axes, no single number."""
 
@@ -97,7 +98,8 @@ class Recorder:
 
 def kind(value: Array) -> Kind:
     """Return what is known of an array, or of a number of NumPy's."""
-    return Kind(value.shape, value.dtype, value.strides, value.nbytes, isinstance(value, np.ndarray) and value.ndim > 0)
+    is_array = isinstance(value, np.ndarray) and value.ndim > 0
+    return Kind(value.shape, value.dtype, value.strides, value.nbytes, value.flags.c_contiguous, is_array)
 
 
 def owner(array: Any) -> Any:
@@ -143,6 +145,8 @@ class Namespace:
     """array-api-compat's namespace of NumPy for wrapped arrays."""
 
     def __getattr__(self, name: str) -> Any:
+        import array_api_compat.numpy as compat  # not above: layers import this module, whatever their arrays are
+
         found = getattr(compat, name)
         if not callable(found) or isinstance(found, type):
             return found
@@ -231,7 +235,7 @@ def _operator(function: Callable[..., Any]) -> tuple[Any, Any, Any]:
         return self.recorder.call(function, (other, self), {})
 
     def in_place(self: Recorded, other: Any) -> Any:
-        if not isinstance(self.value, np.ndarray):
+        if not isinstance(self.value, np.ndarray) or function not in UFUNCS:
             return forward(self, other)
         self.recorder.change(UFUNCS[function], (self, other, self))
         return self
@@ -264,13 +268,11 @@ UFUNCS: dict[Callable[..., Any], np.ufunc] = {
 }
 """What an operator does with arrays of one axis or more. `**` is left out: arrays take shortcuts that `np.power` does not."""
 
-for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "matmul", "and", "or", "xor", "lshift", "rshift"):
-    _forward, _reflected, _in_place = _operator(getattr(operator, _name + "_" * (_name in ("and", "or"))))
+_NAMES = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor", "lshift", "rshift")
+for _name in _NAMES:
+    _forward, _reflected, _in_place = _operator(getattr(operator, f"__{_name}__"))
     setattr(Recorded, f"__{_name}__", _forward)
     setattr(Recorded, f"__r{_name}__", _reflected)
     setattr(Recorded, f"__i{_name}__", _in_place)
-_forward, _reflected, _ = _operator(operator.pow)
-setattr(Recorded, "__pow__", _forward)  # noqa: B010 - as above
-setattr(Recorded, "__rpow__", _reflected)  # noqa: B010
 for _name in ("lt", "le", "gt", "ge", "eq", "ne"):
     setattr(Recorded, f"__{_name}__", _operator(getattr(operator, _name))[0])
