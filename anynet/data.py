@@ -203,7 +203,7 @@ def class_weights(where: str, class_weight: Any, labels: np.ndarray, classes: np
             raise ValueError(
                 f"{where}: expected class_weight for classes in y, got one for {label!r}; classes are {classes.tolist()}"
             )
-        check_number(where, f"class_weight[{label!r}]", weight, low=0.0)
+        check_number(where, f"class_weight[{label!r}]", weight, "[0, inf)")
     each = np.array([float(class_weight.get(int(c), 1.0)) for c in classes])
     if not each.any():
         raise ValueError(f"{where}: expected a class_weight > 0 for a class in y, got only zeros")

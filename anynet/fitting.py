@@ -43,7 +43,7 @@ def prepare(
 ) -> tuple[Source, Source | None, Plan]:
     """Return what to train on, what to validate with, and how to go through it; raise if an argument does not fit."""
     check_sizes("fit", epochs, batch_size)
-    check_number("fit", "validation_split", validation_split, low=0.0, high=1.0, open_high=True)
+    check_number("fit", "validation_split", validation_split, "[0, 1)")
     if model._compiled.optimizer.full_batch and batch_size is not None:
         raise ValueError(
             f"fit: expected batch_size=None for {type(model.optimizer).__name__}, whose steps need the loss of all "

@@ -198,7 +198,7 @@ class Model:
 
     @learning_rate_factor.setter
     def learning_rate_factor(self, value: float) -> None:
-        check_number("Model", "learning_rate_factor", value, low=0.0)
+        check_number("Model", "learning_rate_factor", value, "[0, inf)")
         factor.check("Model", self._compiled.optimizer)
         params, state, key = self._carry
         placed = self.backend.asarray(np.full((), value, dtype=self.dtype), copy=True)

@@ -102,10 +102,10 @@ def learning_rate_test(
     True
     """
     where = "learning_rate_test"
-    check_number(where, "low", low, low=0.0, open_low=True)
-    check_number(where, "high", high, low=low, open_low=True)
+    check_number(where, "low", low, "(0, inf)")
+    check_number(where, "high", high, f"({low:g}, inf)")
     check_int(where, "steps", steps, at_least=2)
-    check_number(where, "smoothing", smoothing, low=0.0, high=1.0, open_high=True)
+    check_number(where, "smoothing", smoothing, "[0, 1)")
     optimizer: Any = model._compiled.optimizer
     start = getattr(optimizer, "learning_rate", None)
     if not isinstance(start, (int, float)):

@@ -65,7 +65,7 @@ class Penalty(Regularizer):
     per_example: bool = False
 
     def __post_init__(self) -> None:
-        check_number(type(self).__name__, "strength", self.strength, low=0.0)
+        check_number(type(self).__name__, "strength", self.strength, "[0, inf)")
 
     def of(self, w: Array) -> Array:
         """Return the penalty of an array of weights, 0-d."""

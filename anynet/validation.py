@@ -32,25 +32,16 @@ def check_kind(where: str, name: str, value: Any, kind: type, example: str) -> N
         raise TypeError(f"{where}: expected {name} to be {example} or another {kind.__name__}, got {got}")
 
 
-def check_number(
-    where: str,
-    name: str,
-    value: Any,
-    *,
-    low: float = -math.inf,
-    high: float = math.inf,
-    open_low: bool = False,
-    open_high: bool = False,
-) -> None:
-    """Raise unless `value` is a finite number between `low` and `high`; an open end excludes its bound."""
+def check_number(where: str, name: str, value: Any, interval: str = "(-inf, inf)") -> None:
+    """Raise unless `value` is a finite number in an interval such as ``"[0, 1)"``."""
     if isinstance(value, (bool, str)) or not hasattr(value, "__float__"):
         raise TypeError(f"{where}: expected {name} to be a number, got {value!r}")
     number = float(value)
-    inside = (low < number if open_low else low <= number) and (number < high if open_high else number <= high)
-    if not (inside and math.isfinite(number)):
-        left = "(" if open_low or low == -math.inf else "["
-        right = ")" if open_high or high == math.inf else "]"
-        raise ValueError(f"{where}: expected {name} in {left}{low:g}, {high:g}{right}, got {value!r}")
+    low, high = map(float, interval[1:-1].split(","))
+    above = low <= number if interval[0] == "[" else low < number
+    below = number <= high if interval[-1] == "]" else number < high
+    if not (above and below and math.isfinite(number)):
+        raise ValueError(f"{where}: expected {name} in {interval}, got {value!r}")
 
 
 def check_shape(where: str, name: str, value: Any) -> tuple[int, ...]:
@@ -76,10 +67,10 @@ def check_shapes(where: str, name: str, value: Any) -> Any:
     return check_shape(where, name, value)
 
 
-def check_hyperparameter(where: str, name: str, value: Any, **bounds: Any) -> None:
-    """Check a number as `check_number` does; a schedule, a callable of the step, is taken as it is."""
+def check_hyperparameter(where: str, name: str, value: Any, interval: str) -> None:
+    """Check a number with `check_number`; accept any schedule, a callable of the step."""
     if not callable(value):
-        check_number(where, name, value, **bounds)
+        check_number(where, name, value, interval)
 
 
 def check_finite(where: str, name: str, x: Array) -> None:

@@ -66,7 +66,7 @@ class Checkpoint(Callback):
         if every_n_epochs is not None:
             check_int(where, "every_n_epochs", every_n_epochs, at_least=1)
         if every_n_seconds is not None:
-            check_number(where, "every_n_seconds", every_n_seconds, low=0.0, open_low=True)
+            check_number(where, "every_n_seconds", every_n_seconds, "(0, inf)")
             if monitor is not None:
                 raise ValueError(
                     f"{where}: expected every_n_seconds or monitor, got both; a quantity is known only when an epoch ends"

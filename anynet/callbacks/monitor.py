@@ -31,7 +31,7 @@ class Monitor:
             raise TypeError(f"{where}: expected monitor to be the name of a quantity in the history, got {name!r}")
         if mode not in MODES:
             raise ValueError(f"{where}: expected mode 'auto', 'min' or 'max', got {mode!r}")
-        check_number(where, "min_delta", min_delta, low=0.0)
+        check_number(where, "min_delta", min_delta, "[0, inf)")
         self.name, self.best = name, math.nan
         self._where, self._mode, self._min_delta = where, mode, float(min_delta)
         self._sign = -1.0 if mode == "max" else 1.0

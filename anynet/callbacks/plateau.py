@@ -52,8 +52,8 @@ class ReduceLROnPlateau(Callback):
     ) -> None:
         where = "ReduceLROnPlateau"
         self.monitor = Monitor(where, monitor, mode, min_delta)
-        check_number(where, "factor", factor, low=0.0, high=1.0, open_low=True, open_high=True)
-        check_number(where, "min_factor", min_factor, low=0.0, high=1.0, open_high=True)
+        check_number(where, "factor", factor, "(0, 1)")
+        check_number(where, "min_factor", min_factor, "[0, 1)")
         self.factor, self.min_factor = float(factor), float(min_factor)
         self.patience = check_int(where, "patience", patience, at_least=0)
         self._waited = 0

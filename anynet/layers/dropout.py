@@ -43,7 +43,7 @@ class Dropout(Layer):
     rate: float
 
     def __post_init__(self) -> None:
-        check_number("Dropout", "rate", self.rate, low=0.0, high=1.0, open_high=True)
+        check_number("Dropout", "rate", self.rate, "[0, 1)")
         if random.rounded_probability(1.0 - self.rate) == 0.0:
             raise ValueError(f"Dropout: expected rate <= 1 - 2**-16, got {self.rate!r}; such a rate keeps nothing")
 

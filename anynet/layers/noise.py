@@ -46,7 +46,7 @@ class GaussianNoise(Layer):
     sigma: float
 
     def __post_init__(self) -> None:
-        check_number("GaussianNoise", "sigma", self.sigma, low=0.0)
+        check_number("GaussianNoise", "sigma", self.sigma, "[0, inf)")
 
     def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
         return (x if key is None else x + self.sigma * random.normal(key, x.shape, x.dtype)), None
@@ -89,7 +89,7 @@ class AlphaDropout(Layer):
     rate: float
 
     def __post_init__(self) -> None:
-        check_number("AlphaDropout", "rate", self.rate, low=0.0, high=1.0, open_high=True)
+        check_number("AlphaDropout", "rate", self.rate, "[0, 1)")
         if random.rounded_probability(1.0 - self.rate) == 0.0:
             raise ValueError(f"AlphaDropout: expected rate <= 1 - 2**-16, got {self.rate!r}; such a rate keeps nothing")
 

@@ -94,8 +94,8 @@ class BatchNorm(Layer):
     bias: Any = Zeros()
 
     def __post_init__(self) -> None:
-        check_number("BatchNorm", "momentum", self.momentum, low=0.0, high=1.0)
-        check_number("BatchNorm", "epsilon", self.epsilon, low=0.0, open_low=True)
+        check_number("BatchNorm", "momentum", self.momentum, "[0, 1]")
+        check_number("BatchNorm", "epsilon", self.epsilon, "(0, inf)")
         object.__setattr__(self, "weight", as_initializer(self.weight, "BatchNorm: weight"))
         object.__setattr__(self, "bias", as_initializer(self.bias, "BatchNorm: bias"))
 
@@ -195,7 +195,7 @@ class LayerNorm(Layer):
     bias: Any = Zeros()
 
     def __post_init__(self) -> None:
-        check_number("LayerNorm", "epsilon", self.epsilon, low=0.0, open_low=True)
+        check_number("LayerNorm", "epsilon", self.epsilon, "(0, inf)")
         object.__setattr__(self, "weight", as_initializer(self.weight, "LayerNorm: weight"))
         object.__setattr__(self, "bias", as_initializer(self.bias, "LayerNorm: bias"))
 
@@ -269,7 +269,7 @@ class RMSNorm(Layer):
     weight: Any = Constant(1.0)
 
     def __post_init__(self) -> None:
-        check_number("RMSNorm", "epsilon", self.epsilon, low=0.0, open_low=True)
+        check_number("RMSNorm", "epsilon", self.epsilon, "(0, inf)")
         object.__setattr__(self, "weight", as_initializer(self.weight, "RMSNorm: weight"))
 
     def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:

@@ -48,7 +48,7 @@ class LeakyReLU(Layer):
     negative_slope: float = 0.01
 
     def __post_init__(self) -> None:
-        check_number("LeakyReLU", "negative_slope", self.negative_slope, low=0.0)
+        check_number("LeakyReLU", "negative_slope", self.negative_slope, "[0, inf)")
 
     def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
         xp = namespace(x)
@@ -157,7 +157,7 @@ class ELU(Layer):
     alpha: float = 1.0
 
     def __post_init__(self) -> None:
-        check_number("ELU", "alpha", self.alpha, low=0.0)
+        check_number("ELU", "alpha", self.alpha, "[0, inf)")
 
     def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
         xp = namespace(x)

@@ -52,7 +52,7 @@ class ClassLoss(Loss):
 
     def __post_init__(self) -> None:
         where = type(self).__name__
-        check_number(where, "label_smoothing", self.label_smoothing, low=0.0, high=1.0)
+        check_number(where, "label_smoothing", self.label_smoothing, "[0, 1]")
         if self.class_weight is not None:
             object.__setattr__(self, "class_weight", check_weights(where, "class_weight", self.class_weight))
 
@@ -110,7 +110,7 @@ def check_weights(where: str, name: str, values: Iterable[float]) -> tuple[float
         raise TypeError(f"{where}: expected {name} to be a sequence of numbers, got {values!r}")
     weights = tuple(values)
     for value in weights:
-        check_number(where, f"every {name}", value, low=0.0)
+        check_number(where, f"every {name}", value, "[0, inf)")
     if not any(weights):
         raise ValueError(f"{where}: expected a {name} > 0, got {weights!r}")
     return tuple(map(float, weights))

@@ -54,7 +54,7 @@ class Poisson(Loss):
     epsilon: float = 1e-8
 
     def __post_init__(self) -> None:
-        check_number("Poisson", "epsilon", self.epsilon, low=0.0, open_low=True)
+        check_number("Poisson", "epsilon", self.epsilon, "(0, inf)")
 
     def per_example(self, y_pred: Array, y_true: Array) -> tuple[Array, Cache]:
         check_same_shape("Poisson", y_pred, y_true)

@@ -103,9 +103,9 @@ class FocalLoss(BinaryLoss):
     alpha: float | None = 0.25
 
     def __post_init__(self) -> None:
-        check_number("FocalLoss", "gamma", self.gamma, low=0.0)
+        check_number("FocalLoss", "gamma", self.gamma, "[0, inf)")
         if self.alpha is not None:
-            check_number("FocalLoss", "alpha", self.alpha, low=0.0, high=1.0)
+            check_number("FocalLoss", "alpha", self.alpha, "[0, 1]")
 
     def per_example(self, y_pred: Array, y_true: Array) -> tuple[Array, Cache]:
         check_same_shape("FocalLoss", y_pred, y_true)

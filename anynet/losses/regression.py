@@ -142,7 +142,7 @@ class Huber(Loss):
     delta: float = 1.0
 
     def __post_init__(self) -> None:
-        check_number("Huber", "delta", self.delta, low=0.0, open_low=True)
+        check_number("Huber", "delta", self.delta, "(0, inf)")
 
     def per_example(self, y_pred: Array, y_true: Array) -> tuple[Array, Cache]:
         check_same_shape("Huber", y_pred, y_true)

@@ -58,7 +58,7 @@ class Losses(Loss):
         if len(weights) != len(self.losses):
             raise ValueError(f"Losses: expected a weight for each of {len(self.losses)} losses, got {len(weights)}")
         for weight in weights:
-            check_number("Losses", "weights", weight, low=0.0)
+            check_number("Losses", "weights", weight, "[0, inf)")
         object.__setattr__(self, "weights", weights)
 
     def check_outputs(self, output_shape: Any) -> None:

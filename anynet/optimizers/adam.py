@@ -102,10 +102,10 @@ class Adam(Optimizer):
 
     def __post_init__(self) -> None:
         where = type(self).__name__
-        check_hyperparameter(where, "learning_rate", self.learning_rate, low=0.0, open_low=True)
-        check_hyperparameter(where, "beta1", self.beta1, low=0.0, high=1.0, open_high=True)
-        check_hyperparameter(where, "beta2", self.beta2, low=0.0, high=1.0, open_high=True)
-        check_hyperparameter(where, "epsilon", self.epsilon, low=0.0, open_low=True)
+        check_hyperparameter(where, "learning_rate", self.learning_rate, "(0, inf)")
+        check_hyperparameter(where, "beta1", self.beta1, "[0, 1)")
+        check_hyperparameter(where, "beta2", self.beta2, "[0, 1)")
+        check_hyperparameter(where, "epsilon", self.epsilon, "(0, inf)")
 
     @property
     def slots(self) -> tuple[str, ...]:
@@ -156,7 +156,7 @@ class AdamW(Adam):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_hyperparameter("AdamW", "weight_decay", self.weight_decay, low=0.0)
+        check_hyperparameter("AdamW", "weight_decay", self.weight_decay, "[0, inf)")
 
     @property
     def rule(self) -> Rule:

@@ -55,8 +55,8 @@ class Adagrad(Optimizer):
     epsilon: float | Schedule = 1e-10
 
     def __post_init__(self) -> None:
-        check_hyperparameter("Adagrad", "learning_rate", self.learning_rate, low=0.0, open_low=True)
-        check_hyperparameter("Adagrad", "epsilon", self.epsilon, low=0.0, open_low=True)
+        check_hyperparameter("Adagrad", "learning_rate", self.learning_rate, "(0, inf)")
+        check_hyperparameter("Adagrad", "epsilon", self.epsilon, "(0, inf)")
 
     @property
     def slots(self) -> tuple[str, ...]:
@@ -118,9 +118,9 @@ class Adadelta(Optimizer):
     epsilon: float | Schedule = 1e-6
 
     def __post_init__(self) -> None:
-        check_hyperparameter("Adadelta", "learning_rate", self.learning_rate, low=0.0, open_low=True)
-        check_hyperparameter("Adadelta", "rho", self.rho, low=0.0, high=1.0, open_high=True)
-        check_hyperparameter("Adadelta", "epsilon", self.epsilon, low=0.0, open_low=True)
+        check_hyperparameter("Adadelta", "learning_rate", self.learning_rate, "(0, inf)")
+        check_hyperparameter("Adadelta", "rho", self.rho, "[0, 1)")
+        check_hyperparameter("Adadelta", "epsilon", self.epsilon, "(0, inf)")
 
     @property
     def slots(self) -> tuple[str, ...]:

@@ -102,7 +102,7 @@ class EMA(Averager):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_hyperparameter("EMA", "decay", self.decay, low=0.0, high=1.0, open_high=True)
+        check_hyperparameter("EMA", "decay", self.decay, "[0, 1)")
         check_int("EMA", "start", self.start, at_least=0)
 
     def share(self, count: Array) -> Array:

@@ -73,7 +73,7 @@ class LBFGS(Optimizer):
     def __post_init__(self) -> None:
         check_int("LBFGS", "iterations", self.iterations, at_least=1)
         check_int("LBFGS", "history", self.history, at_least=1)
-        check_number("LBFGS", "tolerance", self.tolerance, low=0.0)
+        check_number("LBFGS", "tolerance", self.tolerance, "[0, inf)")
         check_int("LBFGS", "evaluations", self.evaluations, at_least=2)
 
     def init(self, params: tree.Tree) -> State:

@@ -96,7 +96,7 @@ class Clip(Limit):
             )
         for name, limit in (("norm", self.norm), ("value", self.value)):
             if limit is not None:
-                check_hyperparameter("Clip", name, limit, low=0.0, open_low=True)
+                check_hyperparameter("Clip", name, limit, "(0, inf)")
 
     @property
     def limit(self) -> float | Schedule:
@@ -169,7 +169,7 @@ class MaxNorm(Limit):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_hyperparameter("MaxNorm", "norm", self.norm, low=0.0, open_low=True)
+        check_hyperparameter("MaxNorm", "norm", self.norm, "(0, inf)")
 
     @property
     def limit(self) -> float | Schedule:

@@ -56,10 +56,10 @@ class Lion(Optimizer):
     weight_decay: float | Schedule = 0.0
 
     def __post_init__(self) -> None:
-        check_hyperparameter("Lion", "learning_rate", self.learning_rate, low=0.0, open_low=True)
-        check_hyperparameter("Lion", "beta1", self.beta1, low=0.0, high=1.0, open_high=True)
-        check_hyperparameter("Lion", "beta2", self.beta2, low=0.0, high=1.0, open_high=True)
-        check_hyperparameter("Lion", "weight_decay", self.weight_decay, low=0.0)
+        check_hyperparameter("Lion", "learning_rate", self.learning_rate, "(0, inf)")
+        check_hyperparameter("Lion", "beta1", self.beta1, "[0, 1)")
+        check_hyperparameter("Lion", "beta2", self.beta2, "[0, 1)")
+        check_hyperparameter("Lion", "weight_decay", self.weight_decay, "[0, inf)")
 
     @property
     def slots(self) -> tuple[str, ...]:

@@ -80,9 +80,9 @@ class Muon(Optimizer):
     otherwise: Optimizer = AdamW()
 
     def __post_init__(self) -> None:
-        check_hyperparameter("Muon", "learning_rate", self.learning_rate, low=0.0, open_low=True)
-        check_hyperparameter("Muon", "momentum", self.momentum, low=0.0, high=1.0, open_high=True)
-        check_hyperparameter("Muon", "weight_decay", self.weight_decay, low=0.0)
+        check_hyperparameter("Muon", "learning_rate", self.learning_rate, "(0, inf)")
+        check_hyperparameter("Muon", "momentum", self.momentum, "[0, 1)")
+        check_hyperparameter("Muon", "weight_decay", self.weight_decay, "[0, inf)")
         check_int("Muon", "iterations", self.iterations, at_least=1)
         check_kind("Muon", "otherwise", self.otherwise, Optimizer, "AdamW()")
         if self.otherwise.full_batch:

@@ -86,11 +86,11 @@ class Nadam(Optimizer):
     momentum_decay: float | Schedule = 4e-3
 
     def __post_init__(self) -> None:
-        check_hyperparameter("Nadam", "learning_rate", self.learning_rate, low=0.0, open_low=True)
-        check_hyperparameter("Nadam", "beta1", self.beta1, low=0.0, high=1.0, open_low=True, open_high=True)
-        check_hyperparameter("Nadam", "beta2", self.beta2, low=0.0, high=1.0, open_high=True)
-        check_hyperparameter("Nadam", "epsilon", self.epsilon, low=0.0, open_low=True)
-        check_hyperparameter("Nadam", "momentum_decay", self.momentum_decay, low=0.0, open_low=True)
+        check_hyperparameter("Nadam", "learning_rate", self.learning_rate, "(0, inf)")
+        check_hyperparameter("Nadam", "beta1", self.beta1, "(0, 1)")
+        check_hyperparameter("Nadam", "beta2", self.beta2, "[0, 1)")
+        check_hyperparameter("Nadam", "epsilon", self.epsilon, "(0, inf)")
+        check_hyperparameter("Nadam", "momentum_decay", self.momentum_decay, "(0, inf)")
 
     @property
     def slots(self) -> tuple[str, ...]:

@@ -77,10 +77,10 @@ class RAdam(Optimizer):
     epsilon: float | Schedule = 1e-8
 
     def __post_init__(self) -> None:
-        check_hyperparameter("RAdam", "learning_rate", self.learning_rate, low=0.0, open_low=True)
-        check_hyperparameter("RAdam", "beta1", self.beta1, low=0.0, high=1.0, open_high=True)
-        check_hyperparameter("RAdam", "beta2", self.beta2, low=0.6, high=1.0, open_low=True, open_high=True)
-        check_hyperparameter("RAdam", "epsilon", self.epsilon, low=0.0, open_low=True)
+        check_hyperparameter("RAdam", "learning_rate", self.learning_rate, "(0, inf)")
+        check_hyperparameter("RAdam", "beta1", self.beta1, "[0, 1)")
+        check_hyperparameter("RAdam", "beta2", self.beta2, "(0.6, 1)")
+        check_hyperparameter("RAdam", "epsilon", self.epsilon, "(0, inf)")
 
     @property
     def slots(self) -> tuple[str, ...]:

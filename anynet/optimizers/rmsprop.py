@@ -90,10 +90,10 @@ class RMSprop(Optimizer):
     epsilon: float | Schedule = 1e-8
 
     def __post_init__(self) -> None:
-        check_hyperparameter("RMSprop", "learning_rate", self.learning_rate, low=0.0, open_low=True)
-        check_hyperparameter("RMSprop", "rho", self.rho, low=0.0, high=1.0, open_high=True)
-        check_hyperparameter("RMSprop", "momentum", self.momentum, low=0.0, high=1.0, open_high=True)
-        check_hyperparameter("RMSprop", "epsilon", self.epsilon, low=0.0, open_low=True)
+        check_hyperparameter("RMSprop", "learning_rate", self.learning_rate, "(0, inf)")
+        check_hyperparameter("RMSprop", "rho", self.rho, "[0, 1)")
+        check_hyperparameter("RMSprop", "momentum", self.momentum, "[0, 1)")
+        check_hyperparameter("RMSprop", "epsilon", self.epsilon, "(0, inf)")
 
     @property
     def slots(self) -> tuple[str, ...]:

@@ -64,9 +64,9 @@ class LossScale(Keeper):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_number("LossScale", "initial", self.initial, low=0.0, open_low=True)
-        check_number("LossScale", "growth", self.growth, low=1.0, open_low=True)
-        check_number("LossScale", "backoff", self.backoff, low=0.0, high=1.0, open_low=True, open_high=True)
+        check_number("LossScale", "initial", self.initial, "(0, inf)")
+        check_number("LossScale", "growth", self.growth, "(1, inf)")
+        check_number("LossScale", "backoff", self.backoff, "(0, 1)")
         check_int("LossScale", "every", self.every, at_least=1)
 
     def init(self, params: tree.Tree) -> State:

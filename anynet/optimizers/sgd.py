@@ -103,9 +103,9 @@ class SGD(Optimizer):
     decoupled: bool = False
 
     def __post_init__(self) -> None:
-        check_hyperparameter("SGD", "learning_rate", self.learning_rate, low=0.0, open_low=True)
-        check_hyperparameter("SGD", "momentum", self.momentum, low=0.0, high=1.0, open_high=True)
-        check_hyperparameter("SGD", "weight_decay", self.weight_decay, low=0.0)
+        check_hyperparameter("SGD", "learning_rate", self.learning_rate, "(0, inf)")
+        check_hyperparameter("SGD", "momentum", self.momentum, "[0, 1)")
+        check_hyperparameter("SGD", "weight_decay", self.weight_decay, "[0, inf)")
         if self.nesterov and not self.momentum:
             raise ValueError(f"SGD: expected momentum > 0 with nesterov=True, got {self.momentum!r}")
 

@@ -106,13 +106,13 @@ class OneCycle:
     end: float = 1 / 25e4
 
     def __post_init__(self) -> None:
-        check_number("OneCycle", "peak", self.peak, low=0.0)
+        check_number("OneCycle", "peak", self.peak, "[0, inf)")
         check_int("OneCycle", "steps", self.steps, at_least=2)
-        check_number("OneCycle", "rise", self.rise, low=0.0, high=1.0, open_low=True, open_high=True)
+        check_number("OneCycle", "rise", self.rise, "(0, 1)")
         if self.rise * self.steps <= 1.0:
             raise ValueError(f"OneCycle: expected rise · steps > 1, got {self.rise} · {self.steps}; take more steps")
-        check_number("OneCycle", "start", self.start, low=0.0)
-        check_number("OneCycle", "end", self.end, low=0.0)
+        check_number("OneCycle", "start", self.start, "[0, inf)")
+        check_number("OneCycle", "end", self.end, "[0, inf)")
 
     def __call__(self, step: Array) -> Array:
         xp, top = namespace(step), self.rise * self.steps - 1.0
@@ -153,9 +153,9 @@ class Warmup:
     start: float = 0.0
 
     def __post_init__(self) -> None:
-        check_hyperparameter("Warmup", "after", self.after, low=0.0)
+        check_hyperparameter("Warmup", "after", self.after, "[0, inf)")
         check_int("Warmup", "steps", self.steps, at_least=1)
-        check_number("Warmup", "start", self.start, low=0.0, high=1.0)
+        check_number("Warmup", "start", self.start, "[0, 1]")
 
     def __call__(self, step: Array) -> Array:
         xp = namespace(step)

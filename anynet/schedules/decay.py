@@ -27,7 +27,7 @@ class ConstantSchedule:
     value: float
 
     def __post_init__(self) -> None:
-        check_number("ConstantSchedule", "value", self.value, low=0.0)
+        check_number("ConstantSchedule", "value", self.value, "[0, inf)")
 
     def __call__(self, step: Array) -> Array:
         return step * 0.0 + self.value
@@ -63,9 +63,9 @@ class StepDecay:
     factor: float = 0.1
 
     def __post_init__(self) -> None:
-        check_number("StepDecay", "initial", self.initial, low=0.0)
+        check_number("StepDecay", "initial", self.initial, "[0, inf)")
         check_int("StepDecay", "every", self.every, at_least=1)
-        check_number("StepDecay", "factor", self.factor, low=0.0)
+        check_number("StepDecay", "factor", self.factor, "[0, inf)")
 
     def __call__(self, step: Array) -> Array:
         return self.initial * self.factor ** namespace(step).floor(step / self.every)
@@ -101,8 +101,8 @@ class ExponentialDecay:
     steps: int = 1
 
     def __post_init__(self) -> None:
-        check_number("ExponentialDecay", "initial", self.initial, low=0.0)
-        check_number("ExponentialDecay", "factor", self.factor, low=0.0)
+        check_number("ExponentialDecay", "initial", self.initial, "[0, inf)")
+        check_number("ExponentialDecay", "factor", self.factor, "[0, inf)")
         check_int("ExponentialDecay", "steps", self.steps, at_least=1)
 
     def __call__(self, step: Array) -> Array:
@@ -141,7 +141,7 @@ class PolynomialDecay:
 
     def __post_init__(self) -> None:
         check_range("PolynomialDecay", self.initial, self.final, self.steps)
-        check_number("PolynomialDecay", "power", self.power, low=0.0, open_low=True)
+        check_number("PolynomialDecay", "power", self.power, "(0, inf)")
 
     def __call__(self, step: Array) -> Array:
         left = 1.0 - namespace(step).minimum(step / self.steps, 1.0)
@@ -192,6 +192,6 @@ def half_cosine(begin: float, end: float, part: Array) -> Array:
 
 
 def check_range(where: str, initial: float, final: float, steps: int) -> None:
-    check_number(where, "initial", initial, low=0.0)
-    check_number(where, "final", final, low=0.0)
+    check_number(where, "initial", initial, "[0, inf)")
+    check_number(where, "final", final, "[0, inf)")
     check_int(where, "steps", steps, at_least=1)

@@ -62,8 +62,8 @@ class VelocitySGD(Optimizer):
     nesterov: bool = True
 
     def __post_init__(self) -> None:
-        check_hyperparameter("VelocitySGD", "learning_rate", self.learning_rate, low=0.0, open_low=True)
-        check_hyperparameter("VelocitySGD", "momentum", self.momentum, low=0.0, high=1.0)
+        check_hyperparameter("VelocitySGD", "learning_rate", self.learning_rate, "(0, inf)")
+        check_hyperparameter("VelocitySGD", "momentum", self.momentum, "[0, 1]")
 
     @property
     def slots(self) -> tuple[str, ...]:
