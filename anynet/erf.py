@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 
-from anynet.namespace import Array, namespace
+from anynet.arrays.namespace import Array, namespace
 
 SINGLE = (
     1.2530078756154763,

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from anynet import backends, random, tree
+from anynet.checks import several
 from anynet.layers.base import Layer
-from anynet.validation import several
 
 TRIES = 5
 """Directions tried where two step sizes disagree, as they do across a kink; each try with a quarter of the step before."""

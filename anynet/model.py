@@ -22,28 +22,30 @@ from typing import Any
 
 import numpy as np
 
-from anynet import backends, fitting, random, training, tree
+from anynet import backends, random, tree
+from anynet.arrays.namespace import Array
 from anynet.backends.base import Backend
 from anynet.callbacks import Callback, ProgressBar
 from anynet.callbacks.base import Run
 from anynet.callbacks.progress import wanted
-from anynet.compiled import Compiled
-from anynet.data import Data, as_inputs, as_targets, as_weights, same_length
-from anynet.freezing import set_frozen
+from anynet.checks import check_int, check_kind, check_number, check_shapes, several
+from anynet.data import adapter as fitting
+from anynet.data.convert import Data, as_inputs, as_targets, as_weights, same_length
+from anynet.data.sources import Call, Order, Source
 from anynet.history import History
 from anynet.layers import Layer, Sequential
-from anynet.loop import check_callbacks, make_run, train
 from anynet.losses.base import Loss
 from anynet.metrics import resolve
-from anynet.namespace import Array
 from anynet.optimizers import factor
 from anynet.optimizers.base import Optimizer
 from anynet.pairing import warn_of_mismatch
 from anynet.regularizers import Regularizer
-from anynet.sources import Call, Order, Source
 from anynet.summary import summary
-from anynet.totals import Totals
-from anynet.validation import check_int, check_kind, check_number, check_shapes, several
+from anynet.training import step as training
+from anynet.training.compiled import Compiled
+from anynet.training.freezing import set_frozen
+from anynet.training.loop import check_callbacks, make_run, train
+from anynet.training.running_metrics import Totals
 
 SETTINGS = ("input_shape", "loss", "optimizer", "regularizer", "metrics", "dtype", "compute_dtype", "seed")
 """What, besides the layers, makes a model; each is an argument and an attribute."""
@@ -316,7 +318,7 @@ class Model:
         )
         run = make_run(self, source, validation, plan, [*everyone, ProgressBar()] if wanted(progress) else everyone)
         if resume is not None:
-            from anynet.checkpoint import resume_run
+            from anynet.checkpoint.snapshot import resume_run
 
             resume_run(run, Path(resume))
         self.history = run.history
@@ -415,7 +417,7 @@ class Model:
         During a `fit`, from a callback, also where it is, for ``fit(..., resume=path)``. There is no pickle in it. The file
         takes the place of an earlier one only when it is whole and on the disk. `anynet.load` reads it, on any backend.
         """
-        from anynet.checkpoint import save
+        from anynet.checkpoint.snapshot import save
 
         save(self, Path(path))
 

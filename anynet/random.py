@@ -33,7 +33,7 @@ import math
 import numpy as np
 from array_api_compat import device as _device
 
-from anynet.namespace import Array, namespace
+from anynet.arrays.namespace import Array, namespace
 
 __all__ = ["bernoulli", "fold_in", "make_key", "next_key", "normal", "random_bits", "threefry2x32", "uniform"]
 

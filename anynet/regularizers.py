@@ -14,8 +14,8 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 
 from anynet import tree
-from anynet.namespace import Array, namespace
-from anynet.validation import check_kind, check_number
+from anynet.arrays.namespace import Array, namespace
+from anynet.checks import check_kind, check_number
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from anynet import tree
+from anynet.checks import several
 from anynet.trace import Event, observed
-from anynet.validation import several
 
 
 def summary(model: Any) -> str:

@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
+from anynet.arrays.namespace import Array
 from anynet.layers.base import Cache, Layer, Params, Shape
-from anynet.namespace import Array
 from anynet.tree import Path
 
 

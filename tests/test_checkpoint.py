@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from anynet import SGD, Adam, Dense, Dropout, MeanSquaredError, Model, ReLU, SoftmaxCrossEntropy, load, storage
+from anynet import SGD, Adam, Dense, Dropout, MeanSquaredError, Model, ReLU, SoftmaxCrossEntropy, load
+from anynet.checkpoint import file as storage
 from tests.tools import assert_close, assert_same, fetch
 
 pytestmark = pytest.mark.without("jax")

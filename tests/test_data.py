@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from anynet.data import class_weights, split
+from anynet.data.convert import class_weights, split
 
 
 def rng():

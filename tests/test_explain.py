@@ -29,7 +29,7 @@ from anynet import (
     explain,
     tree,
 )
-from anynet.namespace import namespace
+from anynet.arrays.namespace import namespace
 from tests.layers.cases import LAYERS
 from tests.tools import away_from_zero, fetch
 

@@ -51,7 +51,7 @@ def test_batch_stochastic_and_mini_batch(size, backend):
 @pytest.mark.parametrize("size", [1, 16])
 def test_each_epoch_takes_every_example_in_a_new_order(size, backend):
     """Two epochs agree with the steps written out, in the order that NumPy's generator gives for seed and epoch."""
-    from anynet.sources import epoch_order
+    from anynet.data.sources import epoch_order
 
     model = linear(backend, seed=7)
     history = model.fit(X, Y, epochs=2, batch_size=size)
@@ -116,7 +116,7 @@ class Sizes(Metric):
     """How many examples were seen, of which class: what a split left on this side."""
 
     def sums(self, y_pred, y_true, sample_weight=None):
-        from anynet.namespace import namespace
+        from anynet.arrays.namespace import namespace
 
         xp = namespace(y_true)
         return tuple(xp.sum(xp.astype(y_true == c, y_pred.dtype)) for c in range(3))

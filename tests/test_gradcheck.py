@@ -20,7 +20,7 @@ from anynet import (
     check_gradients,
     tree,
 )
-from anynet.namespace import namespace
+from anynet.arrays.namespace import namespace
 from tests.tools import fetch
 
 X = np.random.default_rng(0).normal(size=(5, 4))

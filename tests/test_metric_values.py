@@ -25,7 +25,7 @@ from anynet import (
     TopK,
     load,
 )
-from anynet.totals import Totals
+from anynet.training.running_metrics import Totals
 
 sk = pytest.importorskip("sklearn.metrics")
 rng = np.random.default_rng(0)

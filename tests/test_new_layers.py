@@ -22,7 +22,7 @@ from anynet import (
     load,
     tree,
 )
-from anynet.namespace import namespace
+from anynet.arrays.namespace import namespace
 from anynet.random import fold_in
 from tests.tools import assert_close, assert_same, fetch
 

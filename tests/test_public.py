@@ -1,10 +1,8 @@
 """What `import anynet` offers, and what it costs."""
 
-import ast
 import importlib
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -71,11 +69,3 @@ def test_importing_everything_imports_no_heavy_library():
         [sys.executable, "-c", code.replace("HEAVY", repr(heavy))], capture_output=True, text=True, check=True
     ).stdout
     assert out.strip() == "[]"
-
-
-def test_type_checkers_see_the_same_names():
-    """The block under TYPE_CHECKING repeats the table, module by module."""
-    source = ast.parse(Path(anynet.__file__).read_text(encoding="utf-8"))
-    (block,) = [node for node in source.body if isinstance(node, ast.If)]
-    told = {(node.module, alias.asname) for node in block.body for alias in node.names}
-    assert told == {(f"anynet.{home}", name) for name, home in anynet._home.items()}

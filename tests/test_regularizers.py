@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from anynet import L1, L2, SGD, Adam, Dense, MeanSquaredError, Model, ReLU, load
-from anynet.config import from_config, to_config
+from anynet.checkpoint.serialize import from_config, to_config
 from tests.tools import fetch, place
 
 PARAMS = [{"weight": np.array([[1.0, -2.0], [0.5, 3.0]]), "bias": np.array([4.0, -5.0])}, {}]

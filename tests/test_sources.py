@@ -7,8 +7,8 @@ import pytest
 
 from anynet import SGD, Dense, Dropout, HalfSquaredError, Model, Rescale, SoftmaxCrossEntropy, Tanh
 from anynet.callbacks import LambdaCallback
-from anynet.prefetch import prefetch
-from anynet.sources import in_file, mapped_file
+from anynet.data.prefetch import prefetch
+from anynet.data.sources import in_file, mapped_file
 
 rng = np.random.default_rng(0)
 x = rng.integers(0, 256, (90, 6), dtype=np.uint8)
@@ -253,7 +253,7 @@ def test_one_hot_targets_are_split_class_by_class():
     rare = np.array([0] * 80 + [1] * 10)
     model = Model([Dense(2)], input_shape=6, loss=SoftmaxCrossEntropy(), optimizer=SGD(0.0001))
     held = []
-    from anynet import fitting
+    from anynet.data import adapter as fitting
 
     source = fitting.make_source(model, "fit", x, np.eye(2)[rare])
     _, validation = fitting.validation_source(model, source, source, None, 0.3)

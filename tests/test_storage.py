@@ -9,12 +9,12 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from safetensors import safe_open
 
-from anynet import SGD, Adam, Dense, Dropout, Layer, Model, ReLU, SoftmaxCrossEntropy, load, storage, tree
+from anynet import SGD, Adam, Dense, Dropout, Layer, Model, ReLU, SoftmaxCrossEntropy, load, tree
 from anynet.callbacks import Callback, Checkpoint
+from anynet.checkpoint import file as storage
 
 
 def make(**changes):
@@ -196,7 +196,7 @@ def test_damaged_file_leaves_the_model_untouched(whole):
 
 MEMORY = """
 import resource, sys
-from anynet import storage
+from anynet.checkpoint import file as storage
 from pathlib import Path
 import safetensors.numpy, hashlib, json
 path = Path(sys.argv[1])

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from anynet.namespace import Array
+from anynet.arrays.namespace import Array
 from anynet.tree import each
 
 DTYPES = ("float32", "float64")

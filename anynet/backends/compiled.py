@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from anynet.namespace import Array
+from anynet.arrays.namespace import Array
 from anynet.optimizers import arithmetic
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from anynet.arrays.namespace import Array
 from anynet.backends.base import Backend, bad_device, missing
-from anynet.namespace import Array
 
 INSTALL = 'pip install "cupy-cuda13x[ctk]" (or cupy-cuda12x, as `nvidia-smi` says what the driver has)'
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from anynet.arrays.namespace import Array
 from anynet.backends.base import Backend, Step, bad_device, missing
-from anynet.namespace import Array
 from anynet.tree import each
 
 

@@ -9,11 +9,11 @@ from typing import Any
 import array_api_compat.numpy as xp
 import numpy as np
 
+from anynet.arrays.namespace import Array
 from anynet.backends.base import Backend, bad_device
 from anynet.backends.recording import recordable
 from anynet.backends.replay import Replayed
 from anynet.backends.tiles import run_tiled
-from anynet.namespace import Array
 
 COMPILER = 0.5
 """Seconds that it takes to import numba and load, or compile, a rule."""

@@ -12,8 +12,8 @@ import array_api_compat.numpy as compat
 import numpy as np
 
 from anynet import tree
+from anynet.arrays.namespace import Array
 from anynet.backends.recording import UFUNCS, CannotRecord, Operation, Recorder, Update, owner
-from anynet.namespace import Array
 
 ROOM = 2**26
 """Bytes of buffers beyond which a step is not written down: beside its work, calls cost nothing."""

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from anynet.namespace import Array
+from anynet.arrays.namespace import Array
 
 
 class CannotRecord(Exception):

@@ -14,8 +14,8 @@ from __future__ import annotations
 import numpy as np
 from array_api_compat import device, is_cupy_array, is_jax_array, is_numpy_array, is_torch_array
 
+from anynet.arrays.namespace import Array, namespace
 from anynet.backends.recording import Recorded
-from anynet.namespace import Array, namespace
 
 
 def scatter_add(index: Array, values: Array, rows: int) -> Array:

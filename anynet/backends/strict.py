@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from anynet.arrays.namespace import Array
 from anynet.backends.base import Backend, bad_device, missing
-from anynet.namespace import Array
 
 
 class StrictBackend(Backend):

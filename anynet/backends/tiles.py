@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from anynet.namespace import Array, namespace
+from anynet.arrays.namespace import Array, namespace
 
 TILE = 32768  # elements: 128 KiB of float32
 

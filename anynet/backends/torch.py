@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from anynet.arrays.namespace import Array
 from anynet.backends.base import Backend, missing, run_whole
 from anynet.backends.numpy import NumpyBackend
-from anynet.namespace import Array
 
 
 class TorchBackend(Backend):

@@ -1,7 +1,6 @@
 """Callbacks: what is told how training goes, and may end it."""
 
-from anynet.callbacks.base import Callback as Callback
-from anynet.callbacks.base import Run as Run
+from anynet.callbacks.base import Callback as Callback, Run as Run
 from anynet.callbacks.checkpoint import Checkpoint as Checkpoint
 from anynet.callbacks.early_stopping import EarlyStopping as EarlyStopping
 from anynet.callbacks.finite import StopOnNaN as StopOnNaN

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from anynet.history import History
 
 if TYPE_CHECKING:
-    from anynet.sources import Call
-    from anynet.totals import Totals
+    from anynet.data.sources import Call
+    from anynet.training.running_metrics import Totals
 
 
 @dataclass

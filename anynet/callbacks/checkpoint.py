@@ -11,7 +11,7 @@ from typing import Any
 
 from anynet.callbacks.base import Callback, Run
 from anynet.callbacks.monitor import Monitor
-from anynet.validation import check_int, check_number
+from anynet.checks import check_int, check_number
 
 
 class Checkpoint(Callback):

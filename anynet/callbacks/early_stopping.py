@@ -8,7 +8,7 @@ from typing import Any
 from anynet import tree
 from anynet.callbacks.base import Callback, Run
 from anynet.callbacks.monitor import Monitor
-from anynet.validation import check_int
+from anynet.checks import check_int
 
 
 class EarlyStopping(Callback):

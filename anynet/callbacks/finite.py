@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from anynet import tree
+from anynet.arrays.namespace import Array, namespace
 from anynet.callbacks.base import Callback, Run
-from anynet.namespace import Array, namespace
-from anynet.sources import Call
+from anynet.checks import check_int
+from anynet.data.sources import Call
 from anynet.trace import Event, observed
-from anynet.validation import check_int
 
 
 class NotFinite(Exception):

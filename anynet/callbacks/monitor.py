@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from anynet.callbacks.base import Run
-from anynet.validation import check_number
+from anynet.checks import check_number
 
 MODES = ("auto", "min", "max")
 

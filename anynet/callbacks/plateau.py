@@ -7,8 +7,8 @@ from typing import Any
 
 from anynet.callbacks.base import Callback, Run
 from anynet.callbacks.monitor import Monitor
+from anynet.checks import check_int, check_number
 from anynet.optimizers import factor
-from anynet.validation import check_int, check_number
 
 
 class ReduceLROnPlateau(Callback):

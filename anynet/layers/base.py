@@ -22,9 +22,9 @@ from typing import Any, ClassVar
 import numpy as np
 from array_api_compat import device
 
+from anynet.arrays.namespace import Array, namespace
+from anynet.checks import check_finite
 from anynet.initializers import Initializer
-from anynet.namespace import Array, namespace
-from anynet.validation import check_finite
 
 Shape = Any
 """A tuple of ints, without the batch axis; for several arrays a tuple of such."""

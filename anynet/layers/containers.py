@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from anynet.arrays.namespace import Array
+from anynet.checks import check_kind
 from anynet.layers.base import Cache, Layer, Params, Shape
-from anynet.namespace import Array
 from anynet.random import fold_in
-from anynet.validation import check_kind
 
 
 @dataclass(frozen=True)

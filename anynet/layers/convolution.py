@@ -13,12 +13,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from anynet.arrays.namespace import Array, namespace
+from anynet.checks import check_int
 from anynet.initializers import GlorotUniform, Zeros, as_initializer
 from anynet.layers.base import Cache, Layer, Params, Shape, initial
 from anynet.layers.correlation import Geometry, correlate, input_gradient, weight_gradient
 from anynet.layers.windows import Pair, check_padding, outputs, pads, pair
-from anynet.namespace import Array, namespace
-from anynet.validation import check_int
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from anynet.arrays.namespace import Array, namespace
 from anynet.layers.base import Shape
 from anynet.layers.windows import Pair, outputs, pad, spread, taps
-from anynet.namespace import Array, namespace
 
 
 def budget(x: Array) -> int:

@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from anynet.arrays.namespace import Array, namespace
+from anynet.checks import check_int
 from anynet.initializers import GlorotUniform, Zeros, as_initializer
 from anynet.layers.base import Cache, Layer, Params, Shape, check_axis, initial
-from anynet.namespace import Array, namespace
-from anynet.validation import check_int
 
 
 @dataclass(frozen=True)

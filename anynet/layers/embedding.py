@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from anynet.arrays.namespace import Array, namespace
 from anynet.backends.scatter import scatter_add
+from anynet.checks import check_int
 from anynet.initializers import Normal, as_initializer
 from anynet.layers.base import Cache, Layer, Params, Shape, initial
-from anynet.namespace import Array, namespace
-from anynet.validation import check_int
 
 
 @dataclass(frozen=True)

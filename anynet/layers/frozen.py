@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from anynet.arrays.namespace import Array
 from anynet.layers.base import Cache, Layer, Params, Shape
 from anynet.layers.containers import Container, as_layer, at
-from anynet.namespace import Array
 
 
 @dataclass(frozen=True)

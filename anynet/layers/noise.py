@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from anynet import random
+from anynet.arrays.namespace import Array, namespace
+from anynet.checks import check_number
 from anynet.layers.base import Cache, Layer, Params
 from anynet.layers.rectifiers import SELU_ALPHA, SELU_SCALE
-from anynet.namespace import Array, namespace
-from anynet.validation import check_number
 
 
 @dataclass(frozen=True)

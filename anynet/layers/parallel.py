@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from anynet import tree
+from anynet.arrays.namespace import Array, namespace
+from anynet.checks import several
 from anynet.layers.base import Cache, Layer, Params, Shape, empty_like
 from anynet.layers.containers import Container, as_layer, at, check_layers, child_key
-from anynet.namespace import Array, namespace
-from anynet.validation import several
 
 
 @dataclass(frozen=True)

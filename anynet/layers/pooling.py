@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from anynet.arrays.namespace import Array, namespace
 from anynet.layers.base import Cache, Layer, Params, Shape, empty_like
 from anynet.layers.windows import Pair, check_padding, outputs, overlap_add, pad, pads, pair, taps
-from anynet.namespace import Array, namespace
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from anynet.arrays.namespace import Array, namespace
+from anynet.checks import check_number
 from anynet.initializers import Constant, as_initializer
 from anynet.layers.base import Cache, Layer, Params, Shape, initial, last_axis
-from anynet.namespace import Array, namespace
-from anynet.validation import check_number
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from anynet.arrays.namespace import Array
+from anynet.checks import check_number
 from anynet.layers.base import Cache, Layer, Params
-from anynet.namespace import Array
-from anynet.validation import check_number
 
 
 @dataclass(frozen=True)

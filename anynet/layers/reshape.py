@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from anynet.arrays.namespace import Array, namespace
+from anynet.checks import check_shape
 from anynet.layers.base import Cache, Layer, Params, Shape
-from anynet.namespace import Array, namespace
-from anynet.validation import check_shape
 
 
 @dataclass(frozen=True)

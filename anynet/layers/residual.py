@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from anynet.arrays.namespace import Array
 from anynet.layers.activations import Identity
 from anynet.layers.base import Cache, Layer, Params, Shape
 from anynet.layers.containers import Container, as_layer, at, child_key
-from anynet.namespace import Array
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from anynet import tree
+from anynet.arrays.namespace import Array
+from anynet.checks import check_int, several
 from anynet.layers.base import Cache, Layer, Params, Shape
 from anynet.layers.containers import Container, as_layer, at, child_key
-from anynet.namespace import Array
-from anynet.validation import check_int, several
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
+from anynet.arrays.namespace import Array, namespace
 from anynet.erf import normal_cdf
 from anynet.layers.activations import sigmoid
 from anynet.layers.base import Cache, Layer, Params
-from anynet.namespace import Array, namespace
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from anynet.arrays.namespace import Array, namespace
 from anynet.layers.base import Cache, Layer, Params
-from anynet.namespace import Array, namespace
 
 
 @dataclass(frozen=True)

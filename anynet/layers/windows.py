@@ -14,8 +14,8 @@ from typing import Any
 
 from array_api_compat import device
 
-from anynet.namespace import Array, namespace
-from anynet.validation import check_int
+from anynet.arrays.namespace import Array, namespace
+from anynet.checks import check_int
 
 Pair = tuple[int, int]
 Padding = Any

@@ -19,9 +19,8 @@ import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from anynet.namespace import Array, namespace
-from anynet.validation import check_finite as check_finite
-from anynet.validation import several
+from anynet.arrays.namespace import Array, namespace
+from anynet.checks import check_finite as check_finite, several
 
 Cache = Any
 

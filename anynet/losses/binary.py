@@ -9,10 +9,10 @@ import math
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
+from anynet.arrays.namespace import Array, namespace
 from anynet.layers.activations import sigmoid
 from anynet.losses.base import Cache, Loss, check_same_shape, outputs
 from anynet.losses.classification import at_least_tiny, check_count, check_weights, constant
-from anynet.namespace import Array, namespace
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,9 @@ from typing import Any
 
 from array_api_compat import device
 
+from anynet.arrays.namespace import Array, namespace
+from anynet.checks import check_number
 from anynet.losses.base import Cache, Loss, check_finite
-from anynet.namespace import Array, namespace
-from anynet.validation import check_number
 
 
 @dataclass(frozen=True)

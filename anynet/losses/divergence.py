@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 from dataclasses import KW_ONLY, dataclass
 
+from anynet.arrays.namespace import Array, namespace
+from anynet.checks import check_number
 from anynet.losses.base import Cache, Loss, check_same_shape, outputs
-from anynet.namespace import Array, namespace
-from anynet.validation import check_number
 
 
 @dataclass(frozen=True)

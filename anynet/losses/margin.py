@@ -8,12 +8,12 @@ from __future__ import annotations
 import math
 from dataclasses import KW_ONLY, dataclass
 
+from anynet.arrays.namespace import Array, namespace
+from anynet.checks import check_number
 from anynet.layers.activations import sigmoid
 from anynet.losses.base import Cache, Loss, check_finite, check_same_shape, outputs
 from anynet.losses.binary import BinaryLoss
 from anynet.losses.classification import at_least_tiny
-from anynet.namespace import Array, namespace
-from anynet.validation import check_number
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from anynet.arrays.namespace import Array
+from anynet.checks import check_kind, check_number, several
 from anynet.losses.base import Cache, Loss
-from anynet.namespace import Array
-from anynet.validation import check_kind, check_number, several
 
 
 @dataclass(frozen=True)

@@ -8,21 +8,23 @@ from typing import Any
 
 from anynet.losses.base import Loss
 from anynet.metrics import classification
-from anynet.metrics.base import Custom as Custom
-from anynet.metrics.base import LossMetric as LossMetric
-from anynet.metrics.base import Mean as Mean
-from anynet.metrics.base import Metric as Metric
-from anynet.metrics.base import OutputMetric as OutputMetric
-from anynet.metrics.classification import F1 as F1
-from anynet.metrics.classification import ROCAUC as ROCAUC
-from anynet.metrics.classification import Accuracy as Accuracy
-from anynet.metrics.classification import ConfusionMatrix as ConfusionMatrix
-from anynet.metrics.classification import Precision as Precision
-from anynet.metrics.classification import Recall as Recall
-from anynet.metrics.classification import TopK as TopK
-from anynet.metrics.regression import MAE as MAE
-from anynet.metrics.regression import R2 as R2
-from anynet.metrics.regression import RMSE as RMSE
+from anynet.metrics.base import (
+    Custom as Custom,
+    LossMetric as LossMetric,
+    Mean as Mean,
+    Metric as Metric,
+    OutputMetric as OutputMetric,
+)
+from anynet.metrics.classification import (
+    F1 as F1,
+    ROCAUC as ROCAUC,
+    Accuracy as Accuracy,
+    ConfusionMatrix as ConfusionMatrix,
+    Precision as Precision,
+    Recall as Recall,
+    TopK as TopK,
+)
+from anynet.metrics.regression import MAE as MAE, R2 as R2, RMSE as RMSE
 
 
 def resolve(metrics: Any, loss: Loss | None) -> tuple[Metric, ...]:

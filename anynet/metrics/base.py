@@ -23,8 +23,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from anynet.arrays.namespace import Array, namespace
 from anynet.losses.base import Loss
-from anynet.namespace import Array, namespace
 
 
 @dataclass(frozen=True)

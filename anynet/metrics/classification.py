@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 from array_api_compat import device
 
+from anynet.arrays.namespace import Array, namespace
+from anynet.checks import check_int
 from anynet.metrics.base import Mean, Metric
-from anynet.namespace import Array, namespace
-from anynet.validation import check_int
 
 
 @dataclass(frozen=True)

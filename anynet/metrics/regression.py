@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from anynet.arrays.namespace import Array, namespace
 from anynet.metrics.base import Mean, Metric
-from anynet.namespace import Array, namespace
 
 
 def _flat(y_pred: Array, y_true: Array) -> tuple[Array, Array]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 
 from anynet import tree
-from anynet.namespace import Array, namespace
+from anynet.arrays.namespace import Array, namespace
+from anynet.checks import check_int
 from anynet.optimizers.base import Elementwise, State, functional, run_rule
 from anynet.optimizers.wrapper import Keeper, begun, only_if
-from anynet.validation import check_int
 
 
 def add(total: Array, g: Array) -> tuple[Array, ...]:

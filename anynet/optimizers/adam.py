@@ -6,10 +6,10 @@ import math
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
-from anynet.namespace import Array, namespace
+from anynet.arrays.namespace import Array, namespace
+from anynet.checks import check_hyperparameter
 from anynet.optimizers.arithmetic import maximum, sqrt
 from anynet.optimizers.base import Optimizer, Rule, Schedule, at
-from anynet.validation import check_hyperparameter
 
 
 def adam(p: Array, g: Array, m: Array, v: Array, rate: Any, mix1: Any, mix2: Any, epsilon: Any) -> tuple[Array, ...]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
-from anynet.namespace import Array
+from anynet.arrays.namespace import Array
+from anynet.checks import check_hyperparameter
 from anynet.optimizers.arithmetic import sqrt
 from anynet.optimizers.base import Optimizer, Rule, Schedule, at
-from anynet.validation import check_hyperparameter
 
 
 def adagrad(p: Array, g: Array, s: Array, rate: Any, epsilon: Any) -> tuple[Array, ...]:

@@ -6,7 +6,7 @@ expression float64. Derived numbers, 1 − β say, come as coefficients.
 
 from __future__ import annotations
 
-from anynet.namespace import Array, namespace
+from anynet.arrays.namespace import Array, namespace
 
 
 def sqrt(x: Array) -> Array:

@@ -13,10 +13,10 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from anynet import tree
-from anynet.namespace import Array, namespace
+from anynet.arrays.namespace import Array, namespace
+from anynet.checks import check_hyperparameter, check_int
 from anynet.optimizers.base import Elementwise, Schedule, State, at, functional, run_rule
 from anynet.optimizers.wrapper import Keeper, begun
-from anynet.validation import check_hyperparameter, check_int
 
 
 def mix(average: Array, p: Array, share: Any) -> tuple[Array, ...]:

@@ -22,7 +22,7 @@ from typing import Any, ClassVar
 from array_api_compat import device
 
 from anynet import tree
-from anynet.namespace import Array, namespace
+from anynet.arrays.namespace import Array, namespace
 
 Rule = Callable[..., tuple[Array, ...]]
 Rows = list[tuple[Array, ...]]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from anynet import tree
-from anynet.namespace import Array
+from anynet.arrays.namespace import Array
 from anynet.optimizers.base import Elementwise, Objective, Optimizer, Schedule, State, at
 
 KEY = "factor"

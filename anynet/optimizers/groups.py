@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from anynet import tree
-from anynet.namespace import Array
+from anynet.arrays.namespace import Array
 from anynet.optimizers.base import Elementwise, Optimizer, State, functional
 
 

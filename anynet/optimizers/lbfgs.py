@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 from array_api_compat import device
 
 from anynet import tree
-from anynet.namespace import Array, namespace
+from anynet.arrays.namespace import Array, namespace
+from anynet.checks import check_int, check_number
 from anynet.optimizers.base import Elementwise, Objective, Optimizer, State, functional
 from anynet.optimizers.linesearch import Point, strong_wolfe
-from anynet.validation import check_int, check_number
 
 Pair = tuple[Array, Array, Array]
 """A step s, the change of the gradient y along it, both (n,), and 1 / sᵀy, 0-d."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 
 from anynet import tree
-from anynet.namespace import Array, namespace
+from anynet.arrays.namespace import Array, namespace
+from anynet.checks import check_hyperparameter
 from anynet.optimizers.base import Elementwise, Schedule, State, functional
 from anynet.optimizers.wrapper import Wrapper, begun
-from anynet.validation import check_hyperparameter
 
 
 @dataclass(frozen=True)

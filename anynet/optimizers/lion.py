@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
-from anynet.namespace import Array, namespace
+from anynet.arrays.namespace import Array, namespace
+from anynet.checks import check_hyperparameter
 from anynet.optimizers.arithmetic import maximum
 from anynet.optimizers.base import Optimizer, Rule, Schedule, at
-from anynet.validation import check_hyperparameter
 
 
 def lion(p: Array, g: Array, m: Array, rate: Any, mix1: Any, mix2: Any, shrink: Any, tiny: Any) -> tuple[Array, ...]:

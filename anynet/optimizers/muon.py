@@ -7,10 +7,10 @@ from dataclasses import KW_ONLY, dataclass
 from array_api_compat import device
 
 from anynet import tree
-from anynet.namespace import Array, namespace
+from anynet.arrays.namespace import Array, namespace
+from anynet.checks import check_hyperparameter, check_int, check_kind
 from anynet.optimizers.adam import AdamW
 from anynet.optimizers.base import Elementwise, Optimizer, Schedule, State, at, functional
-from anynet.validation import check_hyperparameter, check_int, check_kind
 
 QUINTIC = (3.4445, -4.7750, 2.0315)
 """Coefficients of the polynomial, chosen for a steep slope at 0: singular values end between 0.7 and 1.2, not all at 1."""

@@ -9,11 +9,11 @@ from typing import Any
 from array_api_compat import device
 
 from anynet import tree
-from anynet.namespace import Array, namespace
+from anynet.arrays.namespace import Array, namespace
+from anynet.checks import check_hyperparameter
 from anynet.optimizers.adam import bias_correction
 from anynet.optimizers.arithmetic import sqrt
 from anynet.optimizers.base import Optimizer, Rule, Schedule, State, at
-from anynet.validation import check_hyperparameter
 
 TERMS = 60
 """Terms of the series in `log_product`, the last of which is below 2⁻⁶⁰."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
-from anynet.namespace import Array, namespace
+from anynet.arrays.namespace import Array, namespace
+from anynet.checks import check_hyperparameter
 from anynet.optimizers.adam import bias_correction
 from anynet.optimizers.arithmetic import sqrt
 from anynet.optimizers.base import Optimizer, Rule, Schedule, at
-from anynet.validation import check_hyperparameter
 
 
 def radam(

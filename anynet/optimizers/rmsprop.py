@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
-from anynet.namespace import Array
+from anynet.arrays.namespace import Array
+from anynet.checks import check_hyperparameter
 from anynet.optimizers.arithmetic import maximum, sqrt
 from anynet.optimizers.base import Optimizer, Rule, Schedule, at
-from anynet.validation import check_hyperparameter
 
 
 def rmsprop(p: Array, g: Array, v: Array, rate: Any, mix: Any, epsilon: Any) -> tuple[Array, ...]:

@@ -7,10 +7,10 @@ from dataclasses import KW_ONLY, dataclass
 from array_api_compat import device
 
 from anynet import tree
-from anynet.namespace import Array, namespace
+from anynet.arrays.namespace import Array, namespace
+from anynet.checks import check_int, check_number
 from anynet.optimizers.base import Elementwise, State, functional
 from anynet.optimizers.wrapper import Keeper, only_if
-from anynet.validation import check_int, check_number
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
-from anynet.namespace import Array
+from anynet.arrays.namespace import Array
+from anynet.checks import check_hyperparameter
 from anynet.optimizers.base import Optimizer, Rule, Schedule, at
-from anynet.validation import check_hyperparameter
 
 
 def plain(p: Array, g: Array, rate: Any) -> tuple[Array, ...]:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from array_api_compat import device
 
 from anynet import tree
-from anynet.namespace import Array, namespace
+from anynet.arrays.namespace import Array, namespace
+from anynet.checks import check_kind
 from anynet.optimizers.base import Elementwise, Optimizer, State, functional
-from anynet.validation import check_kind
 
 
 @dataclass(frozen=True)

@@ -23,11 +23,11 @@ array API functions, so that they work inside a compiled step, and none can go b
 >>> optimizer = Adam(schedule)
 """
 
-from anynet.schedules.cycles import CosineRestarts as CosineRestarts
-from anynet.schedules.cycles import OneCycle as OneCycle
-from anynet.schedules.cycles import Warmup as Warmup
-from anynet.schedules.decay import ConstantSchedule as ConstantSchedule
-from anynet.schedules.decay import CosineDecay as CosineDecay
-from anynet.schedules.decay import ExponentialDecay as ExponentialDecay
-from anynet.schedules.decay import PolynomialDecay as PolynomialDecay
-from anynet.schedules.decay import StepDecay as StepDecay
+from anynet.schedules.cycles import CosineRestarts as CosineRestarts, OneCycle as OneCycle, Warmup as Warmup
+from anynet.schedules.decay import (
+    ConstantSchedule as ConstantSchedule,
+    CosineDecay as CosineDecay,
+    ExponentialDecay as ExponentialDecay,
+    PolynomialDecay as PolynomialDecay,
+    StepDecay as StepDecay,
+)

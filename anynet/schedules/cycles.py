@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 
-from anynet.namespace import Array, namespace
+from anynet.arrays.namespace import Array, namespace
+from anynet.checks import check_hyperparameter, check_int, check_number
 from anynet.schedules.decay import check_range, half_cosine
-from anynet.validation import check_hyperparameter, check_int, check_number
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import KW_ONLY, dataclass
 
-from anynet.namespace import Array, namespace
-from anynet.validation import check_int, check_number
+from anynet.arrays.namespace import Array, namespace
+from anynet.checks import check_int, check_number
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils.validation import check_is_fitted
 
 from anynet import backends
+from anynet.arrays.namespace import Array
 from anynet.losses import Loss
-from anynet.namespace import Array
-from anynet.sklearn import files, fitting, network
-from anynet.sklearn.inputs import check_inputs, dense, on_host
+from anynet.sklearn import network, saving as files, training as fitting
 from anynet.sklearn.parameters import CONSTRAINTS
+from anynet.sklearn.validation import check_inputs, dense, on_host
 
 ROWS, NUMBERS = 2048, 2**24
 """Examples, and numbers in them, that are predicted at a time."""

@@ -15,15 +15,15 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 
 from anynet import backends
+from anynet.arrays.namespace import Array, namespace
 from anynet.layers import Softmax
 from anynet.layers.activations import sigmoid
 from anynet.losses import Loss, SigmoidCrossEntropy, SoftmaxCrossEntropy
-from anynet.namespace import Array, namespace
-from anynet.sklearn import fitting
+from anynet.sklearn import training as fitting
 from anynet.sklearn.base import BaseMLP
-from anynet.sklearn.inputs import on_host
 from anynet.sklearn.losses import SummedSigmoidCrossEntropy
 from anynet.sklearn.parameters import ATTRIBUTES, CONSTRAINTS, LAST, NETWORK, TRAINING
+from anynet.sklearn.validation import on_host
 
 
 class MLPClassifier(ClassifierMixin, BaseMLP):

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from anynet.arrays.namespace import Array, namespace
 from anynet.losses import Loss, SigmoidCrossEntropy
 from anynet.losses.base import Cache, check_same_shape, outputs
-from anynet.namespace import Array, namespace
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from sklearn.metrics import r2_score
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 
+from anynet.arrays.namespace import Array, namespace
 from anynet.losses import HalfSquaredError, Loss, Poisson
-from anynet.namespace import Array, namespace
-from anynet.sklearn import fitting
+from anynet.sklearn import training as fitting
 from anynet.sklearn.base import BaseMLP
 from anynet.sklearn.losses import HalfPoissonDeviance
 from anynet.sklearn.parameters import ATTRIBUTES, CONSTRAINTS, LAST, NETWORK, TRAINING

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from anynet.namespace import Array
+from anynet.arrays.namespace import Array
+from anynet.checks import check_hyperparameter
 from anynet.optimizers import Adam, Optimizer
 from anynet.optimizers.base import Rule, Schedule, at
-from anynet.validation import check_hyperparameter
 
 
 def plain(p: Array, g: Array, rate: Any) -> tuple[Array, ...]:

@@ -21,7 +21,7 @@ from anynet.backends.replay import SHAPES, Replayed
 from anynet.layers import Layer
 from anynet.metrics import Accuracy
 from anynet.random import make_key
-from anynet.training import make_objective, make_step
+from anynet.training.step import make_objective, make_step
 from tests.layers.cases import LAYERS
 from tests.losses.cases import LOSSES
 from tests.optimizers.cases import OPTIMIZERS

@@ -10,7 +10,7 @@ from array_api_compat import is_array_api_obj
 
 import anynet
 from anynet import check_gradients, tree
-from anynet.config import from_config, to_config
+from anynet.checkpoint.serialize import from_config, to_config
 from tests.layers.cases import LAYERS
 from tests.tools import PUBLIC, assert_close, assert_same, away_from_zero, fetch, key, place
 
@@ -93,7 +93,7 @@ def test_autodiff_of_forward(case, autodiff, training):
 
 def place_like(values, x):
     """Return host arrays as arrays of x's library, inside a differentiated function."""
-    xp = anynet.namespace.namespace(x)
+    xp = anynet.arrays.namespace.namespace(x)
     return tree.map(lambda a: xp.asarray(a), values)
 
 

@@ -8,7 +8,7 @@ from array_api_compat import is_array_api_obj
 
 import anynet
 from anynet import tree
-from anynet.config import from_config, to_config
+from anynet.checkpoint.serialize import from_config, to_config
 from tests.losses.cases import LOSSES
 from tests.tools import PUBLIC, assert_close, assert_same, fetch, place
 
@@ -53,7 +53,7 @@ def test_autodiff_of_forward(row, autodiff, weight):
     loss, y_pred, y_true = row
 
     def f(at):
-        xp = anynet.namespace.namespace(at)
+        xp = anynet.arrays.namespace.namespace(at)
         w = None if weight is None else xp.asarray(weight)
         return loss.forward(at, xp.asarray(y_true), w)[0]
 

@@ -8,7 +8,7 @@ from array_api_compat import is_array_api_obj
 
 import anynet
 from anynet import tree
-from anynet.config import from_config, to_config
+from anynet.checkpoint.serialize import from_config, to_config
 from anynet.optimizers.base import functional
 from tests.optimizers.cases import OPTIMIZERS
 from tests.tools import PUBLIC, assert_close, assert_same, fetch, place

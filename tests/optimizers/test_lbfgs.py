@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from anynet import L2, LBFGS, SGD, Dense, MeanSquaredError, Model, ReLU, SoftmaxCrossEntropy, Tanh, load
-from anynet.namespace import namespace
+from anynet.arrays.namespace import namespace
 from anynet.optimizers.lbfgs import inverse_hessian_times
 from anynet.optimizers.linesearch import Point, strong_wolfe
 from tests.tools import fetch, place

@@ -8,8 +8,7 @@ import pytest
 
 pytest.importorskip("sklearn")
 
-from sklearn.neural_network import MLPClassifier as TheirClassifier
-from sklearn.neural_network import MLPRegressor as TheirRegressor
+from sklearn.neural_network import MLPClassifier as TheirClassifier, MLPRegressor as TheirRegressor
 from sklearn.utils.estimator_checks import check_estimator, estimator_checks_generator
 
 from anynet.sklearn import MLPClassifier, MLPRegressor

@@ -11,8 +11,7 @@ import pytest
 pytest.importorskip("sklearn")
 
 from sklearn.exceptions import NotFittedError
-from sklearn.neural_network import MLPClassifier as TheirClassifier
-from sklearn.neural_network import MLPRegressor as TheirRegressor
+from sklearn.neural_network import MLPClassifier as TheirClassifier, MLPRegressor as TheirRegressor
 
 from anynet import (
     ELU,

@@ -9,8 +9,7 @@ import pytest
 pytest.importorskip("sklearn")
 
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.neural_network import MLPClassifier as TheirClassifier
-from sklearn.neural_network import MLPRegressor as TheirRegressor
+from sklearn.neural_network import MLPClassifier as TheirClassifier, MLPRegressor as TheirRegressor
 
 from anynet.sklearn import MLPClassifier, MLPRegressor
 

@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 
 from anynet import GELU, Adam, CosineDecay, Tanh, backends, load
 from anynet.sklearn import MLPClassifier, MLPRegressor
-from anynet.sklearn.files import CUSTOM
+from anynet.sklearn.saving import CUSTOM
 from tests.sklearn.test_parity import KINDS, both, outputs, problem
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

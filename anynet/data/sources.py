@@ -20,10 +20,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from anynet import tree
+from anynet.arrays.namespace import Array
 from anynet.backends.base import Backend
-from anynet.data import Data
-from anynet.namespace import Array
-from anynet.prefetch import prefetch
+from anynet.data.convert import Data
+from anynet.data.prefetch import prefetch
 
 SHUFFLE = 1
 """The stream of the seed that shuffles are drawn from; 0 is for initial weights."""

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
-from anynet import training
 from anynet.backends.base import Backend
 from anynet.layers import Layer
 from anynet.losses.base import Loss
 from anynet.metrics import Metric
 from anynet.optimizers.base import Optimizer
 from anynet.regularizers import Regularizer
+from anynet.training import step as training
 
 Function = Callable[..., Any]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from anynet.namespace import Array, namespace
+from anynet.arrays.namespace import Array, namespace
 
 
 def check_int(where: str, name: str, value: Any, *, at_least: int) -> int:

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from anynet.fitting import make_source
-from anynet.sources import Plan
-from anynet.validation import check_int, check_number
+from anynet.checks import check_int, check_number
+from anynet.data.adapter import make_source
+from anynet.data.sources import Plan
 
 WORSE = 4.0
 """The test ends when the loss is so many times the least that it was."""

@@ -16,14 +16,14 @@ from sklearn.utils import check_random_state
 
 from anynet import backends, tree
 from anynet.backends.base import Backend
-from anynet.data import Data
+from anynet.data.convert import Data
 from anynet.model import Model
 from anynet.regularizers import L2
 from anynet.sklearn import network
-from anynet.sklearn.inputs import Shuffle, SparseBatches, check_pair, check_weight, dense, take
+from anynet.sklearn.curves import DataLoss, Watch, reported
 from anynet.sklearn.lbfgs import minimize_loss
 from anynet.sklearn.solvers import make_optimizer
-from anynet.sklearn.watching import DataLoss, Watch, reported
+from anynet.sklearn.validation import Shuffle, SparseBatches, check_pair, check_weight, dense, take
 
 HELD_OUT_ROWS = 2048
 """Sparse examples that are made dense at a time to evaluate them."""

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from anynet.arrays.namespace import Array
 from anynet.backends import to_numpy
-from anynet.data import (
+from anynet.checks import check_number, several
+from anynet.data.convert import (
     Data,
     as_weights,
     check_rows,
@@ -18,12 +20,10 @@ from anynet.data import (
     same_length,
     split,
 )
+from anynet.data.sources import Batches, Order, Plan, Resident, Source, Streamed, in_file
 from anynet.losses.base import Loss
 from anynet.losses.classification import ClassLoss
-from anynet.namespace import Array
-from anynet.sources import Batches, Order, Plan, Resident, Source, Streamed, in_file
 from anynet.tree import each
-from anynet.validation import check_number, several
 
 SPLIT = 2
 """The stream of the seed that a validation split is drawn from."""

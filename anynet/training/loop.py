@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 
 from anynet.callbacks.base import Callback, Run
+from anynet.checks import check_kind
+from anynet.data.sources import Call, Plan, Source
 from anynet.history import History
-from anynet.interrupt import Interrupt
-from anynet.sources import Call, Plan, Source
-from anynet.totals import StepLoss, Totals
-from anynet.validation import check_kind
+from anynet.training.interrupt import Interrupt
+from anynet.training.running_metrics import StepLoss, Totals
 
 Advance = Callable[[Call], list[Any]]
 Score = Callable[[Source], dict[str, Any]]

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from anynet import tree
-from anynet.fitting import checked
+from anynet.arrays.namespace import Array
+from anynet.data.adapter import checked
+from anynet.explain.names import Call, Name, Names, calls, joined, own_parameters
 from anynet.layers import ELU, GELU, SELU, Dense, Identity, LeakyReLU, Mish, ReLU, Sigmoid, SiLU, Softplus, Tanh
 from anynet.losses import HalfSquaredError, Loss, MeanSquaredError, SoftmaxCrossEntropy
-from anynet.namespace import Array
-from anynet.naming import Call, Name, Names, calls, joined, own_parameters
 from anynet.optimizers import SGD
 from anynet.trace import Event, observed
-from anynet.training import cast, make_objective
+from anynet.training.step import cast, make_objective
 
 ELEMENTWISE = (ELU, GELU, Identity, LeakyReLU, Mish, ReLU, SELU, Sigmoid, SiLU, Softplus, Tanh)
 """Layers of which δ = e ⊙ g′(z) can be said; of every other: e times the Jacobian."""

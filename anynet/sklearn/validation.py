@@ -17,11 +17,11 @@ from sklearn.utils import check_X_y
 from sklearn.utils.validation import _check_sample_weight, column_or_1d, validate_data
 
 from anynet import backends
+from anynet.arrays.namespace import Array
 from anynet.backends.base import Backend
-from anynet.data import Data
-from anynet.namespace import Array
-from anynet.sources import Order
-from anynet.validation import check_finite
+from anynet.checks import check_finite
+from anynet.data.convert import Data
+from anynet.data.sources import Order
 
 FLOATS = (np.float64, np.float32)
 

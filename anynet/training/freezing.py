@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from anynet import tree
+from anynet.checks import check_int
 from anynet.layers import Frozen, Sequential
-from anynet.validation import check_int
 
 
 def set_frozen(model: Any, numbers: Sequence[int], frozen: bool) -> None:

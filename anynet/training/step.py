@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from anynet import tree
+from anynet.arrays.namespace import Array, namespace
 from anynet.layers.base import Layer
 from anynet.losses.base import Loss
 from anynet.metrics import LossMetric, Metric
-from anynet.namespace import Array, namespace
 from anynet.optimizers import factor
 from anynet.optimizers.base import Elementwise, Optimizer
 from anynet.random import next_key

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from anynet import tree
+from anynet.arrays.namespace import Array, namespace
 from anynet.backends import to_numpy
 from anynet.backends.base import Backend
-from anynet.namespace import Array, namespace
-from anynet.validation import check_finite, check_int, check_number, several
+from anynet.checks import check_finite, check_int, check_number, several
 
 
 class Data(NamedTuple):

@@ -1,6 +1,6 @@
 """Estimators in one safetensors file, without pickle: the file of the model inside, with one more entry in its description.
 
-`anynet.load` reads the same file as a plain model, given ``custom=anynet.sklearn.files.CUSTOM``.
+`anynet.load` reads the same file as a plain model, given ``custom=anynet.sklearn.saving.CUSTOM``.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import numpy as np
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.validation import check_is_fitted
 
-from anynet import checkpoint
 from anynet.backends.base import Backend
-from anynet.config import from_config, to_config
+from anynet.checkpoint import snapshot as checkpoint
+from anynet.checkpoint.serialize import from_config, to_config
+from anynet.sklearn.curves import DataLoss
 from anynet.sklearn.losses import HalfPoissonDeviance, SummedSigmoidCrossEntropy
 from anynet.sklearn.solvers import FoldedAdam, VelocitySGD
-from anynet.sklearn.watching import DataLoss
 
 CUSTOM = (FoldedAdam, VelocitySGD, HalfPoissonDeviance, SummedSigmoidCrossEntropy, DataLoss)
 """What an estimator's model may be made of besides anynet's public classes."""

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-    from anynet.story import Part
+    from anynet.explain.narrate import Part
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Explanation:
 
     def text(self, *, rows: int = 8, columns: int = 8) -> str:
         """Return the story for a terminal, with matrices of at most so many rows and columns."""
-        from anynet import matrices
+        from anynet.explain import matrices
 
         lines = [self.title]
         for part in self.parts:
@@ -86,7 +86,7 @@ class Explanation:
 
     def markdown(self, *, rows: int = 8, columns: int = 8) -> str:
         """Return the story as Markdown with LaTeX, with matrices of at most so many rows and columns."""
-        from anynet import matrices
+        from anynet.explain import matrices
 
         blocks = [f"**{self.title}**"]
         for part in self.parts:
@@ -173,6 +173,6 @@ def explain(model: Any, x: Any, y: Any) -> Explanation:
       ∂b1 = Σ over the batch of δ1   (1,)
           0
     """
-    from anynet.story import tell  # imported here, since `import anynet` imports this module
+    from anynet.explain.narrate import tell  # imported here, since `import anynet` imports this module
 
     return Explanation(*tell(model, x, y))

@@ -11,7 +11,7 @@ begin with ``fit``. The header's entry ``anynet`` is JSON:
 ``fit``      where a fit in progress is: settings, batches and sums of the present epoch, what callbacks remember
 ===========  =====================================================================================================
 
-How the file is kept from damage, and damage from passing: `anynet.storage`.
+How the file is kept from damage, and damage from passing: `anynet.checkpoint.file`.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ from typing import Any
 
 import numpy as np
 
-from anynet import backends, storage, tree
+from anynet import backends, tree
 from anynet.backends.base import Backend
 from anynet.callbacks.base import Run
-from anynet.config import from_config, to_config
+from anynet.checkpoint import file as storage
+from anynet.checkpoint.serialize import from_config, to_config
 from anynet.history import History
 from anynet.optimizers import factor
 

@@ -1,0 +1,1 @@
+"""What layers need of arrays and the array API standard leaves open."""

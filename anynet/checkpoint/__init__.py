@@ -1,0 +1,1 @@
+"""Save and restore models and the state of their training."""

@@ -1,0 +1,1 @@
+"""Convert, check and batch the data that users pass in."""
