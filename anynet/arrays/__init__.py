@@ -1,1 +1,1 @@
-"""What layers need of arrays and the array API standard leaves open."""
+"""Array functions that the array API standard leaves open."""

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from anynet.arrays import elementwise
 from anynet.arrays.namespace import Array
-from anynet.optimizers import arithmetic
 
 
 @cache
@@ -28,8 +28,8 @@ def numba() -> ModuleType | None:
         from numba.extending import overload
     except ImportError:
         return None
-    overload(arithmetic.sqrt)(lambda x: lambda x: np.sqrt(x))
-    overload(arithmetic.maximum)(lambda x, y: lambda x, y: np.maximum(x, y))
+    overload(elementwise.sqrt)(lambda x: lambda x: np.sqrt(x))
+    overload(elementwise.maximum)(lambda x, y: lambda x, y: np.maximum(x, y))
     return numba
 
 
@@ -42,7 +42,7 @@ def compile_rule(rule: Callable[..., Any], slots: int) -> Callable[..., Any]:
     library = numba()
     assert library is not None
     library.extending.register_jitable(rule)
-    version = zlib.crc32((inspect.getsource(rule) + inspect.getsource(arithmetic)).encode())
+    version = zlib.crc32((inspect.getsource(rule) + inspect.getsource(elementwise)).encode())
     loop = _LOOPS[slots](rule, version)
     try:
         kernel = library.njit(loop, error_model="numpy", cache=True)

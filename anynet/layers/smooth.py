@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from anynet.arrays.namespace import Array, namespace
-from anynet.erf import normal_cdf
+from anynet.arrays.special import normal_cdf
 from anynet.layers.activations import sigmoid
 from anynet.layers.base import Cache, Layer, Params
 

@@ -6,9 +6,9 @@ import math
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
+from anynet.arrays.elementwise import maximum, sqrt
 from anynet.arrays.namespace import Array, namespace
 from anynet.checks import check_hyperparameter
-from anynet.optimizers.arithmetic import maximum, sqrt
 from anynet.optimizers.base import Optimizer, Rule, Schedule, at
 
 

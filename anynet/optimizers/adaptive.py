@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
+from anynet.arrays.elementwise import sqrt
 from anynet.arrays.namespace import Array
 from anynet.checks import check_hyperparameter
-from anynet.optimizers.arithmetic import sqrt
 from anynet.optimizers.base import Optimizer, Rule, Schedule, at
 
 

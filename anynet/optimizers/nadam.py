@@ -9,10 +9,10 @@ from typing import Any
 from array_api_compat import device
 
 from anynet import tree
+from anynet.arrays.elementwise import sqrt
 from anynet.arrays.namespace import Array, namespace
 from anynet.checks import check_hyperparameter
 from anynet.optimizers.adam import bias_correction
-from anynet.optimizers.arithmetic import sqrt
 from anynet.optimizers.base import Optimizer, Rule, Schedule, State, at
 
 TERMS = 60

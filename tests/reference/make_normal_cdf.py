@@ -1,6 +1,6 @@
-"""Write normal_cdf.json: Φ(x) to 17 digits, and print the coefficients of anynet/erf.py. Both with mpmath, in 40 digits.
+"""Write normal_cdf.json with Φ(x) to 17 digits, and print the coefficients of anynet/arrays/special.py.
 
-``python tests/reference/make_normal_cdf.py``. The tests need only the file.
+Run ``python tests/reference/make_normal_cdf.py``; it computes both with mpmath, in 40 digits. The tests need only the file.
 """
 
 import json

@@ -1,7 +1,7 @@
-"""What an update rule may use beside operators: functions that every array library and numba take alike.
+"""Functions that an update rule may use in addition to operators; every array library and numba supports them.
 
-A rule writes no number of its own either, not even 1: compiled for a single float32 element, a literal would make the whole
-expression float64. Derived numbers, 1 − β say, come as coefficients.
+A rule contains no literal numbers, not even 1: when numba compiles it for one float32 element, a literal would promote the
+expression to float64. Derived numbers such as 1 − β are passed as coefficients.
 """
 
 from __future__ import annotations

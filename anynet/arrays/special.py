@@ -1,14 +1,14 @@
 """The normal distribution function, which the array API standard does not have.
 
-For z ≥ 0 the function f(z) = (1 + 2z) e^{z²} erfc(z) is so smooth, and so flat at infinity, that one polynomial in
-t = (z − 3)/(z + 3) covers the whole half-line: no branches, one exponential, and relative accuracy far into the tail, where
-1 + erf(x) would cancel. The coefficients are the Chebyshev expansion of f, truncated where it reaches the rounding error
-of each dtype and written as powers of t; tests/reference/erf.py computes them and the exact values of the tests.
+For z ≥ 0 the function f(z) = (1 + 2z) e^{z²} erfc(z) is smooth, and flat at infinity, so one polynomial in
+t = (z − 3)/(z + 3) covers the whole half-line. This needs one exponential and no branches, and keeps its relative accuracy
+far into the tail, where 1 + erf(x) would cancel. The coefficients are the Chebyshev expansion of f in powers of t, truncated
+at the rounding error of each dtype; tests/reference/make_normal_cdf.py computes them and the exact values for the tests.
 
 References
 ----------
 Shepherd, Laframboise (1981), "Chebyshev approximation of (1 + 2x) exp(x²) erfc x in 0 ≤ x < ∞", Mathematics of
-Computation 36, section 2. The paper takes k = 3.75 in place of the 3, which here needs one term less.
+Computation 36, section 2. The paper uses k = 3.75 instead of 3, which needs one term more here.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SINGLE = (
     0.001643716206599254,
     -0.0005138505128719338,
 )
-"""Coefficients of t⁰, t¹, ... for float32 and narrower."""
+"""Coefficients of t⁰, t¹, ... for float32 and narrower types."""
 
 DOUBLE = (
     1.2530080582697296,
@@ -60,9 +60,9 @@ DOUBLE = (
 
 
 def normal_cdf(x: Array) -> Array:
-    """Return Φ(x) = ½ erfc(−x/√2), the probability that a standard normal number is below x.
+    """Return Φ(x) = ½ erfc(−x/√2), the probability that a standard normal variable is below x.
 
-    The relative error is a few roundings for |x| < 5 and grows with x², as that of e^{−x²/2} does, in the tail beyond.
+    The relative error is a few rounding errors for |x| < 5 and grows with x² beyond, like that of e^{−x²/2}.
 
     Examples
     --------
@@ -76,7 +76,7 @@ def normal_cdf(x: Array) -> Array:
 
 
 def erfc(z: Array) -> Array:
-    """Return 1 − erf(z) for z ≥ 0; zero from 40 on, where it has underflowed.
+    """Return 1 − erf(z) for z ≥ 0; 0 for z ≥ 40, where the result underflows.
 
     Examples
     --------
