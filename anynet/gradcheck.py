@@ -101,9 +101,9 @@ def check_gradients(
             backends.of(tree.leaves(x)[0] if isinstance(x, tuple) else x) if backend is None else backends.get(backend)
         )
         layer = subject
-        params = layer.init(rng, tree.each(lambda a: tuple(backends.to_numpy(a).shape[1:]), x))[0]
+        params = layer.init(rng, tree.map_arrays(lambda a: tuple(backends.to_numpy(a).shape[1:]), x))[0]
         trained = layer.trainable(params)
-        params = tree.replace(params, iter([_moved(a, rng) for a in tree.leaves(trained)]), like=trained)
+        params = tree.set_leaves(params, iter([_moved(a, rng) for a in tree.leaves(trained)]), like=trained)
         objective = _layer_objective(layer, backend, rng)
     else:
         backend = subject.backend if backend is None else backends.get(backend)
@@ -120,8 +120,8 @@ def check_gradients(
 
     _, scale, gradients = objective(params, inputs, key)
     noise = ROUNDING * scale / tolerance
-    expected = {path for path, _ in tree.places(layer.trainable(params))}
-    given = {path for path, _ in tree.places(gradients["params"])}
+    expected = {path for path, _ in tree.leaves_with_paths(layer.trainable(params))}
+    given = {path for path, _ in tree.leaves_with_paths(gradients["params"])}
     if expected != given:
         odd = next(iter(expected ^ given))
         raise GradientError(
@@ -129,7 +129,7 @@ def check_gradients(
             f"{'none' if odd in expected else 'one too many'}"
         )
     errors = {}
-    for path, gradient in tree.places(gradients):
+    for path, gradient in tree.leaves_with_paths(gradients):
         label = _name(layer, path if path[0] == "x" else path[1:])
         errors[label] = _relative_error(
             objective, {"params": params, "x": inputs}, path, gradient, key, backend, rng, label, noise
@@ -220,7 +220,7 @@ def _relative_error(
         h = 1e-4 * 4.0**-attempt
 
         def along(step: float, direction: Any = direction) -> float:
-            moved = tree.replace(at, iter([place + step * direction]), like=_only(at, path))
+            moved = tree.set_leaves(at, iter([place + step * direction]), like=_only(at, path))
             return objective(moved["params"], moved["x"], key)[0]
 
         def slope(h: float, along: Callable[[float], float] = along) -> float:
@@ -251,7 +251,7 @@ def _magnitude(gradient: Any, direction: Any, backend: Any) -> float:
 
 
 def _only(at: Any, path: tree.Path) -> Any:
-    """Return a tree with one place, for `tree.replace`."""
+    """Return a tree with one place, for `tree.set_leaves`."""
     if not path:
         return 0
     if isinstance(at, (list, tuple)):

@@ -439,7 +439,7 @@ class Model:
 
 def _placed_like(old: Any, new: Any, backend: Backend, dtype: Any) -> Any:
     """Return `new` on the backend, or raise ValueError unless it has the places and shapes of `old`."""
-    expected, given = dict(tree.places(old)), dict(tree.places(new))
+    expected, given = dict(tree.leaves_with_paths(old)), dict(tree.leaves_with_paths(new))
     if expected.keys() != given.keys():
         odd = sorted(map(tree.name, expected.keys() ^ given.keys()))
         raise ValueError(
@@ -454,4 +454,4 @@ def _placed_like(old: Any, new: Any, backend: Backend, dtype: Any) -> Any:
                 f"params: expected {tree.name(path)} of shape {tuple(expected[path].shape)}, "
                 f"got {tuple(placed[path].shape)}"
             )
-    return tree.replace(old, iter([placed[path] for path, _ in tree.places(old)]), like=old)
+    return tree.set_leaves(old, iter([placed[path] for path, _ in tree.leaves_with_paths(old)]), like=old)

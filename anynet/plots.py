@@ -303,7 +303,7 @@ def _first_weight(params: Any) -> Any:
     """Return the first matrix that goes by the name of weight."""
     from anynet import tree
 
-    for path, array in tree.places(params):
+    for path, array in tree.leaves_with_paths(params):
         if path and path[-1] == "weight" and len(array.shape) == 2:
             return array
     raise ValueError("plot_weights: expected a model with a Dense layer, got none; give the weights themselves")

@@ -77,7 +77,7 @@ class Penalty(Regularizer):
 
     def value(self, params: tree.Tree, examples: Array | float = 1.0) -> Array | float:
         total: Array | float = 0.0
-        for path, w in tree.places(params):
+        for path, w in tree.leaves_with_paths(params):
             if tree.matches(self.match, path, w):
                 total = total + self.of(w)
         return total / examples if self.per_example else total

@@ -18,7 +18,9 @@ def summary(model: Any) -> str:
 
     def see(event: Event) -> None:
         label = f"{tree.name(event.path)}  {type(event.layer).__name__}".strip()
-        shapes = ", ".join(f"{tree.name(path)} {tuple(array.shape)}" for path, array in tree.places(event.params))
+        shapes = ", ".join(
+            f"{tree.name(path)} {tuple(array.shape)}" for path, array in tree.leaves_with_paths(event.params)
+        )
         rows.append((label, _batch_of(event.output), shapes, f"{_count(event.params):,}"))
 
     observed(model.layer, see).init(np.random.default_rng(0), model.input_shape)

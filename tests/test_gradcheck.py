@@ -74,7 +74,9 @@ def test_sees_it_inside_a_model(what, backend):
     before = fetch(backend, right.params)
     report = check_gradients(right, X, y)
     assert report.worst <= 1e-7 and str(report).splitlines()[0].startswith("layer 0 (Dense): weight  ")
-    for (_, a), (_, b) in zip(tree.places(before), tree.places(fetch(backend, right.params)), strict=True):
+    for (_, a), (_, b) in zip(
+        tree.leaves_with_paths(before), tree.leaves_with_paths(fetch(backend, right.params)), strict=True
+    ):
         np.testing.assert_array_equal(a, b)
 
 

@@ -74,7 +74,7 @@ def test_gradients_have_the_shape_of_params_and_change_nothing(model, backend):
     loss, grads = model.gradients(X, Y)
     again, same = model.gradients(X, Y)
     assert tuple(loss.shape) == () and float(loss) == float(again)
-    shapes = [{path: a.shape for path, a in tree.places(t)} for t in (fetch(backend, grads), before)]
+    shapes = [{path: a.shape for path, a in tree.leaves_with_paths(t)} for t in (fetch(backend, grads), before)]
     assert shapes[0] == shapes[1]
     assert_same(fetch(backend, same), fetch(backend, grads))
     assert_same(fetch(backend, model.params), before)

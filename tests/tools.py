@@ -27,7 +27,7 @@ def fetch(backend, values):
 
 def assert_close(actual, expected, *, rtol, atol=0.0):
     """Compare trees of host arrays: the same places, shapes, and values within `rtol` of the largest in each array."""
-    given, wanted = dict(tree.places(actual)), dict(tree.places(expected))
+    given, wanted = dict(tree.leaves_with_paths(actual)), dict(tree.leaves_with_paths(expected))
     assert given.keys() == wanted.keys()
     for path, array in wanted.items():
         scale = float(np.max(np.abs(array))) if np.asarray(array).size else 0.0
@@ -39,7 +39,7 @@ def assert_close(actual, expected, *, rtol, atol=0.0):
 
 def assert_same(actual, expected):
     """Compare trees of host arrays bit for bit, dtypes too."""
-    given, wanted = dict(tree.places(actual)), dict(tree.places(expected))
+    given, wanted = dict(tree.leaves_with_paths(actual)), dict(tree.leaves_with_paths(expected))
     assert given.keys() == wanted.keys()
     for path, array in wanted.items():
         np.testing.assert_array_equal(given[path], array, err_msg=tree.name(path), strict=True)
@@ -101,7 +101,7 @@ def jax_vjp(f, at, v):
 
     backend = JaxBackend()
     at = place(backend, at)
-    places = [path for path, a in tree.places(at) if a.dtype.kind == "f"]
+    places = [path for path, a in tree.leaves_with_paths(at) if a.dtype.kind == "f"]
 
     def of_floats(*floats):
         new = iter(floats)

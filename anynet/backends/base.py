@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from anynet.arrays.namespace import Array
-from anynet.tree import each
+from anynet.tree import map_arrays
 
 DTYPES = ("float32", "float64")
 HALVES = ("float16", "bfloat16")
@@ -108,10 +108,10 @@ class Backend:
             for i in range(start, stop, size):
                 rows = slice(i, min(i + size, stop))
                 if order is None:
-                    batch = [each(lambda a: a[rows, ...], a) for a in data]  # noqa: B023 - used at once
+                    batch = [map_arrays(lambda a: a[rows, ...], a) for a in data]  # noqa: B023 - used at once
                 else:
                     index = order[rows]
-                    batch = [each(lambda a: take(a, index, axis=0), a) for a in data]  # noqa: B023
+                    batch = [map_arrays(lambda a: take(a, index, axis=0), a) for a in data]  # noqa: B023
                 carry, out = step(carry, *batch)
                 outs.append(out)
             return carry, outs

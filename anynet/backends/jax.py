@@ -9,7 +9,7 @@ import numpy as np
 
 from anynet.arrays.namespace import Array
 from anynet.backends.base import Backend, Step, bad_device, missing
-from anynet.tree import each
+from anynet.tree import map_arrays
 
 
 class JaxBackend(Backend):
@@ -83,9 +83,11 @@ class JaxBackend(Backend):
 
         def batch(data: Sequence[Any], order: Array | None, start: Array, size: int) -> list[Any]:
             if order is None:
-                return [each(lambda a: cut(a, start, size), a) for a in data]
+                return [map_arrays(lambda a: cut(a, start, size), a) for a in data]
             index = cut(order, start, size)
-            return [each(lambda a: xp.take(a, index, axis=0, mode="clip"), a) for a in data]  # all are there: no checks
+            return [
+                map_arrays(lambda a: xp.take(a, index, axis=0, mode="clip"), a) for a in data
+            ]  # all are there: no checks
 
         def one(carry: Any, data: Sequence[Any], order: Array | None, start: Array, size: int) -> Any:
             return step(carry, *batch(data, order, start, size))

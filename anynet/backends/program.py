@@ -38,7 +38,7 @@ class Program:
         recorder = Recorder()
         wrapped = tree.map(recorder.wrap, carry)
         new, out = step(wrapped, *map(recorder.wrap, batch))
-        before, after = list(tree.places(wrapped)), list(tree.places(new))
+        before, after = list(tree.leaves_with_paths(wrapped)), list(tree.leaves_with_paths(new))
         if [path for path, _ in before] != [path for path, _ in after]:
             raise CannotRecord("another structure of the carry")
         self._expected = [(path, leaf.shape, leaf.dtype) for path, leaf in before]
@@ -142,7 +142,7 @@ class Program:
 
         The `leaves` that are laid side by side for the update are replaced in the list.
         """
-        if [(path, leaf.shape, leaf.dtype) for path, leaf in tree.places(carry)] != self._expected:
+        if [(path, leaf.shape, leaf.dtype) for path, leaf in tree.leaves_with_paths(carry)] != self._expected:
             return False
         fixed: dict[int, Any] = dict(self._buffers)
         for block, members in self._joined.items():

@@ -106,7 +106,7 @@ def _copy(values: tree.Tree) -> tree.Tree:
 
 def _same(a: Any, b: Any) -> bool:
     """Return whether two trees of arrays are the same to the last bit."""
-    ours, theirs = list(tree.places(a)), list(tree.places(b))
+    ours, theirs = list(tree.leaves_with_paths(a)), list(tree.leaves_with_paths(b))
     return len(ours) == len(theirs) and all(
         path == other
         and type(x) is type(y)

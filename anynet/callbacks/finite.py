@@ -95,7 +95,7 @@ def _search(model: Any, calls: list[tuple[int, Call]]) -> str | None:
                     carry, _ = step(carry, *batch)
             except NotFinite as found:
                 return f"{found}, batch {number}"
-            for path, array in tree.places(carry[0]):
+            for path, array in tree.leaves_with_paths(carry[0]):
                 if not _finite(array):
                     return f"the update of {tree.name(path)} by {type(functions.optimizer).__name__}, batch {number}"
     return None
@@ -118,7 +118,7 @@ def _see(event: Event) -> None:
     if event.what == "backward":
         if not _finite(event.input):
             raise NotFinite(f"the gradient of the loss that reaches {name}")
-        for path, array in tree.places(event.grads):
+        for path, array in tree.leaves_with_paths(event.grads):
             if not _finite(array):
                 raise NotFinite(f"the gradient of {tree.name(path)} in {name}")
         if event.output is not None and not _finite(event.output):

@@ -36,7 +36,7 @@ PARTS = ("params", "state", "key")
 
 def save(model: Any, path: Path, **more: Any) -> None:
     """Write a model and, if there is one, the fit that it is in; see `Model.save`. More entries of plain data may be added."""
-    places = tree.places(dict(zip(PARTS, model._carry, strict=True)))
+    places = tree.leaves_with_paths(dict(zip(PARTS, model._carry, strict=True)))
     tensors = {tree.name(p): np.asarray(model.backend.to_numpy(a), order="C") for p, a in places}
     run = None if model._run is None else model._run()
     description = {
@@ -186,7 +186,7 @@ def carry_from(where: str, path: Path, model: Any, tensors: Mapping[str, np.ndar
 
 def _filled(where: str, name: str, old: Any, tensors: Mapping[str, np.ndarray]) -> Any:
     """Return the saved arrays in the structure of `old`; a ValueError says where they do not fit."""
-    expected = {tree.name((name, *path)): array for path, array in tree.places(old)}
+    expected = {tree.name((name, *path)): array for path, array in tree.leaves_with_paths(old)}
     given = {key for key in tensors if key.split(".")[0] == name}
     if given != expected.keys():
         odd = sorted(given ^ expected.keys())
@@ -196,7 +196,7 @@ def _filled(where: str, name: str, old: Any, tensors: Mapping[str, np.ndarray]) 
     for key, array in expected.items():
         if tensors[key].shape != tuple(array.shape):
             raise ValueError(f"{where}: expected {key} of shape {tuple(array.shape)}, got {tensors[key].shape}")
-    return tree.replace(old, iter([tensors[key] for key in expected]), like=old)
+    return tree.set_leaves(old, iter([tensors[key] for key in expected]), like=old)
 
 
 def _packed(value: Any, name: str, tensors: dict[str, np.ndarray]) -> Any:

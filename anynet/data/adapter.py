@@ -23,7 +23,7 @@ from anynet.data.convert import (
 from anynet.data.sources import Batches, Order, Plan, Resident, Source, Streamed, in_file
 from anynet.losses.base import Loss
 from anynet.losses.classification import ClassLoss
-from anynet.tree import each
+from anynet.tree import map_arrays
 
 SPLIT = 2
 """The stream of the seed that a validation split is drawn from."""
@@ -118,7 +118,8 @@ def _streamed(model: Any, where: str, x: Any, y: Any, sample_weight: Any) -> Str
     if sample_weight is not None:
         weight = backend.to_numpy(as_weights(backend, where, sample_weight, model._dtype))
     x, y = (
-        each(lambda a: a if hasattr(a, "shape") and not hasattr(a, "iloc") else to_numpy(a), part) for part in (x, y)
+        map_arrays(lambda a: a if hasattr(a, "shape") and not hasattr(a, "iloc") else to_numpy(a), part)
+        for part in (x, y)
     )
     check_rows(where, x)
     same_length(where, x, y=y, sample_weight=weight)
@@ -128,7 +129,7 @@ def _streamed(model: Any, where: str, x: Any, y: Any, sample_weight: Any) -> Str
         return data if weight is None else Data(data.x, data.y, backend.asarray(weight, model._dtype))
 
     prepare(
-        each(lambda a: a[:1], x), each(lambda a: a[:1], y), None
+        map_arrays(lambda a: a[:1], x), map_arrays(lambda a: a[:1], y), None
     )  # so that a wrong shape is told before anything begins
     return Streamed(backend, (x, y, weight), prepare)
 

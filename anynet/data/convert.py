@@ -33,12 +33,12 @@ class Data(NamedTuple):
     def rows(self, start: int, stop: int) -> Data:
         """Return the examples from `start` to before `stop`, or the last, as views."""
         stop = min(stop, len(self))
-        return Data(*(tree.each(lambda a: a[start:stop, ...], a) for a in self))
+        return Data(*(tree.map_arrays(lambda a: a[start:stop, ...], a) for a in self))
 
     def take(self, index: Array) -> Data:
         """Return the examples at the given indices."""
         xp = namespace(index)
-        return Data(*(tree.each(lambda a: xp.take(a, index, axis=0), a) for a in self))
+        return Data(*(tree.map_arrays(lambda a: xp.take(a, index, axis=0), a) for a in self))
 
 
 def as_array(backend: Backend, where: str, name: str, value: Any) -> Array:

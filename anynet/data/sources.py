@@ -197,7 +197,7 @@ class Streamed(Source):
             rows: Any = slice(begin, end) if order is None else order[begin:end]
             if self._rows is not None:
                 rows = self._rows[rows]
-            yield self._prepare(*(tree.each(lambda a: self._read(a, rows), part) for part in self.arrays))  # noqa: B023
+            yield self._prepare(*(tree.map_arrays(lambda a: self._read(a, rows), part) for part in self.arrays))  # noqa: B023
 
     def _read(self, array: Any, rows: Any) -> Any:
         if not isinstance(array, np.ndarray):

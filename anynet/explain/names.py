@@ -112,7 +112,7 @@ class Names:
 
 def own_parameters(values: Any, number: int) -> Iterator[tuple[str, str, Array]]:
     """Yield name, LaTeX and value of each array of one layer."""
-    for path, value in tree.places(values):
+    for path, value in tree.leaves_with_paths(values):
         name = tree.name(path)
         short = {"weight": "W", "bias": "b"}.get(name, name)
         escaped = short if short in "Wb" else r"\mathrm{" + short.replace("_", r"\_") + "}"

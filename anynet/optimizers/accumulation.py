@@ -60,12 +60,12 @@ class Accumulate(Keeper):
     ) -> tuple[tree.Tree, State]:
         if not tree.leaves(grads):
             return params, state
-        rows = tree.rows(grads, state["sum"], grads)
+        rows = tree.zip_leaves(grads, state["sum"], grads)
         (new_sum,) = run_rule(elementwise, add, rows, ())
-        total = tree.replace(state["sum"], iter(new_sum), like=grads)
+        total = tree.set_leaves(state["sum"], iter(new_sum), like=grads)
         count = state["count"] + 1
         last = count >= self.steps
-        mean = tree.replace(grads, iter([g * (1.0 / self.steps) for g in new_sum]), like=grads)
+        mean = tree.set_leaves(grads, iter([g * (1.0 / self.steps) for g in new_sum]), like=grads)
         params, inside = only_if(last, self.optimizer, params, mean, state["optimizer"], elementwise)
         total = tree.map(lambda g: namespace(g).where(last, g * 0.0, g), total)
         return params, {"optimizer": inside, "sum": total, "count": namespace(count).where(last, count * 0, count)}

@@ -44,10 +44,10 @@ class Averager(Keeper):
         if not tree.leaves(grads):
             return params, state
         params, inside = self.optimizer.update(params, grads, state["optimizer"], elementwise)
-        rows = tree.rows(grads, state["average"], params)
+        rows = tree.zip_leaves(grads, state["average"], params)
         share = self.share(namespace(state["step"]).astype(state["step"], rows[0][0].dtype))
         (new,) = run_rule(elementwise, mix, rows, (share,))
-        average = tree.replace(state["average"], iter(new), like=grads)
+        average = tree.set_leaves(state["average"], iter(new), like=grads)
         return params, {"optimizer": inside, "average": average, "step": state["step"] + 1}
 
     def averaged(self, params: tree.Tree, state: State) -> tree.Tree:
@@ -56,7 +56,7 @@ class Averager(Keeper):
             return params
         now = tree.leaves(params, like=average)
         chosen = [namespace(p).where(state["step"] > 0, a, p) for a, p in zip(tree.leaves(average), now, strict=True)]
-        return tree.replace(params, iter(chosen), like=average)
+        return tree.set_leaves(params, iter(chosen), like=average)
 
 
 @dataclass(frozen=True)

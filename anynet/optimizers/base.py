@@ -105,7 +105,7 @@ class Optimizer:
         Only what has a gradient moves: a parameter without an entry in `grads` (a buffer, a frozen layer) is passed on.
         """
         slots = self.slots if state else ()
-        rows = tree.rows(grads, params, grads, *(state[slot] for slot in slots))
+        rows = tree.zip_leaves(grads, params, grads, *(state[slot] for slot in slots))
         if not rows:
             return params, state
         step = state["step"]
@@ -115,9 +115,9 @@ class Optimizer:
         if new is None:  # changed in place
             return params, {**state, **numbers, "step": step + 1}
         columns = zip(*new, strict=True)
-        params = tree.replace(params, iter(next(columns)), like=grads)
+        params = tree.set_leaves(params, iter(next(columns)), like=grads)
         moved = {
-            slot: tree.replace(state[slot], iter(column), like=grads)
+            slot: tree.set_leaves(state[slot], iter(column), like=grads)
             for slot, column in zip(slots, columns, strict=True)
         }
         return params, {"step": step + 1, **moved, **numbers}

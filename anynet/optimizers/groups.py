@@ -96,7 +96,7 @@ class Groups(Optimizer):
         return [of(part) for part in range(len(self.groups) + 1)]
 
     def init(self, params: tree.Tree) -> State:
-        named = list(tree.places(params))
+        named = list(tree.leaves_with_paths(params))
         for key, _ in self.groups:
             if named and not any(tree.matches(key, path, leaf) for path, leaf in named):
                 raise ValueError(

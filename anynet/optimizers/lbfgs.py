@@ -181,4 +181,4 @@ def unflat(vector: Array, values: tree.Tree, like: tree.Tree) -> tree.Tree:
         stop = start + math.prod(array.shape)
         parts.append(xp.reshape(vector[start:stop], array.shape))
         start = stop
-    return tree.replace(values, iter(parts), like=like)
+    return tree.set_leaves(values, iter(parts), like=like)

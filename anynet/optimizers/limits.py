@@ -181,7 +181,7 @@ class MaxNorm(Limit):
         params, state = self.optimizer.update(params, grads, state, elementwise)
         meant = tree.select(grads, lambda path, g: tree.matches(self.match, path, g))
         limited = [self.limited(w, limit) for w in tree.leaves(params, like=meant)]
-        return tree.replace(params, iter(limited), like=meant), state
+        return tree.set_leaves(params, iter(limited), like=meant), state
 
     def limited(self, w: Array, limit: float | Array) -> Array:
         """Return weights (..., units) within the limit."""

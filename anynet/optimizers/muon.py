@@ -110,13 +110,13 @@ class Muon(Optimizer):
         rate, mu, decay = (at(value, step) for value in (self.learning_rate, self.momentum, self.weight_decay))
         meant = matrices(grads)
         weights, memory = [], []
-        for p, g, m in tree.rows(meant, params, grads, state["momentum"]):
+        for p, g, m in tree.zip_leaves(meant, params, grads, state["momentum"]):
             m = m + (1.0 - mu) * (g - m)
             u = g + mu * (m - g) if self.nesterov else m
             weights.append(p - rate * (self.moved(u) + decay * p))
             memory.append(m)
-        momentum = tree.replace(state["momentum"], iter(memory), like=meant)
-        params = tree.replace(params, iter(weights), like=meant)
+        momentum = tree.set_leaves(state["momentum"], iter(memory), like=meant)
+        params = tree.set_leaves(params, iter(weights), like=meant)
         return params, {"step": state["step"] + 1, "momentum": momentum, "otherwise": rest}
 
     def moved(self, u: Array) -> Array:

@@ -80,10 +80,10 @@ def only_if(
     def copy(x: Array) -> Array:
         return namespace(x).asarray(x, copy=True)
 
-    used = tree.replace(params, iter([copy(p) for p in tree.leaves(params, like=grads)]), like=grads)
+    used = tree.set_leaves(params, iter([copy(p) for p in tree.leaves(params, like=grads)]), like=grads)
     new, new_state = optimizer.update(used, grads, tree.map(copy, state), elementwise)
-    moved = [chosen(*row) for row in tree.rows(grads, new, params)]
-    return tree.replace(params, iter(moved), like=grads), tree.map(chosen, new_state, state)
+    moved = [chosen(*row) for row in tree.zip_leaves(grads, new, params)]
+    return tree.set_leaves(params, iter(moved), like=grads), tree.map(chosen, new_state, state)
 
 
 def begun(optimizer: Optimizer, params: tree.Tree, *, running: str | None = None, counter: str) -> State:

@@ -30,9 +30,9 @@ def set_frozen(model: Any, numbers: Sequence[int], frozen: bool) -> None:
             layers[number], params[number] = layers[number].layer, params[number]["layer"]
     changed, old = Sequential(layers), model._carry[1]
     state = model.optimizer.init(changed.trainable(params)) if model.optimizer else {}
-    known = dict(tree.places(old))
-    places = [(path, known.get(path, fresh)) for path, fresh in tree.places(state)]
-    state = tree.replace(state, iter([array for _, array in places]), like=state)
+    known = dict(tree.leaves_with_paths(old))
+    places = [(path, known.get(path, fresh)) for path, fresh in tree.leaves_with_paths(state)]
+    state = tree.set_leaves(state, iter([array for _, array in places]), like=state)
     if "factor" in old:
         state["factor"] = old["factor"]
     model.layer = changed

@@ -42,7 +42,7 @@ def make(layer, input_shape, loss=LOSS, optimizer=OPTIMIZER, metrics=(), dtype="
 
 
 def assert_identical(a, b):
-    ours, theirs = list(tree.places(a)), list(tree.places(b))
+    ours, theirs = list(tree.leaves_with_paths(a)), list(tree.leaves_with_paths(b))
     assert [path for path, _ in ours] == [path for path, _ in theirs]
     for (path, x), (_, y) in zip(ours, theirs, strict=True):
         assert type(x) is type(y) and x.dtype == y.dtype and x.tobytes() == y.tobytes(), path
@@ -110,7 +110,7 @@ def test_shapes_take_turns_and_the_parameters_stay_side_by_side():
         *make(NETWORK, (4,), optimizer=Adam()), [(rng.normal(size=(n, 4)), rng.normal(size=(n, 3))) for n in sizes]
     )
     assert len(replayed._programs) == 2
-    weights = [a for path, a in tree.places(replayed._carry[0])]
+    weights = [a for path, a in tree.leaves_with_paths(replayed._carry[0])]
     assert len({id(a.base) for a in weights}) == 1 and all(
         p.is_bound(replayed._leaves) for p in replayed._programs.values()
     )

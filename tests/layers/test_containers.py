@@ -161,9 +161,9 @@ def test_frozen_layers_stay_bit_for_bit(backend):
     after = fetch(backend, model.params)
     assert_same(after[1], before[1])
     for moved in (0, 2, 3):
-        for path, array in tree.places(before[moved]):
+        for path, array in tree.leaves_with_paths(before[moved]):
             assert not np.array_equal(tree.get(after[moved], path), array), path
-    slots = [path for path, _ in tree.places(model._carry[1]) if 1 in path]
+    slots = [path for path, _ in tree.leaves_with_paths(model._carry[1]) if 1 in path]
     assert not slots
 
 

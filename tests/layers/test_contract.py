@@ -26,7 +26,7 @@ class Case:
         self.params, self.output_shape = layer.init(rng, shape)
         # Initial values are special (zeros, ones) and would hide errors; trained ones are not.
         trained = tree.map(lambda a: a + rng.uniform(-0.1, 0.1, a.shape), layer.trainable(self.params))
-        self.params = tree.replace(self.params, iter(tree.leaves(trained)), like=trained)
+        self.params = tree.set_leaves(self.params, iter(tree.leaves(trained)), like=trained)
         self.x = inputs(rng, (N, *shape))
         self.dy = rng.normal(size=(N, *self.output_shape))
 
@@ -79,7 +79,7 @@ def test_autodiff_of_forward(case, autodiff, training):
     at = {"params": case.layer.trainable(case.params), "x": case.x}
 
     def f(at):
-        params = tree.replace(place_like(case.params, at["x"]), iter(tree.leaves(at["params"])), like=at["params"])
+        params = tree.set_leaves(place_like(case.params, at["x"]), iter(tree.leaves(at["params"])), like=at["params"])
         return case.layer.forward(params, at["x"], key=place_like(key(), at["x"]) if training else None)[0]
 
     y, expected = autodiff(f, at, case.dy)
@@ -110,7 +110,7 @@ def test_equals_numpy(case, backend, training):
 
 @both
 def test_float32_stays_float32(case, backend, training):
-    for path, array in tree.places(case.run(backend, "float32", training=training)):
+    for path, array in tree.leaves_with_paths(case.run(backend, "float32", training=training)):
         floating = backend.xp.isdtype(array.dtype, "real floating")
         assert not floating or array.dtype == backend.dtype("float32"), path
 
@@ -119,15 +119,17 @@ def test_float32_stays_float32(case, backend, training):
 def test_cache_holds_arrays_of_the_backend_only(case, backend, training):
     at = case.on(backend, training=training)
     _, cache = case.layer.forward(at["params"], at["x"], key=at["key"])
-    for path, leaf in tree.places(cache):
+    for path, leaf in tree.leaves_with_paths(cache):
         assert is_array_api_obj(leaf) and isinstance(leaf, (type(at["dy"]), np.generic)), path
 
 
 @both
 def test_grads_mirror_the_trained_parameters(case, backend, training):
     *_, dx, grads = case.run(backend, training=training)
-    trained = dict(tree.places(case.layer.trainable(case.params)))
-    assert {path: tuple(g.shape) for path, g in tree.places(grads)} == {p: a.shape for p, a in trained.items()}
+    trained = dict(tree.leaves_with_paths(case.layer.trainable(case.params)))
+    assert {path: tuple(g.shape) for path, g in tree.leaves_with_paths(grads)} == {
+        p: a.shape for p, a in trained.items()
+    }
     assert case.layer.integer_input or tuple(dx.shape) == case.x.shape
 
 

@@ -75,7 +75,7 @@ def test_types_and_shapes(row, backend, weight):
         value, cache, dy = run(backend, *row, weight, dtype)
         assert tuple(value.shape) == () and value.dtype == backend.dtype(dtype)
         assert tuple(dy.shape) == row[1].shape and dy.dtype == backend.dtype(dtype)
-        for path, leaf in tree.places(cache):
+        for path, leaf in tree.leaves_with_paths(cache):
             assert is_array_api_obj(leaf) and isinstance(leaf, (type(dy), np.generic)), path
             assert not backend.xp.isdtype(leaf.dtype, "real floating") or leaf.dtype == backend.dtype(dtype), path
 

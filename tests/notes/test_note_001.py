@@ -131,7 +131,7 @@ def test_one_forward_pass_for_each_weight(array: Any) -> None:
     for p in at:
         for place in np.ndindex(p.shape):
             p[place] += h
-            slopes.append((cost(tree.replace(params, iter([array(v) for v in at]), like=params)) - base) / h)
+            slopes.append((cost(tree.set_leaves(params, iter([array(v) for v in at]), like=params)) - base) / h)
             p[place] -= h
     weights = sum(p.size for p in at)
     assert calls == ["forward"] * (weights + 1)

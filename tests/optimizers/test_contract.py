@@ -83,8 +83,8 @@ def test_keeps_dtype_and_tree(optimizer, backend):
         state = optimizer.init(trainable(params))
         new, new_state = optimizer.update(params, place(backend, gradients(0), dtype), state)
         for old, now in ((params, new), (state, new_state)):
-            before = {path: (a.shape, a.dtype) for path, a in tree.places(old)}
-            assert {path: (a.shape, a.dtype) for path, a in tree.places(now)} == before
+            before = {path: (a.shape, a.dtype) for path, a in tree.leaves_with_paths(old)}
+            assert {path: (a.shape, a.dtype) for path, a in tree.leaves_with_paths(now)} == before
         assert all(is_array_api_obj(a) for a in tree.leaves(new_state))
 
 
@@ -119,7 +119,7 @@ def test_counts_steps_in_an_array(optimizer, backend):
     params = {"p": place(backend, np.ones(3))}
     state = optimizer.init(params)
     for expected in range(3):
-        step = next(a for path, a in tree.places(state) if path[-1] == "step")
+        step = next(a for path, a in tree.leaves_with_paths(state) if path[-1] == "step")
         assert tuple(step.shape) == () and backend.xp.isdtype(step.dtype, "integral") and int(step) == expected
         params, state = optimizer.update(params, params, state)
 
