@@ -34,13 +34,13 @@ from anynet.data.convert import Data, as_inputs, as_targets, as_weights, same_le
 from anynet.data.sources import Call, Order, Source
 from anynet.history import History
 from anynet.layers import Layer, Sequential
+from anynet.layers.summary import summary
 from anynet.losses.base import Loss
 from anynet.metrics import resolve
 from anynet.optimizers import factor
 from anynet.optimizers.base import Optimizer
 from anynet.pairing import warn_of_mismatch
 from anynet.regularizers import Regularizer
-from anynet.summary import summary
 from anynet.training import step as training
 from anynet.training.compiled import Compiled
 from anynet.training.freezing import set_frozen
@@ -391,7 +391,8 @@ class Model:
 
     def summary(self) -> str:
         """Return a table of the layers with their output shapes and numbers of parameters."""
-        return summary(self)
+        table = summary(self.layer, self.input_shape, self._carry[0])
+        return f"{table} as {self.dtype} on {self.backend.name}"
 
     # -- moving and keeping -------------------------------------------------------------------------------------------
 

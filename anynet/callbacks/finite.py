@@ -11,7 +11,7 @@ from anynet.arrays.namespace import Array, namespace
 from anynet.callbacks.base import Callback, Run
 from anynet.checks import check_int
 from anynet.data.sources import Call
-from anynet.trace import Event, observed
+from anynet.layers.hooks import LayerCall, with_hook
 
 
 class NotFinite(Exception):
@@ -84,7 +84,7 @@ def _finite(x: Array) -> bool:
 def _search(model: Any, calls: list[tuple[int, Call]]) -> str | None:
     """Take the calls' batches once more, and return where the first number that is not finite appears."""
     functions = model._compiled
-    layer = observed(model.layer, _see)
+    layer = with_hook(model.layer, _see)
     step = functions.make_step(layer)
     carry = tree.map(lambda a: model.backend.asarray(a, copy=True), model._carry)
     for last, call in calls:
@@ -111,11 +111,11 @@ def _batches(model: Any, call: Call) -> Any:
             yield tuple(None if a is None else take(a, call.order[rows], axis=0) for a in call.data)
 
 
-def _see(event: Event) -> None:
+def _see(event: LayerCall) -> None:
     name = f"layer {tree.name(event.path)}, {event.layer!r}" if event.path else repr(event.layer)
-    if event.what == "forward" and not _finite(event.output):
+    if event.method == "forward" and not _finite(event.output):
         raise NotFinite(f"the output of {name}")
-    if event.what == "backward":
+    if event.method == "backward":
         if not _finite(event.input):
             raise NotFinite(f"the gradient of the loss that reaches {name}")
         for path, array in tree.leaves_with_paths(event.grads):

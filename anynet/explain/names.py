@@ -13,7 +13,7 @@ from typing import Any
 
 from anynet import tree
 from anynet.arrays.namespace import Array
-from anynet.trace import Event
+from anynet.layers.hooks import LayerCall
 
 
 @dataclass(frozen=True)
@@ -64,11 +64,11 @@ class Call:
         return f"layer {tree.name(self.path)}, {kind}" if self.path else kind
 
 
-def calls(events: list[Event]) -> list[Call]:
+def calls(events: list[LayerCall]) -> list[Call]:
     """Join each backward event with its forward event: the last one at the same place that is still alone."""
     found: list[Call] = []
     for event in events:
-        if event.what == "forward":
+        if event.method == "forward":
             found.append(Call(event.path, event.layer, event.input, event.output))
         else:
             call = next(c for c in reversed(found) if c.path == event.path and c.dy is None)

@@ -14,9 +14,9 @@ from anynet.arrays.namespace import Array
 from anynet.data.adapter import checked
 from anynet.explain.names import Call, Name, Names, calls, joined, own_parameters
 from anynet.layers import ELU, GELU, SELU, Dense, Identity, LeakyReLU, Mish, ReLU, Sigmoid, SiLU, Softplus, Tanh
+from anynet.layers.hooks import LayerCall, with_hook
 from anynet.losses import HalfSquaredError, Loss, MeanSquaredError, SoftmaxCrossEntropy
 from anynet.optimizers import SGD
-from anynet.trace import Event, observed
 from anynet.training.step import cast, make_objective
 
 ELEMENTWISE = (ELU, GELU, Identity, LeakyReLU, Mish, ReLU, SELU, Sigmoid, SiLU, Softplus, Tanh)
@@ -55,9 +55,9 @@ def tell(model: Any, x: Any, y: Any) -> tuple[str, tuple[Part, ...], float]:
     params, state, key = model._carry
     dtypes = {"dtype": model._dtype, "regularizer": model.regularizer, "compute_dtype": model._compute_dtype}
     used = model._compute_dtype or model._dtype
-    events: list[Event] = []
+    events: list[LayerCall] = []
     watched = _WatchedLoss(model.loss, [])
-    network = observed(model.layer, events.append)
+    network = with_hook(model.layer, events.append)
     inputs = cast(data.x, used, integers=model.layer.integer_input)
     value, grads, (y_pred, _) = make_objective(network, watched, **dtypes)(params, inputs, data.y, None, key)
     loss, dy_pred = watched.seen

@@ -82,13 +82,6 @@ def test_saved_and_loaded(tmp_path):
     assert_same(again.predict((X, INDEX)), model.predict((X, INDEX)))
 
 
-def test_summary_names_every_layer():
-    text = both().summary()
-    assert all(place in text for place in ("0.0  Dense", "0.1.0  Embedding", "2.1.2  Dense", "(N, 1)"))
-    text = Model(Shared([Dense(2)]), input_shape=((3,), (3,))).summary()
-    assert "layer.0  Dense" in text and "8 parameters" in text
-
-
 @pytest.mark.parametrize(
     ("call", "kind", "message"),
     [
@@ -258,13 +251,6 @@ def test_what_is_only_passed_on_becomes_a_float():
         model.predict(np.full((1, 2, 2), np.nan))
     with pytest.raises(ValueError, match="finite"):
         pair.predict((INDICES, np.full((12, 2, 2), np.nan)))
-
-
-def test_a_watched_network_passes_on_too():
-    network = Sequential([Flatten(), Repeat(Identity(), 2), Embedding(5, 2)])
-    assert anynet.trace.observed(network, print).integer_input is True
-    assert "Embedding" in stacked([network]).summary()
-    anynet.explain(stacked([network]), INDICES[:2], np.ones((2, 1)))
 
 
 def test_running_statistics_follow_each_use():

@@ -115,11 +115,11 @@ def test_loss_over_two_outputs(make: Any, close: Any) -> None:
 def test_one_forward_pass_for_each_weight(array: Any) -> None:
     """Finite differences need one forward pass for each weight and one more; backprop needs one and one backward."""
     from anynet import tree
-    from anynet.trace import observed
+    from anynet.layers.hooks import with_hook
 
     calls: list[str] = []
     network = Sequential([Dense(4), Sigmoid(), Dense(1)])
-    watched = observed(network, lambda event: calls.append(event.what) if event.path == (0,) else None)
+    watched = with_hook(network, lambda event: calls.append(event.method) if event.path == (0,) else None)
     params = tree.map(array, network.init(np.random.default_rng(0), (3,))[0])
     x, y, loss = array([[0.2, -0.4, 0.9]]), array([[1.0]]), HalfSquaredError()
 

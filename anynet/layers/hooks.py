@@ -1,14 +1,14 @@
-"""Watch what passes through each plain layer of a network, however its containers are nested.
+"""Hooks on the plain layers of a network, however deeply its containers nest.
 
-Layers are values, so nothing can be hooked into them; instead `observed` makes an equal network in which every plain layer
-is wrapped by one that reports. The table of `Model.summary` and the search for the first NaN are both a few lines on it.
+A layer is an immutable value, so a hook cannot be attached to it. `with_hook` returns an equal network instead, in which
+each plain layer calls the hook. `Model.summary`, `explain` and `StopOnNaN` are built on it.
 
 >>> import numpy as np
 >>> from anynet import Dense, ReLU, Sequential
->>> seen = []
->>> network = observed(Sequential([Dense(3), ReLU()]), lambda event: seen.append((event.path, event.what, event.output)))
+>>> calls = []
+>>> network = with_hook(Sequential([Dense(3), ReLU()]), lambda call: calls.append((call.path, call.method, call.output)))
 >>> _ = network.init(np.random.default_rng(0), (2,))
->>> seen
+>>> calls
 [((0,), 'init', (3,)), ((1,), 'init', (3,))]
 """
 
@@ -27,30 +27,30 @@ from anynet.tree import Path
 
 
 @dataclass(frozen=True)
-class Event:
-    """One call of a plain layer.
+class LayerCall:
+    """One call of a method of a plain layer.
 
     Attributes
     ----------
     path : tuple
-        The layer's place in `params`; empty for a network that is one layer.
+        Path of the layer in `params`; empty if the network is a single layer.
     layer : Layer
-        The layer itself.
-    what : "init", "forward" or "backward"
-        Which method was called.
+        The layer.
+    method : "init", "forward" or "backward"
+        The method that was called.
     params : dict
-        Its parameters; what `init` made of them.
+        Parameters of the layer: those that `init` returned, or those passed to the other methods.
     input, output :
         Shapes for init; x and y for forward; ∂L/∂y and ∂L/∂x (None where not needed) for backward.
     cache :
-        What forward remembered, for forward and backward.
+        Cache of the forward pass, for forward and backward.
     grads : dict
         ∂L/∂params, for backward.
     """
 
     path: Path
     layer: Layer
-    what: str
+    method: str
     params: Any
     input: Any
     output: Any
@@ -58,16 +58,17 @@ class Event:
     grads: Any = None
 
 
-See = Callable[[Event], None]
+Hook = Callable[[LayerCall], None]
+"""A function that receives each call of a layer after it returned."""
 
 
 @dataclass(frozen=True)
-class Observed(Layer):
-    """A plain layer that reports each call."""
+class HookedLayer(Layer):
+    """A plain layer that passes each of its calls to a hook."""
 
     layer: Layer
     path: Path
-    see: See
+    hook: Hook
 
     @property
     def integer_input(self) -> Any:
@@ -79,17 +80,17 @@ class Observed(Layer):
 
     def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
         params, shape = self.layer.init(rng, input_shape)
-        self.see(Event(self.path, self.layer, "init", params, input_shape, shape))
+        self.hook(LayerCall(self.path, self.layer, "init", params, input_shape, shape))
         return params, shape
 
     def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
         y, cache = self.layer.forward(params, x, key=key)
-        self.see(Event(self.path, self.layer, "forward", params, x, y, cache))
+        self.hook(LayerCall(self.path, self.layer, "forward", params, x, y, cache))
         return y, cache
 
     def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
         dx, grads = self.layer.backward(params, cache, dy, need_dx=need_dx)
-        self.see(Event(self.path, self.layer, "backward", params, dy, dx, cache, grads))
+        self.hook(LayerCall(self.path, self.layer, "backward", params, dy, dx, cache, grads))
         return dx, grads
 
     def check_input(self, where: str, x: Array) -> None:
@@ -102,17 +103,17 @@ class Observed(Layer):
         return self.layer.trainable(params)
 
 
-def observed(layer: Layer, see: See, path: Path = ()) -> Layer:
-    """Return an equal network whose plain layers call `see` with an `Event` after each of their calls.
+def with_hook(layer: Layer, hook: Hook, path: Path = ()) -> Layer:
+    """Return an equal network whose plain layers call `hook` after each of their methods.
 
-    A container's children are taken to stand in its fields, one by one or in tuples, in the order of `children`.
+    The children of a container must be held in its fields, one by one or in tuples, in the order of `children`.
     """
     keys = (key for key, _ in layer.children())
     changes: dict[str, Any] = {}
     for field in dataclasses.fields(layer):
         value = getattr(layer, field.name)
         if isinstance(value, Layer):
-            changes[field.name] = observed(value, see, (*path, next(keys)))
+            changes[field.name] = with_hook(value, hook, (*path, next(keys)))
         elif isinstance(value, tuple) and value and all(isinstance(v, Layer) for v in value):
-            changes[field.name] = tuple(observed(v, see, (*path, next(keys))) for v in value)
-    return dataclasses.replace(layer, **changes) if changes else Observed(layer, path, see)
+            changes[field.name] = tuple(with_hook(v, hook, (*path, next(keys))) for v in value)
+    return dataclasses.replace(layer, **changes) if changes else HookedLayer(layer, path, hook)

@@ -1,0 +1,60 @@
+"""The table of `Model.summary`."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from anynet import tree
+from anynet.arrays.namespace import namespace
+from anynet.checks import several
+from anynet.layers.base import Layer, Params, Shape
+from anynet.layers.hooks import LayerCall, with_hook
+
+
+def summary(layer: Layer, input_shape: Shape, params: Params) -> str:
+    """Return a text table of layers, output shapes, parameters and their sizes.
+
+    Examples
+    --------
+    >>> from anynet import Dense
+    >>> layer = Dense(2)
+    >>> params, _ = layer.init(np.random.default_rng(0), (3,))
+    >>> print(summary(layer, (3,), params))
+    layer  output shape  parameters                numbers
+    ------------------------------------------------------
+    Dense  (N, 2)        weight (3, 2), bias (2,)        8
+    ------------------------------------------------------
+    8 parameters, 8 trained; 0.00 MiB
+    """
+    rows = [("layer", "output shape", "parameters", "numbers")]
+
+    def add_row(call: LayerCall) -> None:
+        label = f"{tree.name(call.path)}  {type(call.layer).__name__}".strip()
+        shapes = ", ".join(
+            f"{tree.name(path)} {tuple(array.shape)}" for path, array in tree.leaves_with_paths(call.params)
+        )
+        rows.append((label, _with_batch(call.output), shapes, f"{_count(call.params):,}"))
+
+    with_hook(layer, add_row).init(np.random.default_rng(0), input_shape)
+    widths = [max(len(row[i]) for row in rows) for i in range(4)]
+    header, *lines = [
+        "  ".join((*(cell.ljust(w) for cell, w in zip(row[:3], widths, strict=False)), row[3].rjust(widths[3])))
+        for row in rows
+    ]
+    rule = "-" * len(header)
+    mebibytes = sum(math.prod(a.shape) * namespace(a).finfo(a.dtype).bits for a in tree.leaves(params)) / 2**23
+    totals = f"{_count(params):,} parameters, {_count(layer.trainable(params)):,} trained; {mebibytes:.2f} MiB"
+    return "\n".join([header, rule, *lines, rule, totals])
+
+
+def _with_batch(shape: Any) -> str:
+    if several(shape):
+        return " and ".join(map(_with_batch, shape))
+    return f"({', '.join(map(str, ('N', *shape)))})"
+
+
+def _count(params: Params) -> int:
+    return sum(math.prod(array.shape) for array in tree.leaves(params))
