@@ -17,13 +17,15 @@ def warn_of_mismatch(layer: Layer, loss: Loss) -> None:
     while isinstance(last, Sequential) and last.layers:
         last = last.layers[-1]
     ends, name = type(last).__name__, type(loss).__name__
-    if loss.takes == "logits" and isinstance(last, (Sigmoid, Softmax)):
+    if loss.expects == "logits" and isinstance(last, (Sigmoid, Softmax)):
         advice = f"leave {ends}() out, since {name} brings its own"
-    elif loss.takes == "probabilities" and isinstance(last, Dense):
+    elif loss.expects == "probabilities" and isinstance(last, Dense):
         advice = f"end it in Sigmoid() or Softmax(), or use {_OF_LOGITS.get(name, 'a loss of logits')}"
     else:
         return
-    warnings.warn(f"Model: expected {loss.takes} for {name}, got a network that ends in {ends}; {advice}", stacklevel=3)
+    warnings.warn(
+        f"Model: expected {loss.expects} for {name}, got a network that ends in {ends}; {advice}", stacklevel=3
+    )
 
 
 _OF_LOGITS = {"BinaryCrossEntropy": "SigmoidCrossEntropy()", "CategoricalCrossEntropy": "SoftmaxCrossEntropy()"}

@@ -22,8 +22,8 @@ class Identity(Layer):
     2.0
     """
 
-    draws: ClassVar[bool] = False
-    passes_on: ClassVar[bool] = True
+    uses_key: ClassVar[bool] = False
+    preserves_values: ClassVar[bool] = True
 
     def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
         return x, None
@@ -49,7 +49,7 @@ class Sigmoid(Layer):
     array([[0. , 0.5, 1. ]])
     """
 
-    draws: ClassVar[bool] = False
+    uses_key: ClassVar[bool] = False
 
     def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
         y = sigmoid(x)
@@ -83,7 +83,7 @@ class Tanh(Layer):
     array([[0., 1.]])
     """
 
-    draws: ClassVar[bool] = False
+    uses_key: ClassVar[bool] = False
 
     def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
         y = namespace(x).tanh(x)
@@ -115,7 +115,7 @@ class ReLU(Layer):
     Nair, Hinton (2010), "Rectified linear units improve restricted Boltzmann machines", section 2.1.
     """
 
-    draws: ClassVar[bool] = False
+    uses_key: ClassVar[bool] = False
 
     def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
         y = namespace(x).maximum(x, 0.0)

@@ -45,7 +45,7 @@ class Layer:
     buffers: ClassVar[tuple[str, ...]] = ()
     """Names of entries of `params` that are not trained, such as a running mean."""
 
-    draws: ClassVar[bool] = True
+    uses_key: ClassVar[bool] = True
     """Whether `forward` draws random numbers. A container derives a key of its own only for layers that do; the others get
     the container's, as the sign of training that it is. Deriving one costs as much as a small layer."""
 
@@ -53,7 +53,7 @@ class Layer:
     """Whether the layer takes integers (indices) as they are; other inputs are cast to the model's dtype. Where a layer
     takes several arrays, a tuple may answer for each."""
 
-    passes_on: ClassVar[bool] = False
+    preserves_values: ClassVar[bool] = False
     """Whether the output holds the input's own numbers, at other places at most, and as many arrays as came. `Sequential` then
     asks the layer behind it about the input. Integers have no derivative: `backward` may get None for ∂L/∂y, and returns it."""
 
@@ -110,7 +110,7 @@ def empty_like(x: Array) -> Array:
     return namespace(x).zeros((0, *x.shape[1:]), dtype=x.dtype, device=device(x))
 
 
-def initial(where: str, initializer: Initializer, rng: np.random.Generator, shape: Shape) -> np.ndarray:
+def init_param(where: str, initializer: Initializer, rng: np.random.Generator, shape: Shape) -> np.ndarray:
     """Return a parameter's initial value; a ValueError of the initialiser gets `where` in front."""
     try:
         return initializer(rng, shape)

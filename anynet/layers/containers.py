@@ -47,7 +47,7 @@ class Sequential(Layer):
 
     def __init__(self, layers: Any) -> None:
         object.__setattr__(self, "layers", check_layers("Sequential", layers))
-        object.__setattr__(self, "draws", any(layer.draws for layer in self.layers))
+        object.__setattr__(self, "uses_key", any(layer.uses_key for layer in self.layers))
         moving = tuple(i for i, layer in enumerate(self.layers) if layer.has_buffers)
         object.__setattr__(self, "_moving", moving)
 
@@ -61,7 +61,7 @@ class Sequential(Layer):
             try:
                 part, shape = layer.init(rng, shape)
             except ValueError as error:
-                raise at(index, error) from None
+                raise with_layer_path(index, error) from None
             params.append(part)
         return params, shape
 
@@ -73,7 +73,7 @@ class Sequential(Layer):
                 x, cache = layer.forward(part, x, key=child_key(layer, key, index))
                 caches.append(cache)
         except ValueError as error:
-            raise at(index, error) from error
+            raise with_layer_path(index, error) from error
         return x, caches
 
     def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
@@ -98,8 +98,8 @@ class Sequential(Layer):
         return iter(enumerate(self.layers))
 
     @property
-    def passes_on(self) -> bool:  # type: ignore[override]
-        return all(layer.passes_on for layer in self.layers)
+    def preserves_values(self) -> bool:  # type: ignore[override]
+        return all(layer.preserves_values for layer in self.layers)
 
     def check_input(self, where: str, x: Array) -> None:
         first = self._first()
@@ -112,7 +112,9 @@ class Sequential(Layer):
 
     def _first(self) -> Layer | None:
         """Return the first layer that does something with the numbers, and so knows which it takes; else the very first."""
-        return next((layer for layer in self.layers if not layer.passes_on), self.layers[0] if self.layers else None)
+        return next(
+            (layer for layer in self.layers if not layer.preserves_values), self.layers[0] if self.layers else None
+        )
 
 
 @dataclass(frozen=True)
@@ -120,8 +122,8 @@ class Container(Layer):
     """A layer with `children`: what they need, it needs."""
 
     @property
-    def draws(self) -> bool:  # type: ignore[override]
-        return any(layer.draws for _, layer in self.children())
+    def uses_key(self) -> bool:  # type: ignore[override]
+        return any(layer.uses_key for _, layer in self.children())
 
     @property
     def has_buffers(self) -> bool:
@@ -130,7 +132,7 @@ class Container(Layer):
 
 def child_key(layer: Layer, key: Array | None, index: int) -> Array | None:
     """Return the key for a container's child: one of its own if it draws."""
-    return key if key is None or not layer.draws else fold_in(key, index)
+    return key if key is None or not layer.uses_key else fold_in(key, index)
 
 
 def as_layer(layers: Any) -> Layer:
@@ -145,7 +147,7 @@ def check_layers(where: str, layers: Any) -> tuple[Layer, ...]:
     return layers
 
 
-def at(index: int | str, error: ValueError) -> ValueError:
+def with_layer_path(index: int | str, error: ValueError) -> ValueError:
     """Return the error with the place of the layer in front; nested containers make a path of it."""
     text = str(error)
     return ValueError(

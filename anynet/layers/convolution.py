@@ -16,7 +16,7 @@ import numpy as np
 from anynet.arrays.namespace import Array, namespace
 from anynet.checks import check_int
 from anynet.initializers import GlorotUniform, Zeros, as_initializer
-from anynet.layers.base import Cache, Layer, Params, Shape, initial
+from anynet.layers.base import Cache, Layer, Params, Shape, init_param
 from anynet.layers.correlation import Geometry, correlate, input_gradient, weight_gradient
 from anynet.layers.windows import Pair, check_padding, outputs, pads, pair
 
@@ -81,7 +81,7 @@ class Conv2D(Layer):
     Dumoulin, Visin (2016), "A guide to convolution arithmetic for deep learning", sections 2 and 4.
     """
 
-    draws: ClassVar[bool] = False
+    uses_key: ClassVar[bool] = False
 
     filters: int
     kernel_size: Any
@@ -120,9 +120,9 @@ class Conv2D(Layer):
                 f"{self.padding!r}, got input {input_shape}; shapes are (height, width, channels)"
             )
         shape = (*self.kernel_size, channels // self.groups, self.filters)
-        params = {"weight": initial(f"{where}: weight", self.weight, rng, shape)}
+        params = {"weight": init_param(f"{where}: weight", self.weight, rng, shape)}
         if self.use_bias:
-            params["bias"] = initial(f"{where}: bias", self.bias, rng, (self.filters,))
+            params["bias"] = init_param(f"{where}: bias", self.bias, rng, (self.filters,))
         return params, (*sizes, self.filters)
 
     def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
@@ -211,7 +211,7 @@ class Conv1D(Layer):
     Waibel, Hanazawa, Hinton, Shikano, Lang (1989), "Phoneme recognition using time-delay neural networks", section II.
     """
 
-    draws: ClassVar[bool] = False
+    uses_key: ClassVar[bool] = False
 
     filters: int
     kernel_size: int
@@ -247,9 +247,11 @@ class Conv1D(Layer):
                 f"{where}: expected a sequence of at least the window {d * (k - 1) + 1} with padding {self.padding!r}, "
                 f"got input {input_shape}"
             )
-        params = {"weight": initial(f"{where}: weight", self.weight, rng, (k, channels // self.groups, self.filters))}
+        params = {
+            "weight": init_param(f"{where}: weight", self.weight, rng, (k, channels // self.groups, self.filters))
+        }
         if self.use_bias:
-            params["bias"] = initial(f"{where}: bias", self.bias, rng, (self.filters,))
+            params["bias"] = init_param(f"{where}: bias", self.bias, rng, (self.filters,))
         return params, (size, self.filters)
 
     def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:

@@ -13,7 +13,7 @@ import numpy as np
 from anynet.arrays.namespace import Array, namespace
 from anynet.checks import check_int
 from anynet.initializers import GlorotUniform, Zeros, as_initializer
-from anynet.layers.base import Cache, Layer, Params, Shape, check_axis, initial
+from anynet.layers.base import Cache, Layer, Params, Shape, check_axis, init_param
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Dense(Layer):
     weight: Any = GlorotUniform()
     bias: Any = Zeros()
 
-    draws: ClassVar[bool] = False
+    uses_key: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_int("Dense", "units", self.units, at_least=1)
@@ -79,9 +79,9 @@ class Dense(Layer):
                 f"Dense({self.units}): expected input of shape (features,), got {input_shape}; "
                 "put Flatten() before it, or leave the batch axis out of input_shape"
             )
-        params = {"weight": initial(f"Dense({self.units}): weight", self.weight, rng, (input_shape[0], self.units))}
+        params = {"weight": init_param(f"Dense({self.units}): weight", self.weight, rng, (input_shape[0], self.units))}
         if self.use_bias:
-            params["bias"] = initial(f"Dense({self.units}): bias", self.bias, rng, (self.units,))
+            params["bias"] = init_param(f"Dense({self.units}): bias", self.bias, rng, (self.units,))
         return params, (self.units,)
 
     def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:

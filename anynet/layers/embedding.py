@@ -11,7 +11,7 @@ from anynet.arrays.namespace import Array, namespace
 from anynet.backends.scatter import scatter_add
 from anynet.checks import check_int
 from anynet.initializers import Normal, as_initializer
-from anynet.layers.base import Cache, Layer, Params, Shape, initial
+from anynet.layers.base import Cache, Layer, Params, Shape, init_param
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Embedding(Layer):
     Bengio, Ducharme, Vincent, Jauvin (2003), "A neural probabilistic language model", section 2.
     """
 
-    draws: ClassVar[bool] = False
+    uses_key: ClassVar[bool] = False
     integer_input: ClassVar[bool] = True
 
     entries: int
@@ -61,7 +61,7 @@ class Embedding(Layer):
         object.__setattr__(self, "weight", as_initializer(self.weight, "Embedding: weight"))
 
     def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
-        params = {"weight": initial("Embedding: weight", self.weight, rng, (self.entries, self.features))}
+        params = {"weight": init_param("Embedding: weight", self.weight, rng, (self.entries, self.features))}
         return params, (*input_shape, self.features)
 
     def check_input(self, where: str, x: Array) -> None:

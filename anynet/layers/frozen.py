@@ -10,7 +10,7 @@ import numpy as np
 
 from anynet.arrays.namespace import Array
 from anynet.layers.base import Cache, Layer, Params, Shape
-from anynet.layers.containers import Container, as_layer, at
+from anynet.layers.containers import Container, as_layer, with_layer_path
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Frozen(Container):
         object.__setattr__(self, "layer", as_layer(self.layer))
 
     @property
-    def draws(self) -> bool:  # type: ignore[override]
+    def uses_key(self) -> bool:  # type: ignore[override]
         return False
 
     @property
@@ -58,14 +58,14 @@ class Frozen(Container):
         try:
             params, shape = self.layer.init(rng, input_shape)
         except ValueError as error:
-            raise at("layer", error) from None
+            raise with_layer_path("layer", error) from None
         return {"layer": params}, shape
 
     def forward(self, params: Params, x: Any, *, key: Array | None = None) -> tuple[Any, Cache]:
         try:
             return self.layer.forward(params["layer"], x)
         except ValueError as error:
-            raise at("layer", error) from error
+            raise with_layer_path("layer", error) from error
 
     def backward(self, params: Params, cache: Cache, dy: Any, *, need_dx: bool = True) -> tuple[Any, Params]:
         return (self.layer.backward(params["layer"], cache, dy)[0] if need_dx else None), {}
@@ -81,5 +81,5 @@ class Frozen(Container):
         return self.layer.integer_input
 
     @property
-    def passes_on(self) -> bool:  # type: ignore[override]
-        return self.layer.passes_on
+    def preserves_values(self) -> bool:  # type: ignore[override]
+        return self.layer.preserves_values

@@ -75,8 +75,8 @@ class HookedLayer(Layer):
         return self.layer.integer_input
 
     @property
-    def passes_on(self) -> bool:  # type: ignore[override]
-        return self.layer.passes_on
+    def preserves_values(self) -> bool:  # type: ignore[override]
+        return self.layer.preserves_values
 
     def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
         params, shape = self.layer.init(rng, input_shape)

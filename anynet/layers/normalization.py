@@ -23,7 +23,7 @@ import numpy as np
 from anynet.arrays.namespace import Array, namespace
 from anynet.checks import check_number
 from anynet.initializers import Constant, Zeros, as_initializer
-from anynet.layers.base import Cache, Layer, Params, Shape, initial, last_axis
+from anynet.layers.base import Cache, Layer, Params, Shape, init_param, last_axis
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class BatchNorm(Layer):
     algorithms 1 and 2.
     """
 
-    draws: ClassVar[bool] = False
+    uses_key: ClassVar[bool] = False
     buffers: ClassVar[tuple[str, ...]] = ("running_mean", "running_var")
 
     _: KW_ONLY
@@ -102,8 +102,8 @@ class BatchNorm(Layer):
     def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
         shape = (last_axis("BatchNorm", input_shape),)
         params = {
-            "weight": initial("BatchNorm: weight", self.weight, rng, shape),
-            "bias": initial("BatchNorm: bias", self.bias, rng, shape),
+            "weight": init_param("BatchNorm: weight", self.weight, rng, shape),
+            "bias": init_param("BatchNorm: bias", self.bias, rng, shape),
             "running_mean": np.zeros(shape),
             "running_var": np.ones(shape),
         }
@@ -187,7 +187,7 @@ class LayerNorm(Layer):
     Ba, Kiros, Hinton (2016), "Layer normalization", eq. 3.
     """
 
-    draws: ClassVar[bool] = False
+    uses_key: ClassVar[bool] = False
 
     _: KW_ONLY
     epsilon: float = 1e-5
@@ -201,8 +201,8 @@ class LayerNorm(Layer):
 
     def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
         shape = (last_axis("LayerNorm", input_shape),)
-        weight = initial("LayerNorm: weight", self.weight, rng, shape)
-        return {"weight": weight, "bias": initial("LayerNorm: bias", self.bias, rng, shape)}, input_shape
+        weight = init_param("LayerNorm: weight", self.weight, rng, shape)
+        return {"weight": weight, "bias": init_param("LayerNorm: bias", self.bias, rng, shape)}, input_shape
 
     def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
         xp = namespace(x)
@@ -262,7 +262,7 @@ class RMSNorm(Layer):
     Zhang, Sennrich (2019), "Root mean square layer normalization", eq. 4.
     """
 
-    draws: ClassVar[bool] = False
+    uses_key: ClassVar[bool] = False
 
     _: KW_ONLY
     epsilon: float = 1e-5
@@ -274,7 +274,7 @@ class RMSNorm(Layer):
 
     def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
         shape = (last_axis("RMSNorm", input_shape),)
-        return {"weight": initial("RMSNorm: weight", self.weight, rng, shape)}, input_shape
+        return {"weight": init_param("RMSNorm: weight", self.weight, rng, shape)}, input_shape
 
     def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
         xp = namespace(x)

@@ -18,7 +18,7 @@ from anynet import tree
 from anynet.arrays.namespace import Array, namespace
 from anynet.checks import several
 from anynet.layers.base import Cache, Layer, Params, Shape, empty_like
-from anynet.layers.containers import Container, as_layer, at, check_layers, child_key
+from anynet.layers.containers import Container, as_layer, check_layers, child_key, with_layer_path
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Parallel(Container):
             try:
                 part, output = layer.init(rng, shape)
             except ValueError as error:
-                raise at(index, error) from None
+                raise with_layer_path(index, error) from None
             params.append(part)
             outputs.append(output)
         return params, self._output_shape(outputs)
@@ -129,7 +129,7 @@ class Parallel(Container):
                 ys.append(y)
                 caches.append(cache)
         except ValueError as error:
-            raise at(index, error) from error
+            raise with_layer_path(index, error) from error
         split = isinstance(x, tuple)
         if self.combine is None:
             return tuple(ys), (caches, _marks(split, x, []))

@@ -20,7 +20,7 @@ from anynet.layers.windows import Pair, check_padding, outputs, overlap_add, pad
 class Pool2D(Layer):
     """What `MaxPool2D` and `AvgPool2D` share: the geometry, and the way to the places of a window and back."""
 
-    draws: ClassVar[bool] = False
+    uses_key: ClassVar[bool] = False
 
     pool_size: Any
     _: KW_ONLY
@@ -215,7 +215,7 @@ class GlobalAvgPool2D(Layer):
     Lin, Chen, Yan (2014), "Network in network", section 3.2.
     """
 
-    draws: ClassVar[bool] = False
+    uses_key: ClassVar[bool] = False
 
     def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
         if len(input_shape) != 3:

@@ -14,7 +14,7 @@ import numpy as np
 from anynet.arrays.namespace import Array, namespace
 from anynet.checks import check_number
 from anynet.initializers import Constant, as_initializer
-from anynet.layers.base import Cache, Layer, Params, Shape, initial, last_axis
+from anynet.layers.base import Cache, Layer, Params, Shape, init_param, last_axis
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class LeakyReLU(Layer):
     Maas, Hannun, Ng (2013), "Rectifier nonlinearities improve neural network acoustic models", eq. 2.
     """
 
-    draws: ClassVar[bool] = False
+    uses_key: ClassVar[bool] = False
 
     negative_slope: float = 0.01
 
@@ -97,7 +97,7 @@ class PReLU(Layer):
     He, Zhang, Ren, Sun (2015), "Delving deep into rectifiers", eqs. 1 to 3.
     """
 
-    draws: ClassVar[bool] = False
+    uses_key: ClassVar[bool] = False
 
     _: KW_ONLY
     weight: Any = Constant(0.25)
@@ -108,7 +108,7 @@ class PReLU(Layer):
 
     def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
         shape = (last_axis("PReLU", input_shape) if self.per_channel else 1,)
-        return {"weight": initial("PReLU: weight", self.weight, rng, shape)}, input_shape
+        return {"weight": init_param("PReLU: weight", self.weight, rng, shape)}, input_shape
 
     def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
         xp = namespace(x)
@@ -152,7 +152,7 @@ class ELU(Layer):
     eq. 15.
     """
 
-    draws: ClassVar[bool] = False
+    uses_key: ClassVar[bool] = False
 
     alpha: float = 1.0
 
@@ -197,7 +197,7 @@ class SELU(Layer):
     Klambauer, Unterthiner, Mayr, Hochreiter (2017), "Self-normalizing neural networks", eqs. 2 and 14.
     """
 
-    draws: ClassVar[bool] = False
+    uses_key: ClassVar[bool] = False
 
     def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
         xp = namespace(x)

@@ -37,7 +37,7 @@ class Rescale(Layer):
     array([[0., 1.]])
     """
 
-    draws: ClassVar[bool] = False
+    uses_key: ClassVar[bool] = False
 
     scale: float
     offset: float = 0.0

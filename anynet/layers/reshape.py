@@ -35,8 +35,8 @@ class Reshape(Layer):
     (5, 2, 3)
     """
 
-    draws: ClassVar[bool] = False
-    passes_on: ClassVar[bool] = True
+    uses_key: ClassVar[bool] = False
+    preserves_values: ClassVar[bool] = True
 
     shape: Shape
 
@@ -75,8 +75,8 @@ class Flatten(Layer):
     (5, 784)
     """
 
-    draws: ClassVar[bool] = False
-    passes_on: ClassVar[bool] = True
+    uses_key: ClassVar[bool] = False
+    preserves_values: ClassVar[bool] = True
 
     def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
         return {}, (math.prod(input_shape),)

@@ -11,7 +11,7 @@ import numpy as np
 from anynet.arrays.namespace import Array
 from anynet.layers.activations import Identity
 from anynet.layers.base import Cache, Layer, Params, Shape
-from anynet.layers.containers import Container, as_layer, at, child_key
+from anynet.layers.containers import Container, as_layer, child_key, with_layer_path
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Residual(Container):
             try:
                 params[name], shape = layer.init(rng, input_shape)
             except ValueError as error:
-                raise at(name, error) from None
+                raise with_layer_path(name, error) from None
             shapes.append(shape)
         if shapes[0] != shapes[1]:
             raise ValueError(
@@ -79,7 +79,7 @@ class Residual(Container):
         try:
             y, body = self.body.forward(params["body"], x, key=child_key(self.body, key, 0))
         except ValueError as error:
-            raise at("body", error) from error
+            raise with_layer_path("body", error) from error
         around, shortcut = self.shortcut.forward(params["shortcut"], x, key=child_key(self.shortcut, key, 1))
         return y + around, {"body": body, "shortcut": shortcut}
 

@@ -17,7 +17,7 @@ from anynet import tree
 from anynet.arrays.namespace import Array
 from anynet.checks import check_int, several
 from anynet.layers.base import Cache, Layer, Params, Shape
-from anynet.layers.containers import Container, as_layer, at, child_key
+from anynet.layers.containers import Container, as_layer, child_key, with_layer_path
 
 
 @dataclass(frozen=True)
@@ -36,14 +36,14 @@ class Sharing(Container):
         try:
             params, shape = self.layer.init(rng, input_shape)
         except ValueError as error:
-            raise at("layer", error) from None
+            raise with_layer_path("layer", error) from None
         return {"layer": params}, shape
 
     def _forward(self, params: Params, x: Any, key: Array | None, use: int) -> tuple[Any, Cache]:
         try:
             return self.layer.forward(params["layer"], x, key=child_key(self.layer, key, use))
         except ValueError as error:
-            raise at("layer", error) from error
+            raise with_layer_path("layer", error) from error
 
     def update_buffers(self, params: Params, cache: Cache) -> Params:
         inner = params["layer"]
@@ -59,8 +59,8 @@ class Sharing(Container):
         return self.layer.integer_input
 
     @property
-    def passes_on(self) -> bool:  # type: ignore[override]
-        return self.layer.passes_on
+    def preserves_values(self) -> bool:  # type: ignore[override]
+        return self.layer.preserves_values
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ class Softplus(Layer):
     pricing", eq. 4.
     """
 
-    draws: ClassVar[bool] = False
+    uses_key: ClassVar[bool] = False
 
     def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
         xp = namespace(x)
@@ -73,7 +73,7 @@ class SiLU(Layer):
     learning", eqs. 5 and 7.
     """
 
-    draws: ClassVar[bool] = False
+    uses_key: ClassVar[bool] = False
 
     def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
         gate = sigmoid(x)
@@ -118,7 +118,7 @@ class GELU(Layer):
     Hendrycks, Gimpel (2016), "Gaussian error linear units (GELUs)", section 2.
     """
 
-    draws: ClassVar[bool] = False
+    uses_key: ClassVar[bool] = False
 
     approximate: str = "none"
 
@@ -176,7 +176,7 @@ class Mish(Layer):
     Misra (2020), "Mish: a self regularized non-monotonic activation function", eq. 1.
     """
 
-    draws: ClassVar[bool] = False
+    uses_key: ClassVar[bool] = False
 
     def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
         _, n = _mish_terms(x)

@@ -41,7 +41,7 @@ class Softmax(Layer):
     Bridle (1990), "Probabilistic interpretation of feedforward classification network outputs", eq. 3.
     """
 
-    draws: ClassVar[bool] = False
+    uses_key: ClassVar[bool] = False
 
     def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
         y = softmax(x)
@@ -74,7 +74,7 @@ class LogSoftmax(Layer):
     array([[-10000.,      0.]])
     """
 
-    draws: ClassVar[bool] = False
+    uses_key: ClassVar[bool] = False
 
     def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
         y = log_softmax(x)

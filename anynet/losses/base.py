@@ -38,7 +38,7 @@ class Loss:
     threshold: ClassVar[float | None] = None
     """Where one output alone divides two classes; None where the largest output names the class."""
 
-    takes: ClassVar[Literal["logits", "probabilities", "numbers"]] = "numbers"
+    expects: ClassVar[Literal["logits", "probabilities", "numbers"]] = "numbers"
     """What y_pred is."""
 
     def per_example(self, y_pred: Array, y_true: Array) -> tuple[Array, Cache]:
@@ -51,7 +51,7 @@ class Loss:
         """Return ∂ℓ/∂y_pred, of y_pred's shape."""
         raise NotImplementedError(f"{type(self).__name__}: expected derivative(cache) to be written, got none")
 
-    def shares(self, losses: Array, y_true: Array, sample_weight: Array | None) -> Array | None:
+    def effective_weights(self, losses: Array, y_true: Array, sample_weight: Array | None) -> Array | None:
         """Return what each example counts in the denominator of the mean, of the shape (N,) of `losses`; None for one each.
 
         That is its weight, unless the loss weighs examples by their targets too, as class weights do.
@@ -65,10 +65,10 @@ class Loss:
         """
         losses, cache = self.per_example(y_pred, y_true)
         xp = namespace(losses)
-        shares = self.shares(losses, y_true, sample_weight)
-        if shares is None:
+        weights = self.effective_weights(losses, y_true, sample_weight)
+        if weights is None:
             return xp.sum(losses) * (1.0 / losses.shape[0]), (cache, None)
-        total = xp.maximum(xp.sum(shares), float(xp.finfo(losses.dtype).smallest_normal))
+        total = xp.maximum(xp.sum(weights), float(xp.finfo(losses.dtype).smallest_normal))
         weight = (1.0 if sample_weight is None else sample_weight) / total
         return xp.sum(weight * losses), (cache, weight)
 

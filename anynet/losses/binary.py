@@ -54,7 +54,7 @@ class SigmoidCrossEntropy(BinaryLoss):
     0.3466
     """
 
-    takes = "logits"
+    expects = "logits"
     threshold = 0.0
     _: KW_ONLY
     pos_weight: tuple[float, ...] | None = None
@@ -101,7 +101,7 @@ class BinaryCrossEntropy(BinaryLoss):
     0.6931
     """
 
-    takes = "probabilities"
+    expects = "probabilities"
     threshold = 0.5
 
     def per_example(self, y_pred: Array, y_true: Array) -> tuple[Array, Cache]:

@@ -63,7 +63,7 @@ class ClassLoss(Loss):
         q = (1.0 - self.label_smoothing) * one_hot(y_true, like) + self.label_smoothing / like.shape[1]
         return q if self.class_weight is None else q * constant(self.class_weight, like)
 
-    def shares(self, losses: Array, y_true: Array, sample_weight: Array | None) -> Array | None:
+    def effective_weights(self, losses: Array, y_true: Array, sample_weight: Array | None) -> Array | None:
         if self.class_weight is None or len(y_true.shape) == 2:
             return sample_weight
         weight = namespace(losses).take(constant(self.class_weight, losses), y_true, axis=0)
@@ -188,7 +188,7 @@ class SoftmaxCrossEntropy(ClassLoss):
     Wojna (2016), "Rethinking the inception architecture for computer vision", section 7 (label smoothing).
     """
 
-    takes = "logits"
+    expects = "logits"
 
     def per_example(self, y_pred: Array, y_true: Array) -> tuple[Array, Cache]:
         check_labels("SoftmaxCrossEntropy", y_pred, y_true)
@@ -235,7 +235,7 @@ class CategoricalCrossEntropy(ClassLoss):
     0.6931 [[-0. -2.]]
     """
 
-    takes = "probabilities"
+    expects = "probabilities"
 
     def per_example(self, y_pred: Array, y_true: Array) -> tuple[Array, Cache]:
         check_labels("CategoricalCrossEntropy", y_pred, y_true)

@@ -41,7 +41,7 @@ class Hinge(Loss):
     """
 
     threshold = 0.0
-    takes = "logits"
+    expects = "logits"
 
     def per_example(self, y_pred: Array, y_true: Array) -> tuple[Array, Cache]:
         check_same_shape("Hinge", y_pred, y_true)
@@ -97,7 +97,7 @@ class FocalLoss(BinaryLoss):
     """
 
     threshold = 0.0
-    takes = "logits"
+    expects = "logits"
     gamma: float = 2.0
     _: KW_ONLY
     alpha: float | None = 0.25

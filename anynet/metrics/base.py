@@ -117,7 +117,7 @@ class LossMetric(Mean):
 
     def sums(self, y_pred: Array, y_true: Array, sample_weight: Array | None = None) -> tuple[Array, ...]:
         each, _ = self.loss.per_example(y_pred, y_true)
-        xp, shares = namespace(each), self.loss.shares(each, y_true, sample_weight)
+        xp, shares = namespace(each), self.loss.effective_weights(each, y_true, sample_weight)
         counted = xp.ones_like(each) if shares is None else shares
         return xp.sum(each if sample_weight is None else each * sample_weight), xp.sum(counted)
 

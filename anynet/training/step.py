@@ -77,7 +77,7 @@ def make_objective(
 
 def denominator(loss: Loss, value: Array, y: Array, weight: Array | None) -> Array | float:
     """Return what the loss of a batch was divided by: the number of examples, or the sum of what they count."""
-    shares = loss.shares(value, y, weight)
+    shares = loss.effective_weights(value, y, weight)
     if shares is None:
         return float(y.shape[0])
     xp = namespace(shares)
@@ -101,9 +101,9 @@ def make_step(
             optimizer, lambda params: objective(params, x, y, weight, key, scale), params, state, elementwise
         )
         params = layer.update_buffers(params, cache)
-        shares = loss.shares(value, y, weight)
+        shares = loss.effective_weights(value, y, weight)
         total = None if shares is None else namespace(shares).sum(shares)
-        return (params, state, next_key(key) if layer.draws else key), (
+        return (params, state, next_key(key) if layer.uses_key else key), (
             value,
             total,
             [metric.sums(y_pred, y, weight) for metric in metrics],
