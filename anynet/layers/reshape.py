@@ -10,7 +10,7 @@ import numpy as np
 
 from anynet.arrays.namespace import Array, namespace
 from anynet.checks import check_shape
-from anynet.layers.base import Cache, Layer, Params, Shape
+from anynet.layers.base import Cache, Layer, Params, Shape, empty_like
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Reshape(Layer):
         return {}, self.shape
 
     def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
-        return namespace(x).reshape(x, (x.shape[0], *self.shape)), _shape_only(x)
+        return namespace(x).reshape(x, (x.shape[0], *self.shape)), empty_like(x)
 
     def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
         return (_restore(dy, cache) if need_dx else None), {}
@@ -82,15 +82,10 @@ class Flatten(Layer):
         return {}, (math.prod(input_shape),)
 
     def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
-        return namespace(x).reshape(x, (x.shape[0], math.prod(x.shape[1:]))), _shape_only(x)
+        return namespace(x).reshape(x, (x.shape[0], math.prod(x.shape[1:]))), empty_like(x)
 
     def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
         return (_restore(dy, cache) if need_dx else None), {}
-
-
-def _shape_only(x: Array) -> Array:
-    """Return an array without elements whose shape tells x's: a cache holds arrays only, and ints do not survive a jit."""
-    return x[:0, ...]
 
 
 def _restore(dy: Array | None, cache: Cache) -> Array | None:

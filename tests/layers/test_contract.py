@@ -124,6 +124,14 @@ def test_cache_holds_arrays_of_the_backend_only(case, backend, training):
 
 
 @both
+def test_shapes_in_the_cache_keep_no_memory(case, training):
+    """An array without elements carries a shape; as a slice it would keep the array that it was cut from."""
+    at = case.on(anynet.backends.get("numpy"), training=training)
+    _, cache = case.layer.forward(at["params"], at["x"], key=at["key"])
+    assert all(leaf.base is None for leaf in tree.leaves(cache) if isinstance(leaf, np.ndarray) and leaf.size == 0)
+
+
+@both
 def test_grads_mirror_the_trained_parameters(case, backend, training):
     *_, dx, grads = case.run(backend, training=training)
     trained = dict(tree.leaves_with_paths(case.layer.trainable(case.params)))
