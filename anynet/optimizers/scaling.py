@@ -35,7 +35,7 @@ class LossScale(Keeper):
     growth, backoff : float > 1, and in (0, 1)
         What s is multiplied by.
     every : int >= 1
-        Updates in a row without overflow after which it grows.
+        Updates in a row without overflow after which it grows, as long as it stays finite.
 
     Notes
     -----
@@ -96,5 +96,9 @@ class LossScale(Keeper):
         params, inside = only_if(finite, self.optimizer, params, grads, state["optimizer"], elementwise)
         good = xp.where(finite, state["good"] + 1, state["good"] * 0)
         grown = good >= self.every
-        scale = xp.where(finite, xp.where(grown, scale * self.growth, scale), scale * self.backoff)
+        # Gradients that stay zero or infinite would take the scale to infinity or zero, from where it cannot return.
+        limits = xp.finfo(scale.dtype)
+        larger = xp.minimum(scale, float(limits.max) / self.growth**2) * self.growth
+        smaller = xp.maximum(scale * self.backoff, float(limits.smallest_normal))
+        scale = xp.where(finite, xp.where(grown, larger, scale), smaller)
         return params, {"optimizer": inside, "scale": scale, "good": xp.where(grown, good * 0, good)}

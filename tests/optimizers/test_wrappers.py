@@ -249,6 +249,15 @@ def test_loss_scale_skips_what_overflows_and_grows_again(backend):
     assert int(backend.to_numpy(state["optimizer"]["step"])) == 3
 
 
+@pytest.mark.parametrize(("initial", "gradient"), [(2.0**126, 0.0), (2.0**-125, np.inf)])
+def test_loss_scale_stays_a_number_to_divide_by(backend, initial, gradient):
+    """Neither gradients of zero, for ever, nor of infinity take the scale to where it cannot come back from."""
+    optimizer = LossScale(SGD(1.0), initial=initial, every=1)
+    *_, state = follow(backend, optimizer, [(gradient, gradient)] * 4)
+    scale = float(backend.to_numpy(optimizer.loss_scale(state)))
+    assert 0.0 < scale < np.inf and 0.0 < 1.0 / scale < np.inf
+
+
 @pytest.mark.parametrize(
     ("make_one", "error", "text"),
     [
