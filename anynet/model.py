@@ -43,7 +43,7 @@ from anynet.pairing import warn_of_mismatch
 from anynet.regularizers import Regularizer
 from anynet.training import step as training
 from anynet.training.compiled import Compiled
-from anynet.training.freezing import set_frozen
+from anynet.training.freezing import parameters, set_frozen
 from anynet.training.loop import check_callbacks, make_run, train
 from anynet.training.running_metrics import Totals
 
@@ -137,6 +137,8 @@ class Model:
         params, self.output_shape = self.layer.init(np.random.default_rng((self.seed, 0)), self.input_shape)
         if loss is not None:
             loss.check_outputs(self.output_shape)
+        if optimizer is not None:
+            optimizer.check_parameters(list(parameters(self.layer, params)))
         self._fitting: Any = None
         self._compile()
         self._lent = False

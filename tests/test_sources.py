@@ -5,7 +5,20 @@ import sys
 import numpy as np
 import pytest
 
-from anynet import SGD, Dense, Dropout, HalfSquaredError, Model, Rescale, SoftmaxCrossEntropy, Tanh
+from anynet import (
+    EMA,
+    SGD,
+    Dense,
+    Dropout,
+    Frozen,
+    Groups,
+    HalfSquaredError,
+    Model,
+    Rescale,
+    SoftmaxCrossEntropy,
+    Tanh,
+    load,
+)
 from anynet.callbacks import LambdaCallback
 from anynet.data.prefetch import prefetch
 from anynet.data.sources import in_file, mapped_file
@@ -298,6 +311,25 @@ def test_the_optimizer_keeps_what_it_knows_of_the_others():
     assert model._carry[1]["velocity"][1] == {}
     model.unfreeze(1)
     assert not model._carry[1]["velocity"][1]["weight"].any()
+
+
+@pytest.mark.parametrize("pattern", ["0.*", "0.weight"])
+def test_a_frozen_layer_may_have_a_group_of_its_own(pattern, tmp_path):
+    """A group counts layers that are frozen now, in a file too, and has their optimizer again when they are not."""
+    slow = Groups(SGD(1e-7, momentum=0.9), {pattern: {"learning_rate": 1e-8}})
+    model = Model([Dense(3), Dense(1)], input_shape=6, loss=HalfSquaredError(), optimizer=EMA(slow, decay=0.5))
+    model.fit(x, y)
+    model.freeze(0)
+    before = model.params[0]["layer"]["weight"].copy()
+    model.fit(x, y)
+    assert np.array_equal(model.params[0]["layer"]["weight"], before)
+    model.save(tmp_path / "frozen")
+    model = load(tmp_path / "frozen")
+    model.unfreeze()
+    model.fit(x, y)
+    assert not np.array_equal(model.params[0]["weight"], before)
+    with pytest.raises(ValueError, match="expected parameters that match '2.*', got none"):
+        Model([Frozen(Dense(3)), Dense(1)], input_shape=6, optimizer=Groups(SGD(), {"2.*": None}))
 
 
 def test_what_cannot_be_frozen():

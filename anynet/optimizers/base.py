@@ -97,6 +97,9 @@ class Optimizer:
         step = xp.zeros((), dtype=xp.int32, device=device(arrays[0]))
         return {"step": step, **{slot: tree.map(xp.zeros_like, params) for slot in self.slots}}
 
+    def check_parameters(self, named: Sequence[tuple[tree.Path, Array]]) -> None:
+        """Raise ValueError if the optimizer names parameters that are not among those of a model, frozen ones included."""
+
     def update(
         self, params: tree.Tree, grads: tree.Tree, state: State, elementwise: Elementwise = functional
     ) -> tuple[tree.Tree, State]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -33,8 +33,9 @@ class Groups(Optimizer):
 
     Notes
     -----
-    PyTorch's parameter groups; optax's `multi_transform` and `masked`. `init` raises ValueError for a group that matches no
-    parameter, and where a loss scale or an average is kept, put `Groups` inside of it.
+    PyTorch's parameter groups; optax's `multi_transform` and `masked`. `Model` raises ValueError for a group that matches no
+    parameter; a frozen layer's count, under the names that they have when it is not frozen too. Where a loss scale or an
+    average is kept, put `Groups` inside of it.
 
     Raises
     ------
@@ -95,14 +96,18 @@ class Groups(Optimizer):
 
         return [of(part) for part in range(len(self.groups) + 1)]
 
-    def init(self, params: tree.Tree) -> State:
-        named = list(tree.leaves_with_paths(params))
+    def check_parameters(self, named: Sequence[tuple[tree.Path, Array]]) -> None:
         for key, _ in self.groups:
             if named and not any(tree.matches(key, path, leaf) for path, leaf in named):
                 raise ValueError(
                     f"Groups: expected parameters that match {key!r}, got none; there are "
                     f"{', '.join(f'{tree.name(path)} {tuple(leaf.shape)}' for path, leaf in named)}"
                 )
+        for optimizer in self.optimizers:
+            if optimizer is not None:
+                optimizer.check_parameters(named)
+
+    def init(self, params: tree.Tree) -> State:
         pairs = zip(self.optimizers, self.parts(params), strict=True)
         return {"groups": [{} if optimizer is None else optimizer.init(part) for optimizer, part in pairs]}
 

@@ -2,6 +2,7 @@ r"""Muon: momentum whose matrices are made orthogonal before they are used."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 
 from array_api_compat import device
@@ -87,6 +88,9 @@ class Muon(Optimizer):
         check_kind("Muon", "otherwise", self.otherwise, Optimizer, "AdamW()")
         if self.otherwise.full_batch:
             raise ValueError(f"Muon: expected otherwise to take gradients, got {self.otherwise!r}")
+
+    def check_parameters(self, named: Sequence[tuple[tree.Path, Array]]) -> None:
+        self.otherwise.check_parameters(named)
 
     def init(self, params: tree.Tree) -> State:
         arrays = tree.leaves(params)

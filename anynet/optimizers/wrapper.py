@@ -7,6 +7,7 @@ MaxNorm(optimizer=Clip(optimizer=Adam(learning_rate=0.001, ...), norm=1.0, value
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from array_api_compat import device
@@ -41,6 +42,9 @@ class Wrapper(Optimizer):
         self, params: tree.Tree, grads: tree.Tree, state: State, elementwise: Elementwise = functional
     ) -> tuple[tree.Tree, State]:
         return self.optimizer.update(params, grads, state, elementwise)
+
+    def check_parameters(self, named: Sequence[tuple[tree.Path, Array]]) -> None:
+        self.optimizer.check_parameters(named)
 
     def inner(self, state: State) -> State:
         """Return the state of the optimiser inside."""

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from anynet import tree
 from anynet.checks import check_int
 from anynet.layers import Frozen, Sequential
+from anynet.layers.base import Layer
+
+
+def parameters(layer: Layer, params: Any, path: tree.Path = ()) -> Iterator[tuple[tree.Path, Any]]:
+    """Yield each parameter of a network that is trained or frozen, with its name.
+
+    One inside `Frozen` comes twice, also under the name that it has when the layer is not frozen.
+    """
+    children = dict(layer.children())
+    if not children:
+        yield from tree.leaves_with_paths(layer.trainable(params), path)
+    elif isinstance(params, dict):  # a container may have parameters of its own
+        yield from tree.leaves_with_paths({key: value for key, value in params.items() if key not in children}, path)
+    for key, child in children.items():
+        yield from parameters(child, params[key], (*path, key))
+        if isinstance(layer, Frozen):
+            yield from parameters(child, params[key], path)
 
 
 def set_frozen(model: Any, numbers: Sequence[int], frozen: bool) -> None:
