@@ -58,7 +58,7 @@ def weight_gradient(x: Array, dy: Array, shape: Shape, geometry: Geometry) -> Ar
     total: Any = None
     for part, bands in patches(x, shape, geometry):
         for rows, columns, _ in bands:
-            d = xp.reshape(dy[part, rows, :, :], (-1, groups, shape[3] // groups))  # (M, G, F/G)
+            d = xp.reshape(dy[part, rows, :, :], (columns.shape[2], groups, shape[3] // groups))  # (M, G, F/G)
             product = columns @ xp.permute_dims(d, (1, 0, 2))  # (G, K, M) @ (G, M, F/G)
             total = product if total is None else total + product
     return xp.reshape(xp.permute_dims(total, (1, 0, 2)), shape)
@@ -97,7 +97,7 @@ def patches(x: Array, window: Shape, geometry: Geometry) -> Iterator[tuple[slice
     most = budget(x)
     row = window[0] * window[1] * wide * x.shape[3]
     examples, rows = max(1, most // (row * high)), max(1, min(high, most // row))
-    for start in range(0, x.shape[0], examples):
+    for start in range(0, max(x.shape[0], 1), examples):  # no examples have patches too, without columns
         part = slice(start, min(start + examples, x.shape[0]))
         yield part, _bands(x[part, ...], window, geometry, (high, wide), rows)
 
@@ -118,4 +118,4 @@ def _bands(x: Array, window: Shape, geometry: Geometry, sizes: Pair, rows: int) 
         ]
         stacked = xp.stack(slices, axis=1)  # (G, kh·kw, C/G, n, rows, Wo)
         shape = (count, bottom - top, wide)
-        yield slice(top, bottom), xp.reshape(stacked, (groups, -1, math.prod(shape))), shape
+        yield slice(top, bottom), xp.reshape(stacked, (groups, math.prod(stacked.shape[1:3]), math.prod(shape))), shape

@@ -111,7 +111,8 @@ class BatchNorm(Layer):
 
     def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
         xp = namespace(x)
-        if key is None:
+        count = math.prod(x.shape[:-1])
+        if key is None or count == 0:  # no examples have no statistics
             scale = (params["running_var"] + self.epsilon) ** -0.5
             x_hat = (x - params["running_mean"]) * scale
             return params["weight"] * x_hat + params["bias"], (x_hat, scale, None, None)
@@ -121,7 +122,6 @@ class BatchNorm(Layer):
         variance = xp.mean(centred * centred, axis=axes)
         scale = (variance + self.epsilon) ** -0.5
         x_hat = centred * scale
-        count = math.prod(x.shape[:-1])
         return params["weight"] * x_hat + params["bias"], (x_hat, scale, mean, variance * (count / max(count - 1, 1)))
 
     def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:

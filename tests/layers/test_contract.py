@@ -194,6 +194,19 @@ def test_two_threads(row, backend):
     assert not wrong, wrong[0]
 
 
+@both
+def test_a_batch_of_no_examples(case, backend, training):
+    """It has an output and derivatives without rows, gradients of zero, and moves no running average."""
+    at = case.on(backend, training=training)
+    x, dy = (place(backend, a[:0]) for a in (case.x, case.dy))
+    y, cache = forward(backend, case.layer)(at["params"], x, at["key"])
+    assert tuple(y.shape) == (0, *case.output_shape)
+    dx, grads = backward(backend, case.layer)(at["params"], cache, dy)
+    assert case.layer.integer_input or tuple(dx.shape) == x.shape
+    assert_same(fetch(backend, grads), tree.map(np.zeros_like, case.layer.trainable(case.params)))
+    assert_same(fetch(backend, case.layer.update_buffers(at["params"], cache)), fetch(backend, at["params"]))
+
+
 @pytest.mark.parametrize("count", [1, 5])
 def test_output_shape_is_as_promised(case, backend, count):
     x = np.resize(case.x, (count, *case.shape))
