@@ -61,7 +61,10 @@ class Backend:
         return getattr(self.xp, name)
 
     def asarray(self, x: Any, dtype: Any = None, *, copy: bool | None = None) -> Array:
-        """Return `x`, an array of any library or a nested list, as an array of this backend on its device."""
+        """Return `x`, an array of any library or a nested list, as an array of this backend on its device.
+
+        With ``copy=True`` the result shares no memory with `x`, and lies in memory in the order of its axes.
+        """
         raise NotImplementedError
 
     def place(self, x: Array) -> Any:

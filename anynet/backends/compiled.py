@@ -18,6 +18,7 @@ import numpy as np
 
 from anynet.arrays import elementwise
 from anynet.arrays.namespace import Array
+from anynet.backends.tiles import write_back
 
 
 @cache
@@ -53,7 +54,9 @@ def compile_rule(rule: Callable[..., Any], slots: int) -> Callable[..., Any]:
         number = rows[0][0].dtype.type
         typed = tuple([number(c) for c in coefficients])
         for row in rows:
-            kernel(*[array.reshape(-1) for array in row], typed)
+            flat = [array.reshape(-1) for array in row]
+            kernel(*flat, typed)
+            write_back(row, flat)
 
     return run
 

@@ -43,7 +43,7 @@ class CupyBackend(Backend):
 
             x = to_numpy(x)
         with self.device:
-            return self._cupy.array(x, dtype=dtype) if copy else self._cupy.asarray(x, dtype=dtype)
+            return self._cupy.array(x, dtype=dtype, order="C") if copy else self._cupy.asarray(x, dtype=dtype)
 
     def to_numpy(self, x: Array) -> np.ndarray:
         return self._cupy.asnumpy(x)

@@ -26,12 +26,10 @@ class StrictBackend(Backend):
         self.name = "strict" if device is None else f"strict:{device}"
 
     def asarray(self, x: Any, dtype: Any = None, *, copy: bool | None = None) -> Array:
-        if type(x).__module__.partition(".")[0] != "array_api_strict":
+        if copy or type(x).__module__.partition(".")[0] != "array_api_strict":
             from anynet.backends import to_numpy
 
-            x = self.xp.asarray(np.array(to_numpy(x), copy=copy))
-        elif copy:
-            x = self.xp.asarray(x, copy=True)
+            x = self.xp.asarray(np.array(to_numpy(x), copy=copy, order="C" if copy else None))
         x = x.to_device(self.device)
         return x if dtype is None or x.dtype == dtype else self.xp.astype(x, dtype)
 

@@ -34,5 +34,13 @@ def run_tiled(rule: Callable[..., Any], tile: int = TILE) -> Callable[..., None]
             flat = [reshape(array, (-1,)) for array in row]
             for i in range(0, size, tile):
                 update([array[i : i + tile] for array in flat], coefficients)
+            write_back(row, flat)
 
     return run
+
+
+def write_back(row: Sequence[Array], flat: Sequence[Array]) -> None:
+    """Copy new values of flattened arrays, all but the gradient, into those of which flattening made a copy."""
+    for array, new in zip((row[0], *row[2:]), (flat[0], *flat[2:]), strict=True):
+        if not array.flags.c_contiguous:
+            array[...] = namespace(array).reshape(new, array.shape)

@@ -43,10 +43,11 @@ class TorchBackend(Backend):
                 x = x.detach()
             if not copy and x.device == self.device and dtype in (None, x.dtype):
                 return x
+            x = x.contiguous() if copy else x
         else:
             from anynet.backends import to_numpy
 
-            x = to_numpy(x)
+            x = np.asarray(to_numpy(x), order="C" if copy else None)
             if not x.flags.writeable or any(stride < 0 for stride in x.strides):
                 x = x.copy()  # torch knows neither read-only arrays nor negative strides
         return self._torch.asarray(x, dtype=dtype, device=self.device, copy=copy)

@@ -64,6 +64,19 @@ def test_synchronize_waits_without_a_word(backend):
     assert backend.synchronize() is None
 
 
+@pytest.mark.parametrize("dtype", [None, "float32", "float64"])
+def test_a_copy_lies_in_the_order_of_its_axes(dtype, backend):
+    """In-place update rules flatten what they own; flattening anything else makes another copy."""
+    wide = np.asfortranarray(np.random.default_rng(0).normal(size=(4, 3, 5)))
+    placed = backend.asarray(wide.T.copy())
+    axes = (2, 1, 0)
+    for original in (wide, wide[::-1, :, ::2], backend.xp.permute_dims(placed, axes), wide[0, 0, :1]):
+        copy = backend.asarray(original, backend.dtype(dtype) if dtype else None, copy=True)
+        np.testing.assert_allclose(backend.to_numpy(copy), to_numpy(original), rtol=1e-6)
+        assert backend.to_numpy(copy).shape == to_numpy(original).shape
+        assert backend.to_numpy(copy).flags.c_contiguous
+
+
 @pytest.mark.parametrize("shape", [(3,), (5, 7), (200, 300), (70_001,), (3, 40, 500)])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_runner_of_rules_takes_every_shape(shape, dtype, backend):

@@ -56,6 +56,25 @@ def test_the_compiler_gives_the_numbers_of_the_plain_rule(rule, dtype):
     assert_same(rows, expected)
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_arrays_of_any_layout_are_written_to(rule, compiled):
+    """Every second array lies in column order, gradients too."""
+    from anynet.backends.compiled import compile_rule
+
+    if compiled:
+        pytest.importorskip("numba", reason="numba, the extra 'fast', is not installed")
+    optimizer, slots = RULES[rule]
+    rows, coefficients = rows_and_coefficients(optimizer, slots, "float64", sizes=(12, 40_000))
+    rows = [tuple(a.reshape(4, -1) for a in row) for row in rows]
+    expected = functional(rule)(rows, coefficients)
+    run = compile_rule(rule, slots) if compiled else run_tiled(rule, tile=1000)
+    for parity in (0, 1):
+        mixed = [tuple(np.array(a, order="CF"[(i + parity) % 2]) for i, a in enumerate(row)) for row in rows]
+        run(mixed, coefficients)
+        assert_same(mixed, expected)
+
+
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_what_is_fused_on_a_gpu_writes_back_what_the_plain_rule_returns(rule):
     """The function that `cupy.fuse` traces, run on NumPy arrays."""
