@@ -79,7 +79,7 @@ class CupyBackend(Backend):
 @cache
 def _fused(cupy: ModuleType, rule: Callable[..., Any]) -> list[Callable[..., None]]:
     """Return the kernel of a rule for 0, 1, 2 and 3 slots."""
-    return [cupy.fuse(in_place(rule, slots), kernel_name=f"{rule.__name__}_{slots}") for slots in range(4)]
+    return [cupy.fuse(kernel_name=f"{rule.__name__}_{slots}")(in_place(rule, slots)) for slots in range(4)]
 
 
 def in_place(rule: Callable[..., Any], slots: int) -> Callable[..., None]:
