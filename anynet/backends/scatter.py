@@ -50,11 +50,10 @@ def _numpy(index: np.ndarray, values: np.ndarray, rows: int) -> np.ndarray:
 
 def _cupy(index: Array, values: Array, rows: int) -> Array:
     import cupy
-    import cupyx
 
     with values.device:
         total = cupy.zeros((rows, values.shape[1]), dtype=values.dtype)
-        cupyx.scatter_add(total, index, values)
+        cupy.add.at(total, index, values)
     return total
 
 
