@@ -20,6 +20,7 @@ What is not here is left out of every test; the head of the report and one skipp
 """
 
 import os
+import signal
 import sys
 from functools import cache
 
@@ -106,6 +107,9 @@ def pytest_configure(config):
         if name not in KINDS:
             raise pytest.UsageError(f"--backend: expected one of {', '.join(KINDS)}, got {name!r}")
     config.kinds = [kind for kind in KINDS if not wanted or kind in wanted or library(kind) in wanted]
+
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # inherited from a shell that runs pytest in the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_generate_tests(metafunc):
