@@ -30,6 +30,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # arrays here are tiny, and threa
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # arrays here are tiny, and compiling takes all the time
 os.environ["JAX_ENABLE_X64"] = "1"  # for float64 checks; one test runs without it in a process of its own
+os.environ["JAX_DEFAULT_MATMUL_PRECISION"] = "highest"  # on GPUs products of float32 may else be rounded to TF32
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # other libraries need memory of the same GPU
 
 import array_api_strict
 

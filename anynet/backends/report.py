@@ -147,6 +147,8 @@ def _jax(backend: Backend) -> dict[str, Any]:
         "version": jax.__version__,
         "devices": ", ".join(devices()),
         "float64": "on" if jax.config.jax_enable_x64 else "off (JAX_ENABLE_X64=1)",
+        "matmul precision": jax.config.jax_default_matmul_precision
+        or "default, on GPUs possibly TF32 (JAX_DEFAULT_MATMUL_PRECISION=highest)",
     }
 
 

@@ -20,6 +20,14 @@ def test_every_backend_is_there_or_says_why_not():
     assert found.machine["cores"] >= 1
 
 
+def test_the_precision_of_products_is_reported_for_jax():
+    jax = pytest.importorskip("jax", reason="needs jax")
+    assert jax.config.jax_default_matmul_precision == "highest"  # set in conftest.py
+    assert info().backends["jax"]["matmul precision"] == "highest"
+    with jax.default_matmul_precision(None):
+        assert "TF32 (JAX_DEFAULT_MATMUL_PRECISION=highest)" in info().backends["jax"]["matmul precision"]
+
+
 def test_advice_is_given_only_where_it_applies():
     assert "anynet-nn[fast]" in "".join(_numpy_advice({"numba": "not installed"}, Processor("any")))
 
