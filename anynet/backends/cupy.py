@@ -28,11 +28,12 @@ class CupyBackend(Backend):
                 "backend 'cupy': expected an NVIDIA GPU with its driver, got none that CUDA can see; "
                 "use backend='numpy', or check `nvidia-smi`"
             )
-        import array_api_compat.cupy as xp
-
         count = cupy.cuda.runtime.getDeviceCount()
         if device is not None and not (device.isdigit() and int(device) < count):
             raise bad_device("cupy", device, f"a number from 0 to {count - 1}")
+        _check_kernels(cupy, int(device or 0))
+        import array_api_compat.cupy as xp
+
         self.xp, self._cupy = xp, cupy
         self.device = cupy.cuda.Device(int(device or 0))
         self.name = "cupy" if device is None else f"cupy:{device}"
@@ -74,6 +75,25 @@ class CupyBackend(Backend):
                 fused[len(slots)](p, g, *slots, *typed)
 
         return run
+
+
+@cache
+def _check_kernels(cupy: ModuleType, device: int) -> None:
+    """Raise RuntimeError unless CuPy can compile and run a kernel on a device: a driver alone does not suffice."""
+    try:
+        with cupy.cuda.Device(device):
+            add_one = cupy.ElementwiseKernel("float32 x", "float32 y", "y = x + 1", "anynet_check")
+            result = float(add_one(cupy.zeros(1, dtype="float32"))[0])
+    except Exception as error:  # missing headers or compiler, an old driver, no memory: CuPy has an error for each
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    else:
+        if result == 1.0:
+            return
+        reason = f"0 + 1 was {result}"
+    raise RuntimeError(
+        f"backend 'cupy': expected CuPy to compile and run a kernel on device {device}, got {reason!r}; CUDA's headers and "
+        f"compiler come with it: {INSTALL}"
+    )
 
 
 @cache

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from contextlib import nullcontext
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -26,6 +28,26 @@ def test_the_precision_of_products_is_reported_for_jax():
     assert info().backends["jax"]["matmul precision"] == "highest"
     with jax.default_matmul_precision(None):
         assert "TF32 (JAX_DEFAULT_MATMUL_PRECISION=highest)" in info().backends["jax"]["matmul precision"]
+
+
+class DriverWithoutCompiler(ModuleType):
+    """Stands for CuPy on a machine with a driver and a GPU, but without CUDA's headers."""
+
+    def __init__(self):
+        super().__init__("cupy")
+        runtime = SimpleNamespace(getDeviceCount=lambda: 1)
+        self.cuda = SimpleNamespace(is_available=lambda: True, runtime=runtime, Device=lambda number: nullcontext())
+
+    def ElementwiseKernel(self, *args):  # noqa: N802 - the name is CuPy's
+        raise OSError('cannot open source file "cuda_fp16.h"\nand more')
+
+
+def test_cupy_is_there_only_if_it_can_compile(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", DriverWithoutCompiler())
+    assert "cupy" not in available()
+    reason = info().backends["cupy"]["missing"]
+    assert reason.startswith("expected CuPy to compile and run a kernel on device 0, got 'cannot open source file")
+    assert "cuda_fp16.h" in reason and "and more" not in reason and 'pip install "cupy-cuda13x[ctk]"' in reason
 
 
 def test_advice_is_given_only_where_it_applies():
