@@ -71,9 +71,10 @@ class Recorder:
             if isinstance(made, (tuple, list)):
                 raise CannotRecord("several results")
             return made  # a dtype or a shape: the same for all numbers
-        for arg, value in zip(args, values, strict=True):
-            if made is value:
-                return arg
+        if isinstance(made, np.ndarray):  # numbers may be the same object by chance: NumPy has one True and one False
+            for arg, value in zip(args, values, strict=True):
+                if made is value:
+                    return arg
         result: Any = self.wrap(made)
         for arg in args:
             if isinstance(arg, Recorded) and owner(arg.value) is owner(made):

@@ -10,6 +10,7 @@ from anynet import (
     Dense,
     Dropout,
     HalfSquaredError,
+    LossScale,
     Model,
     ReLU,
     Sequential,
@@ -134,6 +135,17 @@ def test_noise_is_new_in_every_step():
         carry, (loss, *_) = replayed(carry, *batch)
         losses.add(float(loss))
     assert replayed._active is not None and len(losses) == 10
+
+
+def test_conditions_are_joined_whatever_they_were_while_recording():
+    """`finite & all(...)` is NumPy's one and only True as long as all gradients are finite."""
+    step, carry = make(NETWORK, (4,), optimizer=LossScale(SGD(0.01)))
+    rng = np.random.default_rng(3)
+    x, y = rng.normal(size=(8, 4)), rng.normal(size=(8, 3))
+    overflow = 0.0 * x, np.full((8, 3), 1e304)  # of all gradients that of the last bias alone becomes infinite
+    with np.errstate(all="ignore"):
+        replayed = assert_replays(step, carry, [(x, y)] * 4 + [overflow] + [(x, y)] * 2)
+    assert all(np.isfinite(a).all() for a in tree.leaves(replayed._carry[0]))
 
 
 def model(patience):
