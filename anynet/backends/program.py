@@ -37,7 +37,9 @@ class Program:
     def __init__(self, step: Callable[..., tuple[Any, Any]], carry: Any, batch: tuple[Any, ...]) -> None:
         recorder = Recorder()
         wrapped = tree.map(recorder.wrap, carry)
-        new, out = step(wrapped, *map(recorder.wrap, batch))
+        new, out = step(wrapped, *map(recorder.input, batch))
+        if recorder.refused is not None:
+            raise CannotRecord(recorder.refused)
         before, after = list(tree.leaves_with_paths(wrapped)), list(tree.leaves_with_paths(new))
         if [path for path, _ in before] != [path for path, _ in after]:
             raise CannotRecord("another structure of the carry")
@@ -46,7 +48,7 @@ class Program:
         self._moved = [(i, now.number) for i, (_, now) in enumerate(after) if not self._kept[i]]
         self._new, self._out = (tree.map(lambda a: a.number, part) for part in (new, out))
         self._kinds: list[Any] = list(recorder.kinds)
-        self._sources = recorder.sources
+        self._sources, self._root = recorder.sources, recorder.root
         self._operations = [_quick(op, self._kinds) for op in recorder.operations]
         leaving = {self._root(i) for i in [*(i for _, i in self._moved), *tree.leaves(self._out)]}
         self._into = {
@@ -64,12 +66,6 @@ class Program:
         self._registers: list[Any] = [None] * len(self._kinds)
         self._steps: list[Callable[[], Any]] = []
         self._bound: list[Any] = []
-
-    def _root(self, number: int) -> int:
-        """Return the number of the array in whose memory a value lies."""
-        while (source := self._sources.get(number)) is not None:
-            number = source
-        return number
 
     def _pack(self, op: Operation) -> Operation:
         """Return an update of many rows as one of a single row, where its arrays can be laid side by side.

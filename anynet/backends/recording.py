@@ -52,24 +52,44 @@ class Recorder:
     def __init__(self) -> None:
         self.operations: list[Operation] = []
         self.kinds: list[Kind | None] = []
+        self.inputs: set[int] = set()
+        """Numbers of the batch's arrays."""
         self.sources: dict[int, int] = {}
         """For each value that is a view, the number of the one that it looks at."""
+        self.refused: str | None = None
+        """Why the function cannot be written down, also where it caught the exception."""
+
+    def refuse(self, reason: str) -> CannotRecord:
+        """Return the exception to raise; the recording is void, even if it is caught."""
+        self.refused = reason
+        return CannotRecord(reason)
 
     def wrap(self, value: Array | None) -> Recorded | None:
         """Return an array, wrapped, with the next number; None, which has a number too, stays None."""
         self.kinds.append(None if value is None else kind(value))
         return None if value is None else Recorded(value, self, len(self.kinds) - 1)
 
+    def input(self, value: Array | None) -> Recorded | None:
+        """Wrap an array of a batch."""
+        self.inputs.add(len(self.kinds))
+        return self.wrap(value)
+
+    def root(self, number: int) -> int:
+        """Return the number of the array in whose memory a value lies."""
+        while (source := self.sources.get(number)) is not None:
+            number = source
+        return number
+
     def call(self, function: Callable[..., Any], args: Sequence[Any], options: dict[str, Any]) -> Any:
         """Carry out an operation, note it, and return its result."""
         function, args = _spread(function, args)
         if any(isinstance(value, Recorded) for value in options.values()):
-            raise CannotRecord("an array that is given by name")
+            raise self.refuse("an array that is given by name")
         values = [arg.value if isinstance(arg, Recorded) else arg for arg in args]
         made = function(*values, **options)
         if not isinstance(made, (np.ndarray, np.generic)):
             if isinstance(made, (tuple, list)):
-                raise CannotRecord("several results")
+                raise self.refuse("several results")
             return made  # a dtype or a shape: the same for all numbers
         if isinstance(made, np.ndarray):  # numbers may be the same object by chance: NumPy has one True and one False
             for arg, value in zip(args, values, strict=True):
@@ -83,8 +103,13 @@ class Recorder:
         self._note(function, args, options, result.number)
         return result
 
-    def change(self, function: Callable[..., Any], args: Sequence[Any]) -> None:
-        """Carry out an operation that writes to some of its arguments, and note it."""
+    def change(self, function: Callable[..., Any], args: Sequence[Any], written: Sequence[Any]) -> None:
+        """Carry out an operation that writes to some of its arguments, and note it.
+
+        These must be arrays of the carry, or results: not a batch, which is the user's, nor a constant.
+        """
+        if not all(isinstance(arg, Recorded) and self.root(arg.number) not in self.inputs for arg in written):
+            raise self.refuse("an array that is not the step's is changed")
         function(*[arg.value if isinstance(arg, Recorded) else arg for arg in args])
         self._note(function, args, {}, None)
 
@@ -129,7 +154,8 @@ def recordable(run: Callable[..., None]) -> Callable[..., None]:
         if not isinstance(first, Recorded):
             return run(rows, coefficients)
         flat = [array for row in rows for array in row]
-        return first.recorder.change(Update(run, len(rows), len(rows[0])), (*flat, *coefficients))
+        written = [array for p, _, *slots in rows for array in (p, *slots)]
+        return first.recorder.change(Update(run, len(rows), len(rows[0])), (*flat, *coefficients), written)
 
     return either
 
@@ -140,6 +166,122 @@ def _spread(function: Callable[..., Any], args: Sequence[Any]) -> tuple[Callable
         count, rest = len(args[0]), args[1:]
         return (lambda *parts, **options: function(parts[:count], *parts[count:], **options)), (*args[0], *rest)
     return function, args
+
+
+STATIC = frozenset(
+    [
+        "abs",
+        "acos",
+        "acosh",
+        "add",
+        "asin",
+        "asinh",
+        "atan",
+        "atan2",
+        "atanh",
+        "bitwise_and",
+        "bitwise_invert",
+        "bitwise_left_shift",
+        "bitwise_or",
+        "bitwise_right_shift",
+        "bitwise_xor",
+        "ceil",
+        "clip",
+        "copysign",
+        "cos",
+        "cosh",
+        "divide",
+        "equal",
+        "exp",
+        "expm1",
+        "floor",
+        "floor_divide",
+        "greater",
+        "greater_equal",
+        "hypot",
+        "isfinite",
+        "isinf",
+        "isnan",
+        "less",
+        "less_equal",
+        "log",
+        "log10",
+        "log1p",
+        "log2",
+        "logaddexp",
+        "logical_and",
+        "logical_not",
+        "logical_or",
+        "logical_xor",
+        "maximum",
+        "minimum",
+        "multiply",
+        "negative",
+        "nextafter",
+        "not_equal",
+        "positive",
+        "pow",
+        "reciprocal",
+        "remainder",
+        "round",
+        "sign",
+        "signbit",
+        "sin",
+        "sinh",
+        "sqrt",
+        "square",
+        "subtract",
+        "tan",
+        "tanh",
+        "trunc",
+        "where",
+        "all",
+        "any",
+        "argmax",
+        "argmin",
+        "count_nonzero",
+        "cumulative_prod",
+        "cumulative_sum",
+        "diff",
+        "max",
+        "mean",
+        "min",
+        "prod",
+        "std",
+        "sum",
+        "var",
+        "argsort",
+        "searchsorted",
+        "sort",
+        "take",
+        "take_along_axis",
+        "asarray",
+        "astype",
+        "broadcast_to",
+        "can_cast",
+        "full_like",
+        "ones_like",
+        "result_type",
+        "zeros_like",
+        "concat",
+        "expand_dims",
+        "flip",
+        "matrix_transpose",
+        "moveaxis",
+        "permute_dims",
+        "reshape",
+        "roll",
+        "squeeze",
+        "stack",
+        "tile",
+        "tril",
+        "triu",
+        "matmul",
+        "tensordot",
+        "vecdot",
+    ]
+)
+"""Functions of the standard whose results' shapes and dtypes follow from those of their arrays. Any other ends a recording."""
 
 
 class Namespace:
@@ -156,6 +298,8 @@ class Namespace:
             for arg in args:
                 for part in arg if isinstance(arg, (list, tuple)) else (arg,):
                     if isinstance(part, Recorded):
+                        if name not in STATIC:
+                            raise part.recorder.refuse(f"{name}, whose result may have another shape for other numbers")
                         return part.recorder.call(found, args, options)
             return found(*args, **options)
 
@@ -205,6 +349,8 @@ class Recorded:
 
     def __getitem__(self, key: Any) -> Recorded:
         parts = key if isinstance(key, tuple) else (key,)
+        if not all(map(_is_static, parts)):
+            raise self.recorder.refuse(f"an index of {key!r}")
         if not any(isinstance(part, Recorded) for part in parts):
             return self.recorder.call(lambda x: x[key], (self,), {})
         if isinstance(key, tuple):
@@ -220,10 +366,22 @@ class Recorded:
     def __abs__(self) -> Recorded:
         return self.recorder.call(operator.abs, (self,), {})
 
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)  # Python and libraries look for protocols
+        raise self.recorder.refuse(f"the attribute {name}")
+
     def _refuse(self, *_: Any, **__: Any) -> Any:
-        raise CannotRecord("a number was asked for")
+        raise self.recorder.refuse("a number was asked for")
 
     __bool__ = __float__ = __int__ = __index__ = __complex__ = __array__ = __setitem__ = __iter__ = _refuse
+
+
+def _is_static(part: Any) -> bool:
+    """Return whether the shape of a result of indexing by `part` follows from shapes: not with masks or lists."""
+    if isinstance(part, (Recorded, np.ndarray, np.generic)):
+        return part.dtype.kind in "iu"
+    return part is None or part is ... or type(part) in (int, slice)
 
 
 def _operator(function: Callable[..., Any]) -> tuple[Any, Any, Any]:
@@ -238,7 +396,7 @@ def _operator(function: Callable[..., Any]) -> tuple[Any, Any, Any]:
     def in_place(self: Recorded, other: Any) -> Any:
         if not isinstance(self.value, np.ndarray) or function not in UFUNCS:
             return forward(self, other)
-        self.recorder.change(UFUNCS[function], (self, other, self))
+        self.recorder.change(UFUNCS[function], (self, other, self), (self,))
         return self
 
     return forward, reflected, in_place

@@ -38,7 +38,7 @@ class DriverWithoutCompiler(ModuleType):
         runtime = SimpleNamespace(getDeviceCount=lambda: 1)
         self.cuda = SimpleNamespace(is_available=lambda: True, runtime=runtime, Device=lambda number: nullcontext())
 
-    def ElementwiseKernel(self, *args):  # noqa: N802 - the name is CuPy's
+    def ElementwiseKernel(self, *args):
         raise OSError('cannot open source file "cuda_fp16.h"\nand more')
 
 

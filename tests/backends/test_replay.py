@@ -17,6 +17,7 @@ from anynet import (
     SoftmaxCrossEntropy,
     tree,
 )
+from anynet.arrays.namespace import namespace
 from anynet.backends.numpy import NumpyBackend
 from anynet.backends.replay import SHAPES, Replayed
 from anynet.layers import Layer
@@ -222,7 +223,75 @@ class Numpy(Odd):
         return np.cumsum(x, axis=1)
 
 
-@pytest.mark.parametrize("odd", [Random, Branching, Writing, Numpy])
+class Masked(Odd):
+    def odd(self, x):
+        return x + namespace(x).sum(x[x > 0])
+
+
+class MaskedByArray(Odd):
+    def odd(self, x):
+        return x + namespace(x).sum(x[np.arange(5) > 2, :])
+
+
+class Unique(Odd):
+    def odd(self, x):
+        return x + namespace(x).sum(namespace(x).unique_values(namespace(x).floor(x)))
+
+
+class Nonzero(Odd):
+    def odd(self, x):
+        return x + namespace(x).sum(namespace(x).nonzero(x > 0)[0])
+
+
+class Repeating(Odd):
+    def odd(self, x):
+        xp = namespace(x)
+        return x + xp.sum(xp.repeat(x, xp.astype(x[:, 0] > 0, xp.int64), axis=0))
+
+
+class Items(Odd):
+    def odd(self, x):
+        return x * x[0, 0].item()
+
+
+class Unlisted(Odd):
+    def odd(self, x):
+        return x + namespace(x).median(x)
+
+
+class Swallowing(Odd):
+    """What raises while a step is recorded, and never else, may not lead elsewhere."""
+
+    def odd(self, x):
+        try:
+            return x * float(x[0, 0])
+        except Exception:
+            return x
+
+
+class ChangingTheBatch(Odd):
+    def odd(self, x):
+        x *= 1.0
+        return x
+
+
+ODD = [
+    Random,
+    Branching,
+    Writing,
+    Numpy,
+    Masked,
+    MaskedByArray,
+    Unique,
+    Nonzero,
+    Repeating,
+    Items,
+    Unlisted,
+    Swallowing,
+]
+
+
+@pytest.mark.parametrize("odd", [*ODD, ChangingTheBatch])
 def test_what_cannot_be_written_down_stays_as_it_is(odd):
     step, carry = make(Sequential([odd(), Dense(3)]), (4,))
     replayed, rng, firsts = Replayed(step, patience=0), np.random.default_rng(0), []
