@@ -49,6 +49,7 @@ class ReadOnlyNumpy(NumpyBackend):
     replayed as soon as it can.
     """
 
+    replayable = True
     patience = 1
 
     def asarray(self, x, dtype=None, *, copy=None):

@@ -13,6 +13,7 @@ from anynet.arrays.namespace import Array
 from anynet.backends.base import Backend, bad_device
 from anynet.backends.recording import recordable
 from anynet.backends.replay import Replayed
+from anynet.backends.replayable import is_replayable
 from anynet.backends.tiles import run_tiled
 
 COMPILER = 0.5
@@ -54,7 +55,7 @@ class NumpyBackend(Backend):
         return np.asarray(x)
 
     def compile(self, function: Callable[..., Any], *, donate: Sequence[int] = ()) -> Callable[..., Any]:
-        return Replayed(function, self.patience) if tuple(donate) == (0,) else function
+        return Replayed(function, self.patience) if tuple(donate) == (0,) and is_replayable(function) else function
 
     def elementwise(self, rule: Callable[..., Any]) -> Callable[..., None]:
         def run(rows: Sequence[tuple[Array, ...]], coefficients: tuple[Any, ...]) -> None:

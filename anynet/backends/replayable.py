@@ -1,0 +1,74 @@
+"""Decide whether a training step may be traced and replayed, from the classes of all that it is made of.
+
+A trace cannot see state: a layer that counts its calls, a schedule over a closure, a rare draw on the host. Such a step would
+run correctly until it is replayed, and then repeat what it did while it was traced. Therefore a step is replayed only if each
+value in it is an instance of an anynet class, or of a class that declares itself ``replayable = True``.
+
+>>> import numpy as np
+>>> from anynet import SGD, StepDecay
+>>> is_replayable(SGD(StepDecay(0.1, 100)))
+True
+>>> is_replayable(SGD(np.reciprocal))
+False
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from types import FunctionType, MethodType
+from typing import Any
+
+import numpy as np
+
+IMMUTABLE = (type(None), bool, int, float, complex, str, bytes)
+PACKAGE = __name__.partition(".")[0]
+
+
+def is_replayable(value: Any) -> bool:
+    """Return whether a value, and each value that it contains, is immutable and free of hidden state.
+
+    The walk covers fields of dataclasses, elements of containers, and closures and defaults of anynet's own functions.
+    """
+    seen: dict[int, Any] = {}
+    todo = [value]
+    while todo:
+        value = todo.pop()
+        if type(value) in IMMUTABLE or id(value) in seen:
+            continue
+        seen[id(value)] = value
+        parts = _parts(value)
+        if parts is None:
+            return False
+        todo += parts
+    return True
+
+
+def _parts(value: Any) -> list[Any] | None:
+    """Return the values that one directly contains, or None if it may have hidden state."""
+    kind = type(value)
+    if kind in (tuple, list, frozenset):
+        return list(value)
+    if kind is dict:
+        return [*value.keys(), *value.values()]
+    if isinstance(value, (np.dtype, np.generic)) or (isinstance(value, type) and issubclass(value, np.generic)):
+        return []
+    if kind is MethodType:
+        return [value.__self__, value.__func__]
+    if kind is FunctionType:
+        if not _is_own(value.__globals__["__name__"]):
+            return None
+        try:
+            cells = [cell.cell_contents for cell in value.__closure__ or ()]
+        except ValueError:  # a variable that is not assigned yet
+            return None
+        return [*cells, *(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()]
+    # A subclass must declare itself: what it adds to its base class is not known to be free of state.
+    if vars(kind).get("replayable", _is_own(kind.__module__)) is not True:
+        return None
+    return (
+        [getattr(value, field.name) for field in dataclasses.fields(value)] if dataclasses.is_dataclass(value) else []
+    )
+
+
+def _is_own(module: str) -> bool:
+    return module.partition(".")[0] == PACKAGE
