@@ -43,7 +43,7 @@ class Program:
         before, after = list(tree.leaves_with_paths(wrapped)), list(tree.leaves_with_paths(new))
         if [path for path, _ in before] != [path for path, _ in after]:
             raise CannotRecord("another structure of the carry")
-        self._expected = [(path, leaf.shape, leaf.dtype) for path, leaf in before]
+        self._expected = _structure(carry)
         self._kept = [old is now for (_, old), (_, now) in zip(before, after, strict=True)]
         self._moved = [(i, now.number) for i, (_, now) in enumerate(after) if not self._kept[i]]
         self._new, self._out = (tree.map(lambda a: a.number, part) for part in (new, out))
@@ -138,7 +138,7 @@ class Program:
 
         The `leaves` that are laid side by side for the update are replaced in the list.
         """
-        if [(path, leaf.shape, leaf.dtype) for path, leaf in tree.leaves_with_paths(carry)] != self._expected:
+        if _structure(carry) != self._expected:
             return False
         fixed: dict[int, Any] = dict(self._buffers)
         for block, members in self._joined.items():
@@ -253,6 +253,11 @@ def _step(
             registers[result] = made
 
     return step
+
+
+def _structure(carry: Any) -> list[Any]:
+    """Return the paths and kinds of the arrays in a carry."""
+    return [(path, type(leaf), leaf.shape, leaf.dtype, leaf.strides) for path, leaf in tree.leaves_with_paths(carry)]
 
 
 def _maker(part: Any, fixed: dict[int, Any], registers: list[Any]) -> Callable[[], Any]:

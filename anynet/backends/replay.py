@@ -94,7 +94,7 @@ def _kinds(batch: tuple[Any, ...]) -> Any:
         if array is None:
             kinds.append(None)
         elif type(array) is np.ndarray:
-            kinds.append((array.shape, array.dtype))
+            kinds.append((array.shape, array.dtype, array.strides))
         else:
             return None
     return tuple(kinds)

@@ -191,6 +191,17 @@ def test_data_of_other_strides():
     assert_replays(step, carry, batches)
 
 
+def test_layouts_of_one_shape_take_turns():
+    """NumPy sums an array in the order of its memory, so another layout has other last digits."""
+    rng = np.random.default_rng(4)
+    step, carry = make(Sequential([BatchNorm(), Dense(3)]), (4,), dtype="float32")
+    batches = []
+    for number in range(30):
+        x, y = (rng.normal(size=(33, n)).astype("float32") for n in (4, 3))
+        batches.append((np.asfortranarray(x) if number % 3 == 1 else x, y[::-1] if number % 5 == 2 else y))
+    assert_replays(step, carry, batches)
+
+
 class Odd(Layer):
     """The identity, unless something is done that cannot be written down."""
 
