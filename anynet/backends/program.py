@@ -166,7 +166,8 @@ class Program:
 
     def is_bound(self, leaves: list[Any]) -> bool:
         """Return whether it was bound to just these, of a carry that the same step returned."""
-        return bool(self._steps) and all(a is b for a, b in zip(self._kept_of(leaves), self._bound, strict=True))
+        now = leaves if len(leaves) == len(self._kept) else []
+        return bool(self._steps and now) and all(map(operator.is_, self._kept_of(now), self._bound))
 
     def _kept_of(self, leaves: list[Any]) -> list[Any]:
         return [leaf for leaf, kept in zip(leaves, self._kept, strict=True) if kept]

@@ -202,6 +202,19 @@ def test_layouts_of_one_shape_take_turns():
     assert_replays(step, carry, batches)
 
 
+def test_an_optimizer_state_of_another_structure():
+    """A factor of the learning rate, set between batches of two sizes, makes the state another tree."""
+    rng = np.random.default_rng(4)
+    quick, plain = model(0), model(10**9)
+    for size, factor in [(30, None), (20, 0.5), (30, None), (20, None), (30, 0.25), (20, None), (30, None)]:
+        x, y = rng.normal(size=(size, 4)).astype("float32"), rng.integers(0, 3, size)
+        for each in (quick, plain):
+            if factor is not None:
+                each.learning_rate_factor = factor
+            each.fit(x, y, epochs=5, batch_size=None)
+        assert_identical(quick._carry, plain._carry)
+
+
 class Odd(Layer):
     """The identity, unless something is done that cannot be written down."""
 
