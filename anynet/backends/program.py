@@ -6,6 +6,7 @@ import math
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import accumulate, compress
 from typing import Any
 
 import array_api_compat.numpy as compat
@@ -15,8 +16,10 @@ from anynet import tree
 from anynet.arrays.namespace import Array
 from anynet.backends.recording import UFUNCS, CannotRecord, Operation, Recorder, Update, owner
 
-ROOM = 2**26
-"""Bytes of buffers beyond which a step is not written down: beside its work, calls cost nothing."""
+OVERHEAD = 2048
+"""Bytes of Python objects for each operation."""
+SMALL = 4096
+"""Bytes of a result without a buffer up to which it stays until the next step; larger ones are given up after their last use."""
 
 REDUCTIONS = {compat.sum: np.add.reduce, compat.max: np.maximum.reduce, compat.min: np.minimum.reduce}
 
@@ -34,7 +37,7 @@ class Program:
         Any, if the step does something that cannot be written down.
     """
 
-    def __init__(self, step: Callable[..., tuple[Any, Any]], carry: Any, batch: tuple[Any, ...]) -> None:
+    def __init__(self, step: Callable[..., tuple[Any, Any]], carry: Any, batch: tuple[Any, ...], room: int) -> None:
         recorder = Recorder()
         wrapped = tree.map(recorder.wrap, carry)
         new, out = step(wrapped, *map(recorder.input, batch))
@@ -50,7 +53,8 @@ class Program:
         self._kinds: list[Any] = list(recorder.kinds)
         self._sources, self._root = recorder.sources, recorder.root
         self._operations = [_quick(op, self._kinds) for op in recorder.operations]
-        leaving = {self._root(i) for i in [*(i for _, i in self._moved), *tree.leaves(self._out)]}
+        self._leaving = {*(i for _, i in self._moved), *tree.leaves(self._out)}
+        leaving = {self._root(i) for i in self._leaving}
         self._into = {
             op.result: into
             for op in self._operations
@@ -62,10 +66,20 @@ class Program:
         self._joined: dict[int, tuple[int, ...]] = {}
         self._buffers: dict[int, np.ndarray] = {}
         self._operations = [self._pack(op) if isinstance(op.function, Update) else op for op in self._operations]
-        self._allocate()
+        constants = {id(arg): arg.nbytes for op in self._operations for arg in op.args if isinstance(arg, np.ndarray)}
+        self.nbytes = self._allocate() + sum(constants.values()) + OVERHEAD * len(self._operations)
+        """Bytes that a step needs at a time beside its arguments."""
+        self._freed: dict[int, list[int]] = {}
+        """The registers to clear after each operation; after the last, at the end of the step."""
+        self.nbytes += self._free()
+        if self.nbytes > room:
+            raise CannotRecord("too much memory")
+        self._at_end = self._freed.pop(len(self._operations), [])
         self._registers: list[Any] = [None] * len(self._kinds)
         self._steps: list[Callable[[], Any]] = []
         self._bound: list[Any] = []
+        self._make_new: Callable[[], Any] | None = None
+        self._make_out: Callable[[], Any] | None = None
 
     def _pack(self, op: Operation) -> Operation:
         """Return an update of many rows as one of a single row, where its arrays can be laid side by side.
@@ -76,7 +90,9 @@ class Program:
         columns: list[Any] = [op.numbers[i : rows * width : width] for i in range(width)]
         params, gradients, *slots = columns
         kept = all(i is not None and i < len(self._kept) and self._kept[i] for c in (params, *slots) for i in c)
-        if not kept or not all(i in self._into and self._kinds[i].in_order for i in gradients):
+        if not kept or not all(i in self._into for i in gradients):
+            return op
+        if not all(self._kinds[i].in_order for column in columns for i in column):
             return op
         dtypes = {self._kinds[i].dtype for column in columns for i in column}
         if len(dtypes) > 1:
@@ -98,7 +114,37 @@ class Program:
             numbers=(*numbers, *op.numbers[flat:]),
         )
 
-    def _allocate(self) -> None:
+    def _free(self) -> int:
+        """Find out when registers can be cleared, and return the bytes of all that lie there at a time, at most."""
+        fixed = {*self._buffers, *self._joined, *(i for i, kept in enumerate(self._kept) if kept)}
+        made: dict[int, int] = {}
+        last: dict[int, int] = {}
+        for time, op in enumerate(self._operations):
+            last.update((i, time) for i in op.numbers if i is not None)
+            if op.result is None:
+                continue
+            if op.result in self._sources and all(i is None or i in fixed for i in op.numbers):
+                fixed.add(op.result)
+            made[op.result] = last[op.result] = time
+        end, changes, small = len(self._operations), [0] * (len(self._operations) + 1), 0
+        until: dict[int, int] = {}
+        for i, kind in enumerate(self._kinds):
+            if i in fixed or kind is None:
+                continue
+            root, time = self._root(i), end if i in self._leaving else last.get(i, end)
+            until[root] = max(until.get(root, 0), time)
+            if root not in made or self._kinds[root].nbytes > SMALL:
+                self._freed.setdefault(time, []).append(i)
+        for root, time in until.items():
+            nbytes = self._kinds[root].nbytes
+            if nbytes <= SMALL:
+                small += nbytes
+            elif root in made:
+                changes[made[root]] += nbytes
+                changes[time] -= nbytes
+        return small + max(accumulate(changes))
+
+    def _allocate(self) -> int:
         """Make a buffer for each result that is not given away, in memory that several share one after another.
 
         An elementwise operation may write over an argument that nobody needs any more. What matrix products read or write
@@ -107,7 +153,7 @@ class Program:
         last = {self._root(i): time for time, op in enumerate(self._operations) for i in op.numbers if i is not None}
         products = [op for op in self._operations if op.function in (operator.matmul, np.matmul)]
         apart = {self._root(i) for op in products for i in (*op.numbers, op.result) if i is not None}
-        room = ROOM - sum(buffer.nbytes for buffer in self._buffers.values() if buffer.base is None)
+        total = sum(buffer.nbytes for buffer in self._buffers.values() if buffer.base is None)
         memory: dict[int, np.ndarray] = {}
         free: dict[tuple[int, bool], list[np.ndarray]] = {}
 
@@ -125,13 +171,12 @@ class Program:
                 like = self._kinds[op.result]
                 key = like.nbytes, op.result in apart
                 if not free.get(key):
-                    room -= like.nbytes
+                    total += like.nbytes
                     free[key] = [np.empty(like.nbytes, dtype=np.uint8)]
                 memory[op.result] = free[key].pop()
                 self._buffers[op.result] = np.ndarray(like.shape, like.dtype, memory[op.result], strides=like.strides)
             release(op, time)
-        if room < 0:
-            raise CannotRecord("too much memory")
+        return total
 
     def bind(self, carry: Any, leaves: list[Any]) -> bool:
         """Make everything ready for the arrays of a carry; return whether they are of the kind that is known.
@@ -146,31 +191,39 @@ class Program:
             for i, part in zip(members, parts, strict=True):
                 leaves[i] = part
         fixed.update((i, leaf) for i, leaf in enumerate(leaves) if self._kept[i])
-        steps = []
-        for op in self._operations:
+        steps: list[Callable[[], Any]] = []
+        registers = self._registers
+        for time, op in enumerate(self._operations):
             args = [arg if i is None else fixed.get(i) for arg, i in zip(op.args, op.numbers, strict=True)]
             holes = [(place, i) for place, i in enumerate(op.numbers) if i is not None and i not in fixed]
             if op.result in self._buffers:
                 into = partial(self._into[op.result], out=fixed[op.result], **op.options)
-                steps.append(_step(into, args, holes, self._registers, None))
+                steps.append(_step(into, args, holes, registers, None))
             elif op.result is not None and op.result in self._sources and not holes:
                 view = fixed[op.result] = op.function(*args, **op.options)
                 if owner(view) is not owner(fixed[self._sources[op.result]]):
                     return False  # in another order in memory it is a copy
             else:
                 function = partial(op.function, **op.options) if op.options else op.function
-                steps.append(_step(function, args, holes, self._registers, op.result))
+                steps.append(_step(function, args, holes, registers, op.result))
+            steps += [partial(registers.__setitem__, i, None) for i in self._freed.get(time, ())]
         self._steps, self._bound = steps, self._kept_of(leaves)
         self._make_new, self._make_out = (_maker(part, fixed, self._registers) for part in (self._new, self._out))
         return True
 
+    def unbind(self) -> None:
+        """Forget the arrays of the carry, and of any step that was broken off."""
+        self._steps, self._bound = [], []
+        self._registers[:] = [None] * len(self._kinds)
+        self._make_new = self._make_out = None
+
     def is_bound(self, leaves: list[Any]) -> bool:
         """Return whether it was bound to just these, of a carry that the same step returned."""
-        now = leaves if len(leaves) == len(self._kept) else []
-        return bool(self._steps and now) and all(map(operator.is_, self._kept_of(now), self._bound))
+        now = self._kept_of(leaves)
+        return bool(self._steps) and len(now) == len(self._bound) and all(map(operator.is_, now, self._bound))
 
     def _kept_of(self, leaves: list[Any]) -> list[Any]:
-        return [leaf for leaf, kept in zip(leaves, self._kept, strict=True) if kept]
+        return list(compress(leaves, self._kept))
 
     def run(self, leaves: list[Any], batch: Sequence[Any]) -> tuple[Any, Any]:
         """Take a step from the carry that it is bound to; its `leaves` become those of the new one."""
@@ -182,7 +235,10 @@ class Program:
             step()
         for i, number in self._moved:
             leaves[i] = registers[number]
-        return self._make_new(), self._make_out()
+        results = self._make_new(), self._make_out()  # type: ignore[misc]  # it is bound
+        for i in self._at_end:
+            registers[i] = None
+        return results
 
 
 def _quick(op: Operation, kinds: list[Any]) -> Operation:
@@ -245,11 +301,19 @@ def _step(
     """Return what carries out an operation, and takes from registers what is not fixed."""
     if not holes and result is None:
         return partial(function, *args)
+    if len(args) == 1 and holes and result is not None:
+        ((_, only),) = holes
+
+        def single() -> None:
+            registers[result] = function(registers[only])
+
+        return single
 
     def step() -> None:
+        values = args.copy()  # or arguments would live until the next step
         for place, register in holes:
-            args[place] = registers[register]
-        made = function(*args)
+            values[place] = registers[register]
+        made = function(*values)
         if result is not None:
             registers[result] = made
 

@@ -20,6 +20,8 @@ from anynet.backends.program import Program
 
 TRIALS = 2
 """Steps in which the results must agree."""
+ROOM = 2**25
+"""Bytes that all programs of a step may need. A model has two steps, that of `train_step` and that of `fit`."""
 SHAPES = 4
 """How many shapes of a batch are written down."""
 
@@ -48,8 +50,16 @@ class Replayed:
         kinds = _kinds(batch)
         program = self._programs.get(kinds)
         if program is not None and carry is self._carry and self._ready(program):
-            self._carry, out = program.run(self._leaves, batch)
+            try:
+                self._carry, out = program.run(self._leaves, batch)
+            except BaseException:
+                program.unbind()  # it is broken off, and holds intermediate results
+                self._active = None
+                raise
             return self._carry, out
+        if carry is not self._carry:
+            for program in self._programs.values():
+                program.unbind()  # or it would keep the arrays of a carry that is gone
         self._active = None
         self._carry, out = self._step(carry, *batch) if kinds in self._programs else self._try(kinds, carry, batch)
         return self._carry, out
@@ -61,8 +71,8 @@ class Replayed:
         if self._active is None:
             self._leaves = tree.leaves(self._carry)
         if not (self._active and program.is_bound(self._leaves)) and not program.bind(self._carry, self._leaves):
-            self._programs.clear()  # the carry has another structure: begin again
-            self._taken.clear()
+            kinds = next(kinds for kinds, known in self._programs.items() if known is program)
+            del self._programs[kinds], self._taken[kinds]  # the carry has another structure: begin again
             return False
         self._active = program
         return True
@@ -73,10 +83,12 @@ class Replayed:
         if kinds is None or not 0 < count - self._patience <= TRIALS or len(self._programs) == SHAPES:
             return self._step(carry, *batch)
         try:
-            program = Program(self._step, _copy(carry), batch)
+            room = ROOM - sum(other.nbytes for other in self._programs.values())
+            program = Program(self._step, _copy(carry), batch, room)
             copied = _copy(carry)
             leaves = tree.leaves(copied)
             replayed = program.run(leaves, batch) if program.bind(copied, leaves) else None
+            program.unbind()
         except Exception:  # numbers were asked for, or whatever else somebody's layer may do
             replayed = None
         taken = self._step(carry, *batch)

@@ -1,5 +1,9 @@
 """Steps that are replayed: the numbers of the steps as written, bit for bit, whoever comes in between."""
 
+import gc
+import tracemalloc
+import weakref
+
 import numpy as np
 import pytest
 
@@ -7,6 +11,7 @@ from anynet import (
     SGD,
     Adam,
     BatchNorm,
+    Conv2D,
     Dense,
     Dropout,
     HalfSquaredError,
@@ -15,6 +20,7 @@ from anynet import (
     ReLU,
     Sequential,
     SoftmaxCrossEntropy,
+    Tanh,
     tree,
 )
 from anynet.arrays.namespace import namespace
@@ -331,7 +337,7 @@ def test_what_cannot_be_written_down_stays_as_it_is(odd):
 
 
 def test_a_large_step_stays_as_it_is(monkeypatch):
-    monkeypatch.setattr("anynet.backends.program.ROOM", 1000)
+    monkeypatch.setattr("anynet.backends.replay.ROOM", 1000)
     step, carry = make(NETWORK, (4,))
     replayed = Replayed(step, patience=0)
     for _ in range(4):
@@ -346,10 +352,92 @@ def test_an_error_leaves_the_model_usable():
     step, carry = make(NETWORK, (4,))
     replayed = assert_replays(step, carry, [(x, y)] * 4)
     program, carry = replayed._active, replayed._carry
-    steps, program._steps = program._steps, [*program._steps[:3], lambda: (_ for _ in ()).throw(KeyboardInterrupt)]
+    program._steps[3:] = [lambda: (_ for _ in ()).throw(KeyboardInterrupt)]
     before = tree.map(lambda a: a.copy(), carry)
     with pytest.raises(KeyboardInterrupt):
         replayed(carry, x, y)
     assert_identical(carry, before)
-    program._steps = steps
     assert_identical(replayed(carry, x, y), step(before, x, y))
+    assert replayed._active is program
+
+
+def held_by(make_model, take_steps):
+    """Return the bytes that a model of NumPy's holds after training beyond its parameters and state, and at most in a step."""
+    tracemalloc.start()
+    try:
+        trained = make_model()
+        take_steps(trained)
+        gc.collect()
+        own = sum(a.nbytes for a in tree.leaves(trained._carry))
+        held = tracemalloc.get_traced_memory()[0] - own
+        tracemalloc.reset_peak()
+        take_steps(trained)
+        return held, tracemalloc.get_traced_memory()[1] - own, trained
+    finally:
+        tracemalloc.stop()
+
+
+def test_results_without_a_buffer_are_given_up_after_their_last_use():
+    """The patches of a convolution take 25 times the memory of its input; a plain step has a small part of them at a time."""
+    x, y = np.zeros((16, 32, 32, 16), "float32"), np.zeros((16, 32, 32, 2), "float32")
+
+    def convolution(patience):
+        backend = NumpyBackend(compiled=False)
+        backend.patience = patience
+        layers = [Conv2D(2, 5, padding="same")]
+        return Model(layers, input_shape=x.shape[1:], loss=HalfSquaredError(), optimizer=SGD(1e-3), backend=backend)
+
+    def steps(trained):
+        for _ in range(6):
+            trained.train_step(x, y)
+
+    _, plain_peak, _ = held_by(lambda: convolution(10**9), steps)
+    held, peak, trained = held_by(lambda: convolution(0), steps)
+    assert trained._compiled.step._active is not None
+    assert held < 2**23 and peak < plain_peak + 2**23
+
+
+def test_all_that_a_model_holds_has_one_limit():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(200_000, 8)).astype("float32"), rng.integers(0, 2, 200_000)
+
+    def wide():
+        backend = NumpyBackend(compiled=False)
+        backend.patience = 0
+        layers = [ReLU(), BatchNorm(), Tanh(), Dense(2)]
+        return Model(layers, input_shape=8, loss=SoftmaxCrossEntropy(), optimizer=SGD(1e-3), backend=backend)
+
+    def steps(trained):
+        for size in (200_000, 100_000, 90_000, 80_000, 7_000):
+            for _ in range(4):
+                trained.train_step(x[:size], y[:size])
+            trained.fit(x[:size], y[:size], batch_size=None, epochs=4)
+
+    held, _, trained = held_by(wide, steps)
+    assert len(trained._compiled.step._programs) > 1
+    assert held < 2**26
+
+
+def test_a_batch_is_not_kept():
+    rng = np.random.default_rng(0)
+    step, carry = make(NETWORK, (4,))
+    replayed = assert_replays(step, carry, several(lambda rng: (rng.normal(size=(5, 4)), rng.normal(size=(5, 3)))))
+    x, y = rng.normal(size=(5, 4)), rng.normal(size=(5, 3))
+    seen = weakref.ref(x), weakref.ref(y)
+    replayed(replayed._carry, x, y)
+    del x, y
+    assert seen[0]() is None and seen[1]() is None
+
+
+def test_the_arrays_of_an_old_carry_are_not_kept():
+    """Each program is bound to the arrays of one carry; when another comes, none stays bound to the old one."""
+    rng = np.random.default_rng(0)
+    step, carry = make(NETWORK, (4,), optimizer=Adam())
+    batches = [(rng.normal(size=(n, 4)), rng.normal(size=(n, 3))) for n in (5, 6)]
+    replayed = assert_replays(step, carry, [batch for batch in batches for _ in range(4)])
+    old = [weakref.ref(leaf) for leaf in tree.leaves(replayed._carry) if isinstance(leaf, np.ndarray)]
+    carry = tree.map(lambda a: a.copy(), replayed._carry)
+    for _ in range(2):
+        carry, _ = replayed(carry, *batches[0])
+    gc.collect()
+    assert len(replayed._programs) == 2 and not any(seen() is not None for seen in old)
