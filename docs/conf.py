@@ -22,7 +22,7 @@ EXAMPLES = HERE.parent / "examples"
 FIGURES = HERE / "_build" / "figures"
 
 project = "anynet"
-author = "the anynet authors"
+author = "the anynet contributors"
 release = version = anynet.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax", "sphinx.ext.viewcode"]
