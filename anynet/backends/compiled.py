@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from anynet.arrays import elementwise
-from anynet.arrays.namespace import Array
 from anynet.backends.tiles import write_back
 
 
@@ -50,7 +49,7 @@ def compile_rule(rule: Callable[..., Any], slots: int) -> Callable[..., Any]:
     except RuntimeError:  # nowhere to write: every process compiles for itself
         kernel = library.njit(loop, error_model="numpy")
 
-    def run(rows: Sequence[tuple[Array, ...]], coefficients: tuple[Any, ...]) -> None:
+    def run(rows: Sequence[tuple[Any, ...]], coefficients: tuple[Any, ...]) -> None:
         number = rows[0][0].dtype.type
         typed = tuple([number(c) for c in coefficients])
         for row in rows:

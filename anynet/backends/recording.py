@@ -13,8 +13,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from anynet.arrays.namespace import Array
-
 
 class CannotRecord(Exception):
     """The function did something that cannot be written down."""
@@ -64,12 +62,12 @@ class Recorder:
         self.refused = reason
         return CannotRecord(reason)
 
-    def wrap(self, value: Array | None) -> Recorded | None:
+    def wrap(self, value: Any) -> Recorded | None:
         """Return an array, wrapped, with the next number; None, which has a number too, stays None."""
         self.kinds.append(None if value is None else kind(value))
         return None if value is None else Recorded(value, self, len(self.kinds) - 1)
 
-    def input(self, value: Array | None) -> Recorded | None:
+    def input(self, value: Any) -> Recorded | None:
         """Wrap an array of a batch."""
         self.inputs.add(len(self.kinds))
         return self.wrap(value)
@@ -122,7 +120,7 @@ class Recorder:
         self.operations.append(Operation(function, plain, options, numbers, result))
 
 
-def kind(value: Array) -> Kind:
+def kind(value: Any) -> Kind:
     """Return what is known of an array, or of a number of NumPy's."""
     is_array = isinstance(value, np.ndarray) and value.ndim > 0
     return Kind(value.shape, value.dtype, value.strides, value.nbytes, value.flags.c_contiguous, is_array)

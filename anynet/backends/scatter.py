@@ -11,6 +11,8 @@ Legend: M indices, V rows, D columns.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from array_api_compat import device, is_cupy_array, is_jax_array, is_numpy_array, is_torch_array
 
@@ -18,7 +20,7 @@ from anynet.arrays.namespace import Array, namespace
 from anynet.backends.recording import Recorded
 
 
-def scatter_add(index: Array, values: Array, rows: int) -> Array:
+def scatter_add(index: Any, values: Any, rows: int) -> Any:
     """Return an array (V, D) of zeros, to whose rows `index` (M,) the rows of `values` (M, D) were added.
 
     Indices may repeat, and are not checked. On a GPU the order of the additions, and with it the last digit, may vary.
@@ -48,7 +50,7 @@ def _numpy(index: np.ndarray, values: np.ndarray, rows: int) -> np.ndarray:
     return total
 
 
-def _cupy(index: Array, values: Array, rows: int) -> Array:
+def _cupy(index: Any, values: Any, rows: int) -> Any:
     import cupy
 
     with values.device:

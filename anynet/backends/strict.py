@@ -33,5 +33,5 @@ class StrictBackend(Backend):
         x = x.to_device(self.device)
         return x if dtype is None or x.dtype == dtype else self.xp.astype(x, dtype)
 
-    def to_numpy(self, x: Array) -> np.ndarray:
+    def to_numpy(self, x: Any) -> np.ndarray:
         return np.asarray(x.to_device(self.xp.Device("CPU_DEVICE")))

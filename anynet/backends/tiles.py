@@ -18,7 +18,7 @@ TILE = 32768  # elements: 128 KiB of float32
 def run_tiled(rule: Callable[..., Any], tile: int = TILE) -> Callable[..., None]:
     """Return ``run(rows, coefficients)``, which changes the arrays of each row but its gradient, the second, in place."""
 
-    def update(parts: Sequence[Array], coefficients: tuple[Any, ...]) -> None:
+    def update(parts: Sequence[Any], coefficients: tuple[Any, ...]) -> None:
         new = rule(*parts, *coefficients)
         for old, part in zip((parts[0], *parts[2:]), new, strict=True):
             if part is not old:
@@ -39,7 +39,7 @@ def run_tiled(rule: Callable[..., Any], tile: int = TILE) -> Callable[..., None]
     return run
 
 
-def write_back(row: Sequence[Array], flat: Sequence[Array]) -> None:
+def write_back(row: Sequence[Any], flat: Sequence[Any]) -> None:
     """Copy new values of flattened arrays, all but the gradient, into those of which flattening made a copy."""
     for array, new in zip((row[0], *row[2:]), (flat[0], *flat[2:]), strict=True):
         if not array.flags.c_contiguous:

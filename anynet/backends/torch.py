@@ -52,7 +52,7 @@ class TorchBackend(Backend):
                 x = x.copy()  # torch knows neither read-only arrays nor negative strides
         return self._torch.asarray(x, dtype=dtype, device=self.device, copy=copy)
 
-    def to_numpy(self, x: Array) -> np.ndarray:
+    def to_numpy(self, x: Any) -> np.ndarray:
         return x.detach().cpu().numpy()
 
     def room(self) -> int | None:
@@ -78,7 +78,7 @@ class TorchBackend(Backend):
         if self.device.type != "cpu" or self._compiled:
             return run_whole(rule)
 
-        def run(rows: Sequence[tuple[Array, ...]], coefficients: tuple[Any, ...]) -> None:
+        def run(rows: Sequence[tuple[Any, ...]], coefficients: tuple[Any, ...]) -> None:
             """On the CPU a tensor's memory is an array of NumPy's too, and there a rule takes fewer passes over it."""
             self._host.steps_ahead = self.steps_ahead
             views = [tuple([tensor.numpy() for tensor in row]) for row in rows]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from anynet.arrays.namespace import Array, namespace
-from anynet.layers.base import Cache, Layer, Params
+from anynet.layers.base import Cache, Grads, Key, Layer, Params
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,10 @@ class Identity(Layer):
     uses_key: ClassVar[bool] = False
     preserves_values: ClassVar[bool] = True
 
-    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+    def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
         return x, None
 
-    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         return (dy if need_dx else None), {}
 
 
@@ -51,11 +51,11 @@ class Sigmoid(Layer):
 
     uses_key: ClassVar[bool] = False
 
-    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+    def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
         y = sigmoid(x)
         return y, y
 
-    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         y = cache
         return (dy * y * (1.0 - y) if need_dx else None), {}
 
@@ -85,11 +85,11 @@ class Tanh(Layer):
 
     uses_key: ClassVar[bool] = False
 
-    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+    def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
         y = namespace(x).tanh(x)
         return y, y
 
-    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         y = cache
         return (dy * (1.0 - y * y) if need_dx else None), {}
 
@@ -117,10 +117,10 @@ class ReLU(Layer):
 
     uses_key: ClassVar[bool] = False
 
-    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+    def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
         y = namespace(x).maximum(x, 0.0)
         return y, y
 
-    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         y = cache
         return (dy * namespace(dy).astype(y > 0, dy.dtype) if need_dx else None), {}

@@ -1,7 +1,7 @@
-"""The contract that every layer keeps.
+"""The layer contract.
 
-A layer is a frozen dataclass of hyper-parameters. It owns no arrays: parameters come in, and what the backward pass has to
-remember is returned as `cache`. So one layer may be shared, compiled, used twice or by two threads without a thought.
+A layer is a frozen dataclass of hyper-parameters. It holds no arrays: parameters are arguments, and the values that the
+backward pass needs are returned as `cache`. The same layer can therefore be shared, compiled and used by several threads.
 
 >>> import numpy as np
 >>> from anynet import Dense
@@ -17,80 +17,85 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias, cast
 
 import numpy as np
 from array_api_compat import device
 
 from anynet.arrays.namespace import Array, namespace
-from anynet.checks import check_finite
+from anynet.checks import check_finite, several
 from anynet.initializers import Initializer
+from anynet.tree import Tree
 
-Shape = Any
-"""A tuple of ints, without the batch axis; for several arrays a tuple of such."""
-Params = Any
-"""A dict of arrays; a list of such for a container."""
-Cache = Any
-"""Whatever backward needs: arrays, or tuples, lists and dicts of arrays. Never anything but arrays."""
+Shape: TypeAlias = tuple[int, ...] | tuple["Shape", ...]
+"""The shape of an array without the batch axis, a tuple of ints; for several arrays, a tuple of shapes."""
+Arrays: TypeAlias = Any
+"""An array, or a tuple of `Arrays` where a layer has several inputs or outputs."""
+Params: TypeAlias = Tree
+"""The parameters of a layer: a dict of arrays; for a container, a list or dict of these."""
+Grads: TypeAlias = Tree
+"""∂L/∂params: the trainable part of `Params`."""
+Cache: TypeAlias = Any
+"""The values that `backward` needs: arrays, or tuples, lists and dicts of arrays, and nothing else."""
+Key: TypeAlias = Array
+"""The randomness of a pass: an int32 array of shape (2,), see `anynet.random`."""
 
 
 @dataclass(frozen=True)
 class Layer:
     """A pure function of parameters and input, with its derivative.
 
-    To write a layer: a frozen dataclass with `forward` and `backward`, and `init` where it has parameters or changes the
-    shape. The rest has defaults that suit nearly every layer.
+    To write a layer, define a frozen dataclass with `forward` and `backward`, and with `init` if it has parameters or changes
+    the shape. The defaults of the other methods suit nearly every layer.
     """
 
     buffers: ClassVar[tuple[str, ...]] = ()
-    """Names of entries of `params` that are not trained, such as a running mean."""
+    """Names of the entries of `params` that are not trained, such as a running mean."""
 
     uses_key: ClassVar[bool] = True
-    """Whether `forward` draws random numbers. A container derives a key of its own only for layers that do; the others get
-    the container's, as the sign of training that it is. Deriving one costs as much as a small layer."""
+    """Whether `forward` draws random numbers. A container derives a key, which costs as much as a small layer, only for such
+    children; the others receive the container's own key, which only marks a training pass."""
 
     integer_input: ClassVar[Any] = False
-    """Whether the layer takes integers (indices) as they are; other inputs are cast to the model's dtype. Where a layer
-    takes several arrays, a tuple may answer for each."""
+    """Whether the layer takes integers, such as indices. Other inputs are cast to the model's dtype. A layer with several inputs
+    may have a tuple with one entry per input."""
 
     preserves_values: ClassVar[bool] = False
-    """Whether the output holds the input's own numbers, at other places at most, and as many arrays as came. `Sequential` then
-    asks the layer behind it about the input. Integers have no derivative: `backward` may get None for ∂L/∂y, and returns it."""
+    """Whether the output has the values of the input, possibly reordered, in the same number of arrays. `Sequential` then
+    consults the next layer about the input. Integers have no derivative: `backward` must accept None for ∂L/∂y and return it."""
 
     def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
         """Return initial parameters, as NumPy arrays, and the shape of the output.
 
-        Shapes are without the batch axis. This is the place to refuse an impossible shape.
+        Shapes are without the batch axis. Raise ValueError here if the shape is impossible.
         """
         return {}, input_shape
 
-    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
-        """Return the output for a batch and what `backward` has to remember.
+    def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
+        """Return the output for a batch and the cache for `backward`.
 
-        `key` is the randomness of the pass, an int32 array of shape (2,). That it is given means training.
+        `key` is the randomness of the pass, an int32 array of shape (2,). A pass with a key is a training pass.
         """
-        raise NotImplementedError(f"{type(self).__name__}: expected forward(params, x, *, key) to be written, got none")
+        raise NotImplementedError(f"{type(self).__name__}: expected a method forward(params, x, *, key), got none")
 
-    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
-        """Return ∂L/∂x, or None where it is not needed, and ∂L/∂params with an entry for each trained parameter."""
-        raise NotImplementedError(
-            f"{type(self).__name__}: expected backward(params, cache, dy) to be written, got none"
-        )
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
+        """Return ∂L/∂x, or None if it is not needed, and ∂L/∂params with an entry for each trained parameter."""
+        raise NotImplementedError(f"{type(self).__name__}: expected a method backward(params, cache, dy), got none")
 
     def check_input(self, where: str, x: Array) -> None:
-        """Raise ValueError if an input has an impossible value; called once for the data, never in a step.
+        """Raise ValueError if an input has an impossible value; runs once per data set, never in a training step.
 
-        `where` begins the message. The default is for inputs that are numbers, and wants finite ones.
+        `where` begins the message. The default requires finite numbers.
         """
         check_finite(where, "x", x)
 
     def update_buffers(self, params: Params, cache: Cache) -> Params:
-        """Return `params` with its buffers moved by what a training pass saw; the identity for nearly every layer."""
+        """Return `params` with its buffers updated from a training pass; the identity for nearly every layer."""
         return params
 
     @property
     def has_buffers(self) -> bool:
-        """Whether `update_buffers` does anything."""
+        """Whether the layer overrides `update_buffers`."""
         return type(self).update_buffers is not Layer.update_buffers
 
     def trainable(self, params: Params) -> Params:
@@ -103,26 +108,39 @@ class Layer:
 
 
 def empty_like(x: Array) -> Array:
-    """Return an array without elements whose shape tells x's: a cache holds arrays only, and ints do not survive a jit.
-
-    A slice of x would keep all of x in memory.
-    """
+    """Return an array without elements that carries the shape of x after its first axis."""
+    # A cache holds arrays only: ints do not survive a jit. A slice of x would keep all of x in memory.
     return namespace(x).zeros((0, *x.shape[1:]), dtype=x.dtype, device=device(x))
 
 
-def init_param(where: str, initializer: Initializer, rng: np.random.Generator, shape: Shape) -> np.ndarray:
-    """Return a parameter's initial value; a ValueError of the initialiser gets `where` in front."""
+def init_param(where: str, initializer: Initializer, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Return the initial value of a parameter, or raise the initializer's ValueError prefixed with `where`."""
     try:
         return initializer(rng, shape)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from None
 
 
+def single_shape(where: str, input_shape: Shape) -> tuple[int, ...]:
+    """Return the shape of the only input; raise if the layer would get several."""
+    if several(input_shape):
+        raise ValueError(f"{where}: expected one input, got {len(input_shape)} of shapes {input_shape}")
+    return cast("tuple[int, ...]", input_shape)
+
+
+def axis_sizes(where: str, input_shape: Shape, *names: str, hint: str = "") -> tuple[int, ...]:
+    """Return the sizes of the axes of an input; raise unless there is one axis per name."""
+    if several(input_shape) or len(input_shape) != len(names):
+        expected = f"({names[0]},)" if len(names) == 1 else f"({', '.join(names)})"
+        raise ValueError(f"{where}: expected input of shape {expected}, got {input_shape}{hint}")
+    return cast("tuple[int, ...]", input_shape)
+
+
 def last_axis(where: str, input_shape: Shape) -> int:
-    """Return the size of the last axis, the features or channels of an input; raise if it has none."""
+    """Return the size of the last axis, the features or channels of an input; raise if there is none."""
     if not input_shape:
         raise ValueError(f"{where}: expected input of shape (..., channels), got (); give the model an input_shape")
-    return input_shape[-1]
+    return single_shape(where, input_shape)[-1]
 
 
 def check_axis(where: str, x: Array, size: int) -> None:

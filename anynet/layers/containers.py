@@ -8,9 +8,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from anynet.arrays.namespace import Array
 from anynet.checks import check_kind
-from anynet.layers.base import Cache, Layer, Params, Shape
+from anynet.layers.base import Arrays, Cache, Grads, Key, Layer, Params, Shape
 from anynet.random import fold_in
 
 
@@ -65,7 +64,7 @@ class Sequential(Layer):
             params.append(part)
         return params, shape
 
-    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+    def forward(self, params: Params, x: Arrays, *, key: Key | None = None) -> tuple[Arrays, Cache]:
         caches = []
         index = 0
         try:
@@ -76,8 +75,8 @@ class Sequential(Layer):
             raise with_layer_path(index, error) from error
         return x, caches
 
-    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
-        grads: list[Params] = [{}] * len(self.layers)
+    def backward(self, params: Params, cache: Cache, dy: Arrays, *, need_dx: bool = True) -> tuple[Arrays, Grads]:
+        grads: list[Grads] = [{}] * len(self.layers)
         for index in range(len(self.layers) - 1, -1, -1):
             layer = self.layers[index]
             dy, grads[index] = layer.backward(params[index], cache[index], dy, need_dx=need_dx or index > 0)
@@ -101,7 +100,7 @@ class Sequential(Layer):
     def preserves_values(self) -> bool:  # type: ignore[override]
         return all(layer.preserves_values for layer in self.layers)
 
-    def check_input(self, where: str, x: Array) -> None:
+    def check_input(self, where: str, x: Arrays) -> None:
         first = self._first()
         (super().check_input if first is None else first.check_input)(where, x)
 
@@ -130,7 +129,7 @@ class Container(Layer):
         return any(layer.has_buffers for _, layer in self.children())
 
 
-def child_key(layer: Layer, key: Array | None, index: int) -> Array | None:
+def child_key(layer: Layer, key: Key | None, index: int) -> Key | None:
     """Return the key for a container's child: one of its own if it draws."""
     return key if key is None or not layer.uses_key else fold_in(key, index)
 

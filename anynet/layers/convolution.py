@@ -16,7 +16,7 @@ import numpy as np
 from anynet.arrays.namespace import Array, namespace
 from anynet.checks import check_int
 from anynet.initializers import GlorotUniform, Zeros, as_initializer
-from anynet.layers.base import Cache, Layer, Params, Shape, init_param
+from anynet.layers.base import Cache, Grads, Key, Layer, Params, Shape, axis_sizes, init_param
 from anynet.layers.correlation import Geometry, correlate, input_gradient, weight_gradient
 from anynet.layers.windows import Pair, check_padding, outputs, pads, pair
 
@@ -106,12 +106,8 @@ class Conv2D(Layer):
 
     def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
         where = f"Conv2D({self.filters})"
-        if len(input_shape) != 3:
-            raise ValueError(
-                f"{where}: expected input of shape (height, width, channels), got {input_shape}"
-                + ("; put Reshape((*shape, 1)) before it" if len(input_shape) == 2 else "")
-            )
-        height, width, channels = input_shape
+        hint = "; put Reshape((*shape, 1)) before it" if len(input_shape) == 2 else ""
+        height, width, channels = axis_sizes(where, input_shape, "height", "width", "channels", hint=hint)
         check_divisible(where, "input channels", channels, self.groups)
         sizes = self._sizes(height, width)
         if min(sizes) < 1:
@@ -125,7 +121,7 @@ class Conv2D(Layer):
             params["bias"] = init_param(f"{where}: bias", self.bias, rng, (self.filters,))
         return params, (*sizes, self.filters)
 
-    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+    def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
         weight = params["weight"]
         if x.ndim != 4 or x.shape[3] != weight.shape[2] * self.groups:
             raise ValueError(
@@ -137,7 +133,7 @@ class Conv2D(Layer):
             y += params["bias"]
         return y, x
 
-    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         x, weight = cache, params["weight"]
         geometry = self._geometry(x)
         grads = {"weight": weight_gradient(x, dy, weight.shape, geometry)}
@@ -236,9 +232,7 @@ class Conv1D(Layer):
 
     def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
         where = f"Conv1D({self.filters})"
-        if len(input_shape) != 2:
-            raise ValueError(f"{where}: expected input of shape (length, channels), got {input_shape}")
-        length, channels = input_shape
+        length, channels = axis_sizes(where, input_shape, "length", "channels")
         check_divisible(where, "input channels", channels, self.groups)
         k, s, d = self.kernel_size, self.stride, self.dilation
         size = outputs(length, self._pad(length), k, s, d)
@@ -254,7 +248,7 @@ class Conv1D(Layer):
             params["bias"] = init_param(f"{where}: bias", self.bias, rng, (self.filters,))
         return params, (size, self.filters)
 
-    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+    def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
         weight = params["weight"]
         if x.ndim != 3 or x.shape[2] != weight.shape[1] * self.groups:
             raise ValueError(
@@ -266,7 +260,7 @@ class Conv1D(Layer):
             y += params["bias"]
         return y[:, 0, :, :], x
 
-    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         x, weight = cache[:, None, :, :], params["weight"][None, ...]
         geometry, dy4 = self._geometry(cache), dy[:, None, :, :]
         grads = {"weight": weight_gradient(x, dy4, weight.shape, geometry)[0, ...]}

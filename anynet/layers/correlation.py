@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from anynet.arrays.namespace import Array, namespace
-from anynet.layers.base import Shape
 from anynet.layers.windows import Pair, outputs, pad, spread, taps
 
 
@@ -52,7 +51,7 @@ def correlate(x: Array, weight: Array, geometry: Geometry) -> Array:
     return xp.concat(examples, axis=0) if len(examples) > 1 else examples[0]
 
 
-def weight_gradient(x: Array, dy: Array, shape: Shape, geometry: Geometry) -> Array:
+def weight_gradient(x: Array, dy: Array, shape: tuple[int, ...], geometry: Geometry) -> Array:
     """Return the patches of x (N, H, W, C) times dy (N, Ho, Wo, F), summed over all places: ∂L/∂W of the given shape."""
     xp, groups = namespace(x), geometry.groups
     total: Any = None
@@ -64,7 +63,7 @@ def weight_gradient(x: Array, dy: Array, shape: Shape, geometry: Geometry) -> Ar
     return xp.reshape(xp.permute_dims(total, (1, 0, 2)), shape)
 
 
-def input_gradient(dy: Array, weight: Array, shape: Shape, geometry: Geometry) -> Array:
+def input_gradient(dy: Array, weight: Array, shape: tuple[int, ...], geometry: Geometry) -> Array:
     """Return ∂L/∂x of shape (N, H, W, C): dy with zeros between its elements, correlated with the weight turned around.
 
     The zeros around dy are those for which output p of that correlation belongs to input p.
@@ -91,7 +90,7 @@ Band = tuple[slice, Array, tuple[int, int, int]]
 """Output rows, their patches (G, K, M), and the numbers of examples, rows and columns, whose product is M."""
 
 
-def patches(x: Array, window: Shape, geometry: Geometry) -> Iterator[tuple[slice, Iterator[Band]]]:
+def patches(x: Array, window: tuple[int, ...], geometry: Geometry) -> Iterator[tuple[slice, Iterator[Band]]]:
     """Yield the patches of a few examples at a time, and of these those of a few output rows at a time."""
     high, wide = (geometry.outputs(axis, x.shape[1 + axis], window[axis]) for axis in (0, 1))
     most = budget(x)
@@ -102,7 +101,7 @@ def patches(x: Array, window: Shape, geometry: Geometry) -> Iterator[tuple[slice
         yield part, _bands(x[part, ...], window, geometry, (high, wide), rows)
 
 
-def _bands(x: Array, window: Shape, geometry: Geometry, sizes: Pair, rows: int) -> Iterator[Band]:
+def _bands(x: Array, window: tuple[int, ...], geometry: Geometry, sizes: Pair, rows: int) -> Iterator[Band]:
     xp = namespace(x)
     count, channels = x.shape[0], x.shape[3]
     (high, wide), (stride, dilation, groups) = sizes, geometry[1:]

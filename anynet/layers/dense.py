@@ -13,7 +13,7 @@ import numpy as np
 from anynet.arrays.namespace import Array, namespace
 from anynet.checks import check_int
 from anynet.initializers import GlorotUniform, Zeros, as_initializer
-from anynet.layers.base import Cache, Layer, Params, Shape, check_axis, init_param
+from anynet.layers.base import Cache, Grads, Key, Layer, Params, Shape, axis_sizes, check_axis, init_param
 
 
 @dataclass(frozen=True)
@@ -74,17 +74,14 @@ class Dense(Layer):
         object.__setattr__(self, "bias", as_initializer(self.bias, "Dense: bias"))
 
     def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
-        if len(input_shape) != 1:
-            raise ValueError(
-                f"Dense({self.units}): expected input of shape (features,), got {input_shape}; "
-                "put Flatten() before it, or leave the batch axis out of input_shape"
-            )
-        params = {"weight": init_param(f"Dense({self.units}): weight", self.weight, rng, (input_shape[0], self.units))}
+        where, hint = f"Dense({self.units})", "; put Flatten() before it, or leave the batch axis out of input_shape"
+        (features,) = axis_sizes(where, input_shape, "features", hint=hint)
+        params = {"weight": init_param(f"{where}: weight", self.weight, rng, (features, self.units))}
         if self.use_bias:
-            params["bias"] = init_param(f"Dense({self.units}): bias", self.bias, rng, (self.units,))
+            params["bias"] = init_param(f"{where}: bias", self.bias, rng, (self.units,))
         return params, (self.units,)
 
-    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+    def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
         weight = params["weight"]  # (I, O)
         check_axis("Dense", x, weight.shape[0])
         y = x @ weight  # (N, O)
@@ -92,7 +89,7 @@ class Dense(Layer):
             y += params["bias"]
         return y, x
 
-    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         x = cache
         grads = {"weight": x.T @ dy}  # (I, N) @ (N, O)
         if self.use_bias:

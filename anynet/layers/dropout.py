@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from anynet import random
 from anynet.arrays.namespace import Array, namespace
 from anynet.checks import check_number
-from anynet.layers.base import Cache, Layer, Params
+from anynet.layers.base import Cache, Grads, Key, Layer, Params
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,14 @@ class Dropout(Layer):
         if random.rounded_probability(1.0 - self.rate) == 0.0:
             raise ValueError(f"Dropout: expected rate <= 1 - 2**-16, got {self.rate!r}; such a rate keeps nothing")
 
-    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+    def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
         if key is None:
             return x, None
         keep = random.rounded_probability(1.0 - self.rate)
         mask = namespace(x).astype(random.bernoulli(key, keep, x.shape), x.dtype) * (1.0 / keep)
         return x * mask, mask
 
-    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         if not need_dx:
             return None, {}
         return (dy if cache is None else dy * cache), {}

@@ -11,7 +11,7 @@ from anynet.arrays.namespace import Array, namespace
 from anynet.backends.scatter import scatter_add
 from anynet.checks import check_int
 from anynet.initializers import Normal, as_initializer
-from anynet.layers.base import Cache, Layer, Params, Shape, init_param
+from anynet.layers.base import Cache, Grads, Key, Layer, Params, Shape, init_param, single_shape
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Embedding(Layer):
 
     def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
         params = {"weight": init_param("Embedding: weight", self.weight, rng, (self.entries, self.features))}
-        return params, (*input_shape, self.features)
+        return params, (*single_shape("Embedding", input_shape), self.features)
 
     def check_input(self, where: str, x: Array) -> None:
         xp = namespace(x)
@@ -73,12 +73,12 @@ class Embedding(Layer):
                 f"Embedding({self.entries}, {self.features}) has no such row"
             )
 
-    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+    def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
         xp = namespace(x)
         rows = xp.take(params["weight"], xp.reshape(x, (-1,)), axis=0)
         return xp.reshape(rows, (*x.shape, self.features)), x
 
-    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         reshape = namespace(dy).reshape
         index, values = reshape(cache, (-1,)), reshape(dy, (-1, self.features))
         return None, {"weight": scatter_add(index, values, self.entries)}

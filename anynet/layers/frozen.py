@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from anynet.arrays.namespace import Array
-from anynet.layers.base import Cache, Layer, Params, Shape
+from anynet.layers.base import Arrays, Cache, Grads, Key, Layer, Params, Shape
 from anynet.layers.containers import Container, as_layer, with_layer_path
 
 
@@ -61,19 +60,19 @@ class Frozen(Container):
             raise with_layer_path("layer", error) from None
         return {"layer": params}, shape
 
-    def forward(self, params: Params, x: Any, *, key: Array | None = None) -> tuple[Any, Cache]:
+    def forward(self, params: Params, x: Arrays, *, key: Key | None = None) -> tuple[Arrays, Cache]:
         try:
             return self.layer.forward(params["layer"], x)
         except ValueError as error:
             raise with_layer_path("layer", error) from error
 
-    def backward(self, params: Params, cache: Cache, dy: Any, *, need_dx: bool = True) -> tuple[Any, Params]:
+    def backward(self, params: Params, cache: Cache, dy: Arrays, *, need_dx: bool = True) -> tuple[Arrays, Grads]:
         return (self.layer.backward(params["layer"], cache, dy)[0] if need_dx else None), {}
 
     def trainable(self, params: Params) -> Params:
         return {}
 
-    def check_input(self, where: str, x: Any) -> None:
+    def check_input(self, where: str, x: Arrays) -> None:
         self.layer.check_input(where, x)
 
     @property

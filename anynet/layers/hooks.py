@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from anynet.arrays.namespace import Array
-from anynet.layers.base import Cache, Layer, Params, Shape
+from anynet.layers.base import Cache, Grads, Key, Layer, Params, Shape
 from anynet.tree import Path
 
 
@@ -83,12 +83,12 @@ class HookedLayer(Layer):
         self.hook(LayerCall(self.path, self.layer, "init", params, input_shape, shape))
         return params, shape
 
-    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+    def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
         y, cache = self.layer.forward(params, x, key=key)
         self.hook(LayerCall(self.path, self.layer, "forward", params, x, y, cache))
         return y, cache
 
-    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         dx, grads = self.layer.backward(params, cache, dy, need_dx=need_dx)
         self.hook(LayerCall(self.path, self.layer, "backward", params, dy, dx, cache, grads))
         return dx, grads

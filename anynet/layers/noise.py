@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from anynet import random
 from anynet.arrays.namespace import Array, namespace
 from anynet.checks import check_number
-from anynet.layers.base import Cache, Layer, Params
+from anynet.layers.base import Cache, Grads, Key, Layer, Params
 from anynet.layers.rectifiers import SELU_ALPHA, SELU_SCALE
 
 
@@ -48,10 +48,10 @@ class GaussianNoise(Layer):
     def __post_init__(self) -> None:
         check_number("GaussianNoise", "sigma", self.sigma, "[0, inf)")
 
-    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+    def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
         return (x if key is None else x + self.sigma * random.normal(key, x.shape, x.dtype)), None
 
-    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         return (dy if need_dx else None), {}
 
 
@@ -93,7 +93,7 @@ class AlphaDropout(Layer):
         if random.rounded_probability(1.0 - self.rate) == 0.0:
             raise ValueError(f"AlphaDropout: expected rate <= 1 - 2**-16, got {self.rate!r}; such a rate keeps nothing")
 
-    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+    def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
         if key is None:
             return x, None
         keep = random.rounded_probability(1.0 - self.rate)
@@ -102,7 +102,7 @@ class AlphaDropout(Layer):
         mask = namespace(x).astype(random.bernoulli(key, keep, x.shape), x.dtype)
         return a * (x * mask + low * (1.0 - mask)) - a * (1.0 - keep) * low, a * mask
 
-    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         if not need_dx:
             return None, {}
         return (dy if cache is None else dy * cache), {}

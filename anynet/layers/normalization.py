@@ -23,7 +23,7 @@ import numpy as np
 from anynet.arrays.namespace import Array, namespace
 from anynet.checks import check_number
 from anynet.initializers import Constant, Zeros, as_initializer
-from anynet.layers.base import Cache, Layer, Params, Shape, init_param, last_axis
+from anynet.layers.base import Cache, Grads, Key, Layer, Params, Shape, init_param, last_axis
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class BatchNorm(Layer):
         }
         return params, input_shape
 
-    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+    def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
         xp = namespace(x)
         count = math.prod(x.shape[:-1])
         if key is None or count == 0:  # no examples have no statistics
@@ -124,7 +124,7 @@ class BatchNorm(Layer):
         x_hat = centred * scale
         return params["weight"] * x_hat + params["bias"], (x_hat, scale, mean, variance * (count / max(count - 1, 1)))
 
-    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         (x_hat, scale, mean, _), xp = cache, namespace(dy)
         axes = tuple(range(dy.ndim - 1))
         grads = {"weight": xp.sum(dy * x_hat, axis=axes), "bias": xp.sum(dy, axis=axes)}
@@ -204,14 +204,14 @@ class LayerNorm(Layer):
         weight = init_param("LayerNorm: weight", self.weight, rng, shape)
         return {"weight": weight, "bias": init_param("LayerNorm: bias", self.bias, rng, shape)}, input_shape
 
-    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+    def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
         xp = namespace(x)
         centred = x - xp.mean(x, axis=-1, keepdims=True)
         scale = (xp.mean(centred * centred, axis=-1, keepdims=True) + self.epsilon) ** -0.5
         x_hat = centred * scale
         return params["weight"] * x_hat + params["bias"], (x_hat, scale)
 
-    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         (x_hat, scale), xp = cache, namespace(dy)
         axes = tuple(range(dy.ndim - 1))
         grads = {"weight": xp.sum(dy * x_hat, axis=axes), "bias": xp.sum(dy, axis=axes)}
@@ -276,13 +276,13 @@ class RMSNorm(Layer):
         shape = (last_axis("RMSNorm", input_shape),)
         return {"weight": init_param("RMSNorm: weight", self.weight, rng, shape)}, input_shape
 
-    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+    def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
         xp = namespace(x)
         scale = (xp.mean(x * x, axis=-1, keepdims=True) + self.epsilon) ** -0.5
         x_hat = x * scale
         return params["weight"] * x_hat, (x_hat, scale)
 
-    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         (x_hat, scale), xp = cache, namespace(dy)
         grads = {"weight": xp.sum(dy * x_hat, axis=tuple(range(dy.ndim - 1)))}
         if not need_dx:

@@ -17,7 +17,7 @@ import numpy as np
 from anynet import tree
 from anynet.arrays.namespace import Array, namespace
 from anynet.checks import several
-from anynet.layers.base import Cache, Layer, Params, Shape, empty_like
+from anynet.layers.base import Arrays, Cache, Grads, Key, Layer, Params, Shape, empty_like
 from anynet.layers.containers import Container, as_layer, check_layers, child_key, with_layer_path
 
 
@@ -119,7 +119,7 @@ class Parallel(Container):
             raise ValueError(f"Parallel: expected {len(self.branches)} inputs, one for each branch, got {len(x)}")
         return x
 
-    def forward(self, params: Params, x: Any, *, key: Array | None = None) -> tuple[Any, Cache]:
+    def forward(self, params: Params, x: Arrays, *, key: Key | None = None) -> tuple[Arrays, Cache]:
         ys, caches = [], []
         index = 0
         inputs = self._each(x, isinstance(x, tuple))
@@ -137,7 +137,7 @@ class Parallel(Container):
             return reduce(add, ys), (caches, _marks(split, x, []))
         return namespace(ys[0]).concat(ys, axis=-1), (caches, _marks(split, x, ys))
 
-    def backward(self, params: Params, cache: Cache, dy: Any, *, need_dx: bool = True) -> tuple[Any, Params]:
+    def backward(self, params: Params, cache: Cache, dy: Arrays, *, need_dx: bool = True) -> tuple[Arrays, Grads]:
         caches, (split, widths) = cache
         dxs, grads = [], []
         for layer, part, own, d in zip(self.branches, params, caches, self._parts(dy, widths), strict=True):
@@ -148,7 +148,7 @@ class Parallel(Container):
             return None, grads
         return (tuple(dxs) if split else _sum(dxs)), grads
 
-    def _parts(self, dy: Any, widths: list[Array]) -> Any:
+    def _parts(self, dy: Arrays, widths: list[Array]) -> Any:
         """Return ∂L/∂y of each branch."""
         if self.combine == "concatenate":
             parts, start = [], 0
@@ -165,7 +165,7 @@ class Parallel(Container):
     def trainable(self, params: Params) -> Params:
         return [layer.trainable(part) for layer, part in zip(self.branches, params, strict=True)]
 
-    def check_input(self, where: str, x: Any) -> None:
+    def check_input(self, where: str, x: Arrays) -> None:
         for layer, one in zip(self.branches, self._each(x, isinstance(x, tuple)), strict=True):
             layer.check_input(where, one)
 
@@ -175,7 +175,7 @@ class Parallel(Container):
         return flags[0] if len(set(flags)) == 1 else flags
 
 
-def _marks(split: bool, x: Any, ys: list[Array]) -> tuple[list[Array], list[Array]]:
+def _marks(split: bool, x: Arrays, ys: list[Array]) -> tuple[list[Array], list[Array]]:
     """Return, as empty arrays since a cache holds nothing else: one if the input was a tuple, and one as wide as each y."""
     return ([empty_like(tree.leaves(x)[0])] if split else []), [empty_like(y) for y in ys]
 

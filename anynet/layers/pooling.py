@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from anynet.arrays.namespace import Array, namespace
-from anynet.layers.base import Cache, Layer, Params, Shape, empty_like
+from anynet.layers.base import Cache, Grads, Key, Layer, Params, Shape, axis_sizes, empty_like
 from anynet.layers.windows import Pair, check_padding, outputs, overlap_add, pad, pads, pair, taps
 
 
@@ -40,17 +40,16 @@ class Pool2D(Layer):
 
     def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
         where = type(self).__name__
-        if len(input_shape) != 3:
-            raise ValueError(f"{where}: expected input of shape (height, width, channels), got {input_shape}")
-        sizes = [outputs(n, p, k, s, 1) for n, p, k, s in self._axes(input_shape)]
+        image = axis_sizes(where, input_shape, "height", "width", "channels")
+        sizes = [outputs(n, p, k, s, 1) for n, p, k, s in self._axes(image)]
         if min(sizes) < 1:
             raise ValueError(
                 f"{where}: expected an image of at least the window {self.pool_size}, got {input_shape}; "
                 "shapes are (height, width, channels)"
             )
-        return {}, (*sizes, input_shape[2])
+        return {}, (*sizes, image[2])
 
-    def _axes(self, image: Shape) -> list[tuple[int, Pair, int, int]]:
+    def _axes(self, image: tuple[int, ...]) -> list[tuple[int, Pair, int, int]]:
         """Return length, padding, taps and stride of height and width."""
         return [
             (
@@ -71,7 +70,7 @@ class Pool2D(Layer):
         lines = taps(x, 1, down[2], down[3], 1, high)
         return [part for line in lines for part in taps(line, 2, across[2], across[3], 1, wide)]
 
-    def _scatter(self, parts: list[Array], image: Shape) -> Array:
+    def _scatter(self, parts: list[Array], image: tuple[int, ...]) -> Array:
         """Add up slices (N, Ho, Wo, C), one for each place in the window, where `_windows` took them from."""
         down, across = self._axes(image)
         lines = [
@@ -118,7 +117,7 @@ class MaxPool2D(Pool2D):
     Riesenhuber, Poggio (1999), "Hierarchical models of object recognition in cortex", Nature Neuroscience 2.
     """
 
-    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+    def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
         xp = namespace(x)
         first, *others = self._windows(x, -math.inf)
         y, index = first, xp.zeros_like(first, dtype=_index_dtype(xp, len(others)))
@@ -127,7 +126,7 @@ class MaxPool2D(Pool2D):
             y = xp.maximum(y, part)
         return xp.asarray(y, copy=True) if not others else y, (index, empty_like(x))
 
-    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         if not need_dx:
             return None, {}
         (index, empty), xp = cache, namespace(dy)
@@ -176,14 +175,14 @@ class AvgPool2D(Pool2D):
     LeCun, Bottou, Bengio, Haffner (1998), "Gradient-based learning applied to document recognition", section II.B.
     """
 
-    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+    def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
         first, *others = self._windows(x, 0.0)
         total = first * (1.0 / math.prod(self.pool_size))
         for part in others:
             total += part * (1.0 / math.prod(self.pool_size))
         return total, empty_like(x)
 
-    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         if not need_dx:
             return None, {}
         places = math.prod(self.pool_size)
@@ -218,14 +217,12 @@ class GlobalAvgPool2D(Layer):
     uses_key: ClassVar[bool] = False
 
     def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
-        if len(input_shape) != 3:
-            raise ValueError(f"GlobalAvgPool2D: expected input of shape (height, width, channels), got {input_shape}")
-        return {}, (input_shape[2],)
+        return {}, (axis_sizes("GlobalAvgPool2D", input_shape, "height", "width", "channels")[2],)
 
-    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+    def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
         return namespace(x).mean(x, axis=(1, 2)), empty_like(x)
 
-    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         if not need_dx:
             return None, {}
         xp, (_, height, width, channels) = namespace(dy), cache.shape

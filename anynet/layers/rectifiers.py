@@ -14,7 +14,7 @@ import numpy as np
 from anynet.arrays.namespace import Array, namespace
 from anynet.checks import check_number
 from anynet.initializers import Constant, as_initializer
-from anynet.layers.base import Cache, Layer, Params, Shape, init_param, last_axis
+from anynet.layers.base import Cache, Grads, Key, Layer, Params, Shape, init_param, last_axis
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,12 @@ class LeakyReLU(Layer):
     def __post_init__(self) -> None:
         check_number("LeakyReLU", "negative_slope", self.negative_slope, "[0, inf)")
 
-    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+    def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
         xp = namespace(x)
         y = xp.maximum(x, 0.0) + self.negative_slope * xp.minimum(x, 0.0)
         return y, y
 
-    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         if not need_dx:
             return None, {}
         y = cache
@@ -110,11 +110,11 @@ class PReLU(Layer):
         shape = (last_axis("PReLU", input_shape) if self.per_channel else 1,)
         return {"weight": init_param("PReLU: weight", self.weight, rng, shape)}, input_shape
 
-    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+    def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
         xp = namespace(x)
         return xp.maximum(x, 0.0) + params["weight"] * xp.minimum(x, 0.0), x
 
-    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         x, w, xp = cache, params["weight"], namespace(dy)
         each = dy * xp.minimum(x, 0.0)
         rows = xp.reshape(each, (-1, x.shape[-1] if self.per_channel else 1))
@@ -159,11 +159,11 @@ class ELU(Layer):
     def __post_init__(self) -> None:
         check_number("ELU", "alpha", self.alpha, "[0, inf)")
 
-    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+    def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
         xp = namespace(x)
         return xp.maximum(x, 0.0) + self.alpha * xp.expm1(xp.minimum(x, 0.0)), x
 
-    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         return (_exponential_slope(cache, dy, 1.0, self.alpha) if need_dx else None), {}
 
 
@@ -199,11 +199,11 @@ class SELU(Layer):
 
     uses_key: ClassVar[bool] = False
 
-    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+    def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
         xp = namespace(x)
         return SELU_SCALE * xp.maximum(x, 0.0) + (SELU_SCALE * SELU_ALPHA) * xp.expm1(xp.minimum(x, 0.0)), x
 
-    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         return (_exponential_slope(cache, dy, SELU_SCALE, SELU_SCALE * SELU_ALPHA) if need_dx else None), {}
 
 

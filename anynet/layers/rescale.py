@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from anynet.arrays.namespace import Array
 from anynet.checks import check_number
-from anynet.layers.base import Cache, Layer, Params
+from anynet.layers.base import Cache, Grads, Key, Layer, Params
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,9 @@ class Rescale(Layer):
         check_number("Rescale", "scale", self.scale)
         check_number("Rescale", "offset", self.offset)
 
-    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+    def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
         y = x * self.scale
         return (y + self.offset if self.offset else y), None
 
-    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         return (dy * self.scale if need_dx else None), {}

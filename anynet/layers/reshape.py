@@ -10,7 +10,7 @@ import numpy as np
 
 from anynet.arrays.namespace import Array, namespace
 from anynet.checks import check_shape
-from anynet.layers.base import Cache, Layer, Params, Shape, empty_like
+from anynet.layers.base import Cache, Grads, Key, Layer, Params, Shape, empty_like, single_shape
 
 
 @dataclass(frozen=True)
@@ -38,23 +38,24 @@ class Reshape(Layer):
     uses_key: ClassVar[bool] = False
     preserves_values: ClassVar[bool] = True
 
-    shape: Shape
+    shape: tuple[int, ...]
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", check_shape("Reshape", "shape", self.shape))
 
     def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
-        if math.prod(self.shape) != math.prod(input_shape):
+        size = math.prod(single_shape("Reshape", input_shape))
+        if math.prod(self.shape) != size:
             raise ValueError(
-                f"Reshape: expected a shape with {math.prod(input_shape)} elements for input {input_shape}, "
+                f"Reshape: expected a shape with {size} elements for input {input_shape}, "
                 f"got {self.shape} with {math.prod(self.shape)}"
             )
         return {}, self.shape
 
-    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+    def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
         return namespace(x).reshape(x, (x.shape[0], *self.shape)), empty_like(x)
 
-    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         return (_restore(dy, cache) if need_dx else None), {}
 
 
@@ -79,12 +80,12 @@ class Flatten(Layer):
     preserves_values: ClassVar[bool] = True
 
     def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
-        return {}, (math.prod(input_shape),)
+        return {}, (math.prod(single_shape("Flatten", input_shape)),)
 
-    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+    def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
         return namespace(x).reshape(x, (x.shape[0], math.prod(x.shape[1:]))), empty_like(x)
 
-    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         return (_restore(dy, cache) if need_dx else None), {}
 
 

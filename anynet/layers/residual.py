@@ -10,7 +10,7 @@ import numpy as np
 
 from anynet.arrays.namespace import Array
 from anynet.layers.activations import Identity
-from anynet.layers.base import Cache, Layer, Params, Shape
+from anynet.layers.base import Arrays, Cache, Grads, Key, Layer, Params, Shape
 from anynet.layers.containers import Container, as_layer, child_key, with_layer_path
 
 
@@ -75,7 +75,7 @@ class Residual(Container):
             )
         return params, shapes[0]
 
-    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+    def forward(self, params: Params, x: Arrays, *, key: Key | None = None) -> tuple[Arrays, Cache]:
         try:
             y, body = self.body.forward(params["body"], x, key=child_key(self.body, key, 0))
         except ValueError as error:
@@ -83,7 +83,7 @@ class Residual(Container):
         around, shortcut = self.shortcut.forward(params["shortcut"], x, key=child_key(self.shortcut, key, 1))
         return y + around, {"body": body, "shortcut": shortcut}
 
-    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         dx, body = self.body.backward(params["body"], cache["body"], dy, need_dx=need_dx)
         around, shortcut = self.shortcut.backward(params["shortcut"], cache["shortcut"], dy, need_dx=need_dx)
         return (None if dx is None or around is None else dx + around), {"body": body, "shortcut": shortcut}
@@ -94,7 +94,7 @@ class Residual(Container):
     def trainable(self, params: Params) -> Params:
         return {name: layer.trainable(params[name]) for name, layer in self.children()}
 
-    def check_input(self, where: str, x: Array) -> None:
+    def check_input(self, where: str, x: Arrays) -> None:
         self.body.check_input(where, x)
 
     @property

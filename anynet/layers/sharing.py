@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 
 from anynet import tree
-from anynet.arrays.namespace import Array
 from anynet.checks import check_int, several
-from anynet.layers.base import Cache, Layer, Params, Shape
+from anynet.layers.base import Arrays, Cache, Grads, Key, Layer, Params, Shape
 from anynet.layers.containers import Container, as_layer, child_key, with_layer_path
 
 
@@ -39,7 +38,7 @@ class Sharing(Container):
             raise with_layer_path("layer", error) from None
         return {"layer": params}, shape
 
-    def _forward(self, params: Params, x: Any, key: Array | None, use: int) -> tuple[Any, Cache]:
+    def _forward(self, params: Params, x: Arrays, key: Key | None, use: int) -> tuple[Arrays, Cache]:
         try:
             return self.layer.forward(params["layer"], x, key=child_key(self.layer, key, use))
         except ValueError as error:
@@ -114,21 +113,21 @@ class Repeat(Sharing):
             raise ValueError(f"Repeat: expected a layer that keeps the shape {input_shape}, got {shape}")
         return params, shape
 
-    def forward(self, params: Params, x: Any, *, key: Array | None = None) -> tuple[Any, Cache]:
+    def forward(self, params: Params, x: Arrays, *, key: Key | None = None) -> tuple[Arrays, Cache]:
         caches = []
         for use in range(self.times):
             x, cache = self._forward(params, x, key, use)
             caches.append(cache)
         return x, caches
 
-    def backward(self, params: Params, cache: Cache, dy: Any, *, need_dx: bool = True) -> tuple[Any, Params]:
-        grads: Any = None
+    def backward(self, params: Params, cache: Cache, dy: Arrays, *, need_dx: bool = True) -> tuple[Arrays, Grads]:
+        grads: Grads = None
         for use in range(self.times - 1, -1, -1):
             dy, own = self.layer.backward(params["layer"], cache[use], dy, need_dx=need_dx or use > 0)
             grads = own if grads is None else tree.map(add, grads, own)
         return (dy if need_dx else None), {"layer": grads}
 
-    def check_input(self, where: str, x: Any) -> None:
+    def check_input(self, where: str, x: Arrays) -> None:
         self.layer.check_input(where, x)
 
 
@@ -170,16 +169,17 @@ class Shared(Sharing):
     def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
         if not several(input_shape) or len(set(input_shape)) > 1:
             raise ValueError(f"Shared: expected several inputs of one shape, such as ((3,), (3,)), got {input_shape}")
-        params, shape = self._init(rng, input_shape[0])
+        one: Any = input_shape[0]
+        params, shape = self._init(rng, one)
         return params, (shape,) * len(input_shape)
 
-    def forward(self, params: Params, x: Any, *, key: Array | None = None) -> tuple[Any, Cache]:
+    def forward(self, params: Params, x: Arrays, *, key: Key | None = None) -> tuple[Arrays, Cache]:
         if not isinstance(x, tuple):
             raise ValueError(f"Shared: expected a tuple of arrays, got one of shape {tuple(x.shape)}")
         ys, caches = zip(*(self._forward(params, one, key, use) for use, one in enumerate(x)), strict=True)
         return ys, list(caches)
 
-    def backward(self, params: Params, cache: Cache, dy: Any, *, need_dx: bool = True) -> tuple[Any, Params]:
+    def backward(self, params: Params, cache: Cache, dy: Arrays, *, need_dx: bool = True) -> tuple[Arrays, Grads]:
         dxs, grads = [], None
         for own, d in zip(cache, dy, strict=True):
             dx, grad = self.layer.backward(params["layer"], own, d, need_dx=need_dx)
@@ -187,6 +187,6 @@ class Shared(Sharing):
             grads = grad if grads is None else tree.map(add, grads, grad)
         return (tuple(dxs) if need_dx else None), {"layer": grads}
 
-    def check_input(self, where: str, x: Any) -> None:
+    def check_input(self, where: str, x: Arrays) -> None:
         for one in x:
             self.layer.check_input(where, one)

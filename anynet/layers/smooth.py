@@ -13,7 +13,7 @@ from typing import ClassVar
 from anynet.arrays.namespace import Array, namespace
 from anynet.arrays.special import normal_cdf
 from anynet.layers.activations import sigmoid
-from anynet.layers.base import Cache, Layer, Params
+from anynet.layers.base import Cache, Grads, Key, Layer, Params
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,12 @@ class Softplus(Layer):
 
     uses_key: ClassVar[bool] = False
 
-    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+    def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
         xp = namespace(x)
         y = xp.maximum(x, 0.0) + xp.log1p(xp.exp(-xp.abs(x)))
         return y, y
 
-    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         y = cache
         return (dy * -namespace(dy).expm1(-y) if need_dx else None), {}
 
@@ -75,12 +75,12 @@ class SiLU(Layer):
 
     uses_key: ClassVar[bool] = False
 
-    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+    def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
         gate = sigmoid(x)
         y = x * gate
         return y, (y, gate)
 
-    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         y, gate = cache
         return (dy * (gate + y * (1.0 - gate)) if need_dx else None), {}
 
@@ -126,11 +126,11 @@ class GELU(Layer):
         if self.approximate not in ("none", "tanh"):
             raise ValueError(f"GELU: expected approximate to be 'none' or 'tanh', got {self.approximate!r}")
 
-    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+    def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
         gate = normal_cdf(x) if self.approximate == "none" else sigmoid(2.0 * _tanh_argument(x)[0])
         return x * gate, (x, gate)
 
-    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         if not need_dx:
             return None, {}
         (x, gate), xp = cache, namespace(dy)
@@ -178,11 +178,11 @@ class Mish(Layer):
 
     uses_key: ClassVar[bool] = False
 
-    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+    def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
         _, n = _mish_terms(x)
         return x * (n / (n + 2.0)), x
 
-    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         if not need_dx:
             return None, {}
         x = cache

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from anynet.arrays.namespace import Array, namespace
-from anynet.layers.base import Cache, Layer, Params
+from anynet.layers.base import Cache, Grads, Key, Layer, Params
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,11 @@ class Softmax(Layer):
 
     uses_key: ClassVar[bool] = False
 
-    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+    def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
         y = softmax(x)
         return y, y
 
-    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         if not need_dx:
             return None, {}
         y, xp = cache, namespace(dy)
@@ -76,11 +76,11 @@ class LogSoftmax(Layer):
 
     uses_key: ClassVar[bool] = False
 
-    def forward(self, params: Params, x: Array, *, key: Array | None = None) -> tuple[Array, Cache]:
+    def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
         y = log_softmax(x)
         return y, y
 
-    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Params]:
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         if not need_dx:
             return None, {}
         y, xp = cache, namespace(dy)

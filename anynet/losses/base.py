@@ -17,12 +17,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeAlias
 
-from anynet.arrays.namespace import Array, namespace
+from anynet.arrays.namespace import Array, DType, namespace
 from anynet.checks import check_finite as check_finite, several
 
-Cache = Any
+Cache: TypeAlias = Any
+"""The values that the derivative needs: arrays, or tuples, lists and dicts of arrays."""
+Targets: TypeAlias = Any
+"""An array of targets; for `Losses`, a tuple of these."""
+OutputShape: TypeAlias = Any
+"""The shape of the output of a network, a tuple of ints; for `Losses`, a tuple of these."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,7 @@ class Loss:
             return dy * (1.0 / dy.shape[0])
         return dy * namespace(dy).reshape(weight, (-1,) + (1,) * (dy.ndim - 1))
 
-    def targets(self, y: Array, output_shape: tuple[int, ...], dtype: Any) -> Array:
+    def targets(self, y: Targets, output_shape: OutputShape, dtype: DType) -> Targets:
         """Return an array of targets in the shape and dtype that `per_example` wants.
 
         Looks at shape and dtype only, so it may be called for each step. The default is for targets that are numbers, one
@@ -106,7 +111,7 @@ class Loss:
             )
         return y if y.dtype == dtype else xp.astype(y, dtype)
 
-    def check_outputs(self, output_shape: Any) -> None:
+    def check_outputs(self, output_shape: OutputShape) -> None:
         """Raise ValueError if a network with such an output cannot have this loss; called when the model is made."""
         if several(output_shape):
             raise ValueError(
@@ -114,7 +119,7 @@ class Loss:
                 f"{', '.join(map(str, output_shape))}; use Losses([...]) with a loss for each"
             )
 
-    def check_values(self, y: Array, output_shape: tuple[int, ...]) -> None:
+    def check_values(self, y: Targets, output_shape: OutputShape) -> None:
         """Raise ValueError if a target, as `targets` returned it, has an impossible value; called once before training."""
         check_finite(type(self).__name__, "y", y)
 

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import KW_ONLY, dataclass
-from typing import Any
 
-from anynet.arrays.namespace import Array, namespace
+from anynet.arrays.namespace import Array, DType, namespace
 from anynet.layers.activations import sigmoid
 from anynet.losses.base import Cache, Loss, check_same_shape, outputs
 from anynet.losses.classification import at_least_tiny, check_count, check_weights, constant
@@ -75,7 +74,7 @@ class SigmoidCrossEntropy(BinaryLoss):
     def derivative(self, cache: Cache) -> Array:
         return cache * (1.0 / math.prod(cache.shape[1:]))
 
-    def targets(self, y: Array, output_shape: tuple[int, ...], dtype: Any) -> Array:
+    def targets(self, y: Array, output_shape: tuple[int, ...], dtype: DType) -> Array:
         check_count("SigmoidCrossEntropy", "pos_weight", self.pos_weight, output_shape[-1] if output_shape else 1)
         return super().targets(y, output_shape, dtype)
 

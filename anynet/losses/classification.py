@@ -19,11 +19,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import KW_ONLY, dataclass
-from typing import Any
 
 from array_api_compat import device
 
-from anynet.arrays.namespace import Array, namespace
+from anynet.arrays.namespace import Array, DType, namespace
 from anynet.checks import check_number
 from anynet.losses.base import Cache, Loss, check_finite
 
@@ -69,7 +68,7 @@ class ClassLoss(Loss):
         weight = namespace(losses).take(constant(self.class_weight, losses), y_true, axis=0)
         return weight if sample_weight is None else weight * sample_weight
 
-    def targets(self, y: Array, output_shape: tuple[int, ...], dtype: Any) -> Array:
+    def targets(self, y: Array, output_shape: tuple[int, ...], dtype: DType) -> Array:
         where, xp = type(self).__name__, namespace(y)
         if len(output_shape) != 1 or output_shape[0] < 2:
             raise ValueError(

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from anynet.arrays.namespace import Array
+from anynet.arrays.namespace import Array, DType
 from anynet.checks import check_kind, check_number, several
-from anynet.losses.base import Cache, Loss
+from anynet.layers.base import Arrays
+from anynet.losses.base import Cache, Loss, OutputShape, Targets
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Losses(Loss):
             check_number("Losses", "weights", weight, "[0, inf)")
         object.__setattr__(self, "weights", weights)
 
-    def check_outputs(self, output_shape: Any) -> None:
+    def check_outputs(self, output_shape: OutputShape) -> None:
         if not several(output_shape) or len(output_shape) != len(self.losses):
             raise ValueError(
                 f"Losses: expected a network with {len(self.losses)} outputs, one for each loss, got output shape "
@@ -70,26 +71,26 @@ class Losses(Loss):
         for loss, shape in zip(self.losses, output_shape, strict=True):
             loss.check_outputs(shape)
 
-    def per_example(self, y_pred: Any, y_true: Any) -> tuple[Array, Cache]:
+    def per_example(self, y_pred: Arrays, y_true: Targets) -> tuple[Array, Cache]:
         parts = [loss.per_example(p, t) for loss, p, t in zip(self.losses, y_pred, y_true, strict=True)]
         each, caches = zip(*parts, strict=True)
         return sum(w * one for w, one in zip(self.weights, each, strict=True)), list(caches)
 
-    def derivative(self, cache: Cache) -> Any:
+    def derivative(self, cache: Cache) -> Arrays:
         return tuple(w * loss.derivative(c) for w, loss, c in zip(self.weights, self.losses, cache, strict=True))
 
-    def forward(self, y_pred: Any, y_true: Any, sample_weight: Array | None = None) -> tuple[Array, Cache]:
+    def forward(self, y_pred: Arrays, y_true: Targets, sample_weight: Array | None = None) -> tuple[Array, Cache]:
         parts = [loss.forward(p, t, sample_weight) for loss, p, t in zip(self.losses, y_pred, y_true, strict=True)]
         values, caches = zip(*parts, strict=True)
         return sum(w * value for w, value in zip(self.weights, values, strict=True)), list(caches)
 
-    def backward(self, cache: Cache) -> Any:
+    def backward(self, cache: Cache) -> Arrays:
         return tuple(w * loss.backward(c) for w, loss, c in zip(self.weights, self.losses, cache, strict=True))
 
-    def targets(self, y: Any, output_shape: Any, dtype: Any) -> Any:
+    def targets(self, y: Targets, output_shape: OutputShape, dtype: DType) -> Targets:
         parts = zip(self.losses, y, output_shape, strict=True)
         return tuple(loss.targets(one, shape, dtype) for loss, one, shape in parts)
 
-    def check_values(self, y: Any, output_shape: Any) -> None:
+    def check_values(self, y: Targets, output_shape: OutputShape) -> None:
         for loss, one, shape in zip(self.losses, y, output_shape, strict=True):
             loss.check_values(one, shape)

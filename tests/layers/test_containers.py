@@ -130,6 +130,13 @@ def test_data_that_does_not_fit(call, kind, message):
         (lambda: Model([Dense(2), Shared(Dense(2))], input_shape=3), "layer 1: Shared: expected several inputs"),
         (lambda: Model([Repeat(Dense(2), 3)], input_shape=3), r"layer 0: Repeat: .*keeps the shape \(3,\), got \(2,\)"),
         (lambda: Model([Residual(Dense(2))], input_shape=3), r"one shape for input \(3,\), got \(2,\) and \(3,\)"),
+        (lambda: Model([Dense(2)], input_shape=((3,),)), r"layer 0: Dense\(2\): expected input of shape \(features,\)"),
+        (lambda: Model([Flatten()], input_shape=((3,), (4,))), "layer 0: Flatten: expected one input, got 2 of shapes"),
+        (
+            lambda: Model([Reshape(7)], input_shape=((3,), (4,))),
+            "layer 0: Reshape: expected one input, got 2 of shapes",
+        ),
+        (lambda: Model([BatchNorm()], input_shape=((3,), (4,))), "layer 0: BatchNorm: expected one input, got 2"),
         (lambda: Parallel([]), "at least one branch"),
         (lambda: Parallel([Dense(2)], combine="sum"), "'concatenate', 'add' or None, got 'sum'"),
         (lambda: Losses([MeanSquaredError()], weights=[1.0, 2.0]), "a weight for each of 1 losses, got 2"),
