@@ -37,7 +37,7 @@ from anynet.layers import Layer, Sequential
 from anynet.layers.summary import summary
 from anynet.losses.base import Loss
 from anynet.metrics import resolve
-from anynet.optimizers import factor
+from anynet.optimizers import lr_factor
 from anynet.optimizers.base import Optimizer
 from anynet.pairing import warn_of_mismatch
 from anynet.regularizers import Regularizer
@@ -198,15 +198,15 @@ class Model:
     def learning_rate_factor(self) -> float:
         """What the optimiser's learning rate is multiplied by: 1 until it is set, by `ReduceLROnPlateau` say."""
         state = self._carry[1]
-        return float(state[factor.KEY]) if factor.KEY in state else 1.0
+        return float(state[lr_factor.KEY]) if lr_factor.KEY in state else 1.0
 
     @learning_rate_factor.setter
     def learning_rate_factor(self, value: float) -> None:
         check_number("Model", "learning_rate_factor", value, "[0, inf)")
-        factor.check("Model", self._compiled.optimizer)
+        lr_factor.check("Model", self._compiled.optimizer)
         params, state, key = self._carry
         placed = self.backend.asarray(np.full((), value, dtype=self.dtype), copy=True)
-        self._carry = (params, {**state, factor.KEY: placed}, key)
+        self._carry = (params, {**state, lr_factor.KEY: placed}, key)
 
     # -- data ---------------------------------------------------------------------------------------------------------
 

@@ -128,9 +128,9 @@ class Backend:
     """How many steps `Model.fit` is about to take: whether a compiler is worth its time."""
 
     def elementwise(self, rule: Callable[..., Any]) -> Callable[..., Any]:
-        """Return ``run(rows, coefficients)`` for an update rule, the rows being ``(p, g, *slots)``.
+        """Return ``run(leaf_groups, coefficients)`` for an update rule, each leaf group being ``(p, g, *slots)``.
 
-        It returns new rows ``(p, *slots)``; or None, having changed the arrays in place.
+        It returns new groups ``(p, *slots)``; or None, having changed the arrays in place.
         """
         return run_whole(rule)
 
@@ -138,8 +138,8 @@ class Backend:
 def run_whole(rule: Callable[..., Any]) -> Callable[..., Any]:
     """Apply a rule to whole arrays, one parameter after another."""
 
-    def run(rows: Sequence[tuple[Array, ...]], coefficients: tuple[Any, ...]) -> list[tuple[Array, ...]]:
-        return [rule(*row, *coefficients) for row in rows]
+    def run(leaf_groups: Sequence[tuple[Array, ...]], coefficients: tuple[Any, ...]) -> list[tuple[Array, ...]]:
+        return [rule(*group, *coefficients) for group in leaf_groups]
 
     return run
 

@@ -67,11 +67,11 @@ class CupyBackend(Backend):
     def elementwise(self, rule: Callable[..., Any]) -> Callable[..., None]:
         fused = _fused(self._cupy, rule)
 
-        def run(rows: Sequence[tuple[Array, ...]], coefficients: tuple[Any, ...]) -> None:
-            number = rows[0][0].dtype.type
+        def run(leaf_groups: Sequence[tuple[Array, ...]], coefficients: tuple[Any, ...]) -> None:
+            number = leaf_groups[0][0].dtype.type
             # a Python float would be a double to the kernel, and make doubles of all that it meets
             typed = [number(c) if isinstance(c, float) else c for c in coefficients]
-            for p, g, *slots in rows:
+            for p, g, *slots in leaf_groups:
                 fused[len(slots)](p, g, *slots, *typed)
 
         return run

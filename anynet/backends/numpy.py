@@ -58,8 +58,8 @@ class NumpyBackend(Backend):
         return Replayed(function, self.patience) if tuple(donate) == (0,) and is_replayable(function) else function
 
     def elementwise(self, rule: Callable[..., Any]) -> Callable[..., None]:
-        def run(rows: Sequence[tuple[Array, ...]], coefficients: tuple[Any, ...]) -> None:
-            self._runner(rule)(rows, coefficients)
+        def run(leaf_groups: Sequence[tuple[Array, ...]], coefficients: tuple[Any, ...]) -> None:
+            self._runner(rule)(leaf_groups, coefficients)
 
         return recordable(run)
 
@@ -78,14 +78,14 @@ class NumpyBackend(Backend):
         tiled = run_tiled(rule)
         spent, calls = 0.0, 0
 
-        def run(rows: Sequence[tuple[Array, ...]], coefficients: tuple[Any, ...]) -> None:
+        def run(leaf_groups: Sequence[tuple[Array, ...]], coefficients: tuple[Any, ...]) -> None:
             nonlocal spent, calls
             start = perf_counter()
-            tiled(rows, coefficients)
+            tiled(leaf_groups, coefficients)
             spent += perf_counter() - start
             calls += 1
             if spent > COMPILER or (calls == 20 and spent / calls * self.steps_ahead > 2 * COMPILER):
-                self._rules[rule] = _compiled_or(tiled, rule, len(rows[0]) - 2)
+                self._rules[rule] = _compiled_or(tiled, rule, len(leaf_groups[0]) - 2)
 
         return run
 

@@ -78,10 +78,10 @@ class TorchBackend(Backend):
         if self.device.type != "cpu" or self._compiled:
             return run_whole(rule)
 
-        def run(rows: Sequence[tuple[Any, ...]], coefficients: tuple[Any, ...]) -> None:
+        def run(leaf_groups: Sequence[tuple[Any, ...]], coefficients: tuple[Any, ...]) -> None:
             """On the CPU a tensor's memory is an array of NumPy's too, and there a rule takes fewer passes over it."""
             self._host.steps_ahead = self.steps_ahead
-            views = [tuple([tensor.numpy() for tensor in row]) for row in rows]
+            views = [tuple([tensor.numpy() for tensor in group]) for group in leaf_groups]
             self._host.elementwise(rule)(
                 views, tuple([c if isinstance(c, float) else c.numpy()[()] for c in coefficients])
             )

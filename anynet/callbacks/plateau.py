@@ -8,7 +8,7 @@ from typing import Any
 from anynet.callbacks.base import Callback, Run
 from anynet.callbacks.monitor import Monitor
 from anynet.checks import check_int, check_number
-from anynet.optimizers import factor
+from anynet.optimizers import lr_factor
 
 
 class ReduceLROnPlateau(Callback):
@@ -61,7 +61,7 @@ class ReduceLROnPlateau(Callback):
 
     def on_fit_begin(self, run: Run) -> None:
         self.monitor.begin(run)
-        factor.check("ReduceLROnPlateau", run.model.optimizer)
+        lr_factor.check("ReduceLROnPlateau", run.model.optimizer)
         if not self._resumed:
             self.monitor.best, self._waited = float("nan"), 0
         self._resumed = False

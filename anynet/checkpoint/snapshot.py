@@ -29,7 +29,7 @@ from anynet.callbacks.base import Run
 from anynet.checkpoint import file as storage
 from anynet.checkpoint.serialize import from_config, to_config
 from anynet.history import History
-from anynet.optimizers import factor
+from anynet.optimizers import lr_factor
 
 PARTS = ("params", "state", "key")
 
@@ -175,10 +175,10 @@ def _progress(where: str, path: Path, description: dict[str, Any]) -> tuple[int,
 def carry_from(where: str, path: Path, model: Any, tensors: Mapping[str, np.ndarray]) -> tuple[Any, Any, Any]:
     """Return the saved parameters, state and key in the structure of the model's."""
     params, state, key = model._carry
-    name = f"state.{factor.KEY}"
-    state = {k: v for k, v in state.items() if k != factor.KEY}
+    name = f"state.{lr_factor.KEY}"
+    state = {k: v for k, v in state.items() if k != lr_factor.KEY}
     if name in tensors:
-        state[factor.KEY] = np.empty(())
+        state[lr_factor.KEY] = np.empty(())
     return tuple(
         _filled(f"{where}: {path}", part, old, tensors) for part, old in zip(PARTS, (params, state, key), strict=True)
     )

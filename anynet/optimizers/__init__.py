@@ -1,27 +1,27 @@
-"""Optimisers: pure functions from parameters, gradients and state to new parameters and state.
+"""Optimizers: pure functions from parameters, gradients and state to new parameters and state.
 
 =============================================  =========================================================================
-optimiser                                      a step
+optimizer                                      step
 =============================================  =========================================================================
-`SGD`                                          along the gradient, with momentum and weight decay if wished
+`SGD`                                          along the gradient, with optional momentum and weight decay
 `Adam` (`amsgrad`), `AdamW`, `Nadam`, `RAdam`  along the momentum, divided by the size of recent gradients
-`RMSprop`, `Adagrad`, `Adadelta`               along the gradient, divided by the size of those before
-`Lion`                                         of one size, along the sign of the momentum
-`Muon`                                         of one size in all directions of a matrix
-`LBFGS`                                        to the minimum along Newton's direction, for the whole batch
+`RMSprop`, `Adagrad`, `Adadelta`               along the gradient, divided by the size of previous gradients
+`Lion`                                         of constant size, along the sign of the momentum
+`Muon`                                         of equal size in all directions of a matrix
+`LBFGS`                                        along a quasi-Newton direction with a line search, for the full batch
 =============================================  =========================================================================
 
 =============================================  =========================================================================
 wrapper                                        adds
 =============================================  =========================================================================
-`Groups`                                       other hyper-parameters, or none at all, for some of the parameters
-`Clip`, `MaxNorm`                              limits on gradients, and on the weights after the step
+`Groups`                                       different hyper-parameters, or freezing, for some parameters
+`Clip`, `MaxNorm`                              limits on the gradients, and on the weights after the step
 `EMA`, `SWA`                                   an average of the weights; see `Model.averaged`
-`Accumulate`                                   one step for several batches
-`LossScale`                                    for float16: no lost gradients; no step where one overflows
+`Accumulate`                                   one update per several batches
+`LossScale`                                    loss scaling for float16, which skips updates that overflow
 =============================================  =========================================================================
 
-A hyper-parameter may be a schedule (`anynet.schedules`) wherever its description says so. A recipe of today:
+A hyper-parameter may be a schedule (`anynet.schedules`) where its description says so. A typical recipe:
 
 >>> from anynet import EMA, AdamW, Clip, CosineDecay, Groups, Warmup
 >>> rate = Warmup(CosineDecay(1e-3, steps=9_000), steps=1_000)

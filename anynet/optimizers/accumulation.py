@@ -1,4 +1,4 @@
-r"""Gradient accumulation: a batch too large for the memory, in parts."""
+r"""Gradient accumulation, for batches that do not fit into memory."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import KW_ONLY, dataclass
 from anynet import tree
 from anynet.arrays.namespace import Array, namespace
 from anynet.checks import check_int
-from anynet.optimizers.base import Elementwise, State, functional, run_rule
-from anynet.optimizers.wrapper import Keeper, begun, only_if
+from anynet.optimizers.base import Elementwise, State, out_of_place, run_rule
+from anynet.optimizers.wrapper import StatefulWrapper, update_where, wrapper_state
 
 
 def add(total: Array, g: Array) -> tuple[Array, ...]:
@@ -17,23 +17,24 @@ def add(total: Array, g: Array) -> tuple[Array, ...]:
 
 
 @dataclass(frozen=True)
-class Accumulate(Keeper):
-    r"""Let an optimiser see the mean of several gradients at a time.
+class Accumulate(StatefulWrapper):
+    r"""Update with the mean of the gradients of several batches.
 
     .. math:: G ← G + g; \qquad \text{at every } k\text{-th update: } \; θ ← \text{optimizer}(θ, G / k), \quad G ← 0
 
     Parameters
     ----------
     optimizer : Optimizer
-        Who makes an update at every k-th call, and counts only these.
-    steps : int >= 1
-        k. ``fit(batch_size=32)`` then trains like a batch size of 32 k, where batches are full and have equal weights.
+        Optimizer to wrap; it updates, and counts a step, at every k-th call.
+    steps : int, in [1, inf)
+        Number k of batches per update. ``fit(batch_size=32)`` then trains like a batch size of 32 k, if all batches are full
+        and have equal weights.
 
     Notes
     -----
-    A batch that is left over at the end of an epoch counts towards the next update. So that a compiled step need not
-    branch, the update is computed at every call and used at the last of k; beside forward and backward it costs little.
-    optax' `MultiSteps`; in PyTorch, calling `backward` several times before `step`.
+    Batches left over at the end of an epoch count towards the next update. The update is computed at every call and used
+    at every k-th, so that a compiled step has no branch. Equivalent to optax's `MultiSteps`, and to calling `backward`
+    several times before `step` in PyTorch.
 
     Examples
     --------
@@ -53,19 +54,19 @@ class Accumulate(Keeper):
         check_int("Accumulate", "steps", self.steps, at_least=1)
 
     def init(self, params: tree.Tree) -> State:
-        return begun(self.optimizer, params, running="sum", counter="count")
+        return wrapper_state(self.optimizer, params, running="sum", counter="count")
 
     def update(
-        self, params: tree.Tree, grads: tree.Tree, state: State, elementwise: Elementwise = functional
+        self, params: tree.Tree, grads: tree.Tree, state: State, elementwise: Elementwise = out_of_place
     ) -> tuple[tree.Tree, State]:
         if not tree.leaves(grads):
             return params, state
-        rows = tree.zip_leaves(grads, state["sum"], grads)
-        (new_sum,) = run_rule(elementwise, add, rows, ())
+        leaf_groups = tree.zip_leaves(grads, state["sum"], grads)
+        (new_sum,) = run_rule(elementwise, add, leaf_groups, ())
         total = tree.set_leaves(state["sum"], iter(new_sum), like=grads)
         count = state["count"] + 1
         last = count >= self.steps
         mean = tree.set_leaves(grads, iter([g * (1.0 / self.steps) for g in new_sum]), like=grads)
-        params, inside = only_if(last, self.optimizer, params, mean, state["optimizer"], elementwise)
+        params, inside = update_where(last, self.optimizer, params, mean, state["optimizer"], elementwise)
         total = tree.map(lambda g: namespace(g).where(last, g * 0.0, g), total)
         return params, {"optimizer": inside, "sum": total, "count": namespace(count).where(last, count * 0, count)}

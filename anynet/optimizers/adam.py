@@ -1,4 +1,4 @@
-"""Adam: steps of a size that the gradient's own noise sets. AdamW: the same, with weight decay beside it."""
+"""Adam, and AdamW with decoupled weight decay."""
 
 from __future__ import annotations
 
@@ -9,31 +9,49 @@ from typing import Any
 from anynet.arrays.elementwise import maximum, sqrt
 from anynet.arrays.namespace import Array, namespace
 from anynet.checks import check_hyperparameter
-from anynet.optimizers.base import Optimizer, Rule, Schedule, at
+from anynet.optimizers.base import Optimizer, Rule, Schedule, value_at
 
 
-def adam(p: Array, g: Array, m: Array, v: Array, rate: Any, mix1: Any, mix2: Any, epsilon: Any) -> tuple[Array, ...]:
-    m += mix1 * (g - m)
-    v += mix2 * (g * g - v)
+def adam(
+    p: Array, g: Array, m: Array, v: Array, rate: Any, one_minus_beta1: Any, one_minus_beta2: Any, epsilon: Any
+) -> tuple[Array, ...]:
+    m += one_minus_beta1 * (g - m)
+    v += one_minus_beta2 * (g * g - v)
     p -= rate * m / (sqrt(v) + epsilon)
     return p, m, v
 
 
 def amsgrad(
-    p: Array, g: Array, m: Array, v: Array, top: Array, rate: Any, mix1: Any, mix2: Any, epsilon: Any
+    p: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    top: Array,
+    rate: Any,
+    one_minus_beta1: Any,
+    one_minus_beta2: Any,
+    epsilon: Any,
 ) -> tuple[Array, ...]:
-    m += mix1 * (g - m)
-    v += mix2 * (g * g - v)
+    m += one_minus_beta1 * (g - m)
+    v += one_minus_beta2 * (g * g - v)
     top = maximum(top, v)
     p -= rate * m / (sqrt(top) + epsilon)
     return p, m, v, top
 
 
 def adamw(
-    p: Array, g: Array, m: Array, v: Array, rate: Any, mix1: Any, mix2: Any, epsilon: Any, shrink: Any
+    p: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    rate: Any,
+    one_minus_beta1: Any,
+    one_minus_beta2: Any,
+    epsilon: Any,
+    shrink: Any,
 ) -> tuple[Array, ...]:
-    m += mix1 * (g - m)
-    v += mix2 * (g * g - v)
+    m += one_minus_beta1 * (g - m)
+    v += one_minus_beta2 * (g * g - v)
     p -= rate * m / (sqrt(v) + epsilon) + shrink * p
     return p, m, v
 
@@ -45,13 +63,13 @@ def amsgradw(
     v: Array,
     top: Array,
     rate: Any,
-    mix1: Any,
-    mix2: Any,
+    one_minus_beta1: Any,
+    one_minus_beta2: Any,
     epsilon: Any,
     shrink: Any,
 ) -> tuple[Array, ...]:
-    m += mix1 * (g - m)
-    v += mix2 * (g * g - v)
+    m += one_minus_beta1 * (g - m)
+    v += one_minus_beta2 * (g * g - v)
     top = maximum(top, v)
     p -= rate * m / (sqrt(top) + epsilon) + shrink * p
     return p, m, v, top
@@ -59,7 +77,7 @@ def amsgradw(
 
 @dataclass(frozen=True)
 class Adam(Optimizer):
-    """Adaptive moment estimation.
+    """Adam: adaptive moment estimation.
 
     .. math::
 
@@ -68,19 +86,19 @@ class Adam(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float > 0, or a schedule
-        α.
-    beta1, beta2 : float in [0, 1), or a schedule
-        How much of the averages of the gradient and of its square survives a step.
-    epsilon : float > 0, or a schedule
-        Added to the root, as in the paper and in PyTorch.
+    learning_rate : float or Schedule, in (0, inf)
+        Learning rate α.
+    beta1, beta2 : float or Schedule, in [0, 1)
+        Decay rates of the running means of the gradient and of its square.
+    epsilon : float or Schedule, in (0, inf)
+        Term ε, added to the square root, as in the paper and in PyTorch.
     amsgrad : bool
-        Whether to divide by the largest v so far instead of v, so that no rate grows again.
+        Whether to divide by the largest v so far instead of v, so that effective learning rates never increase.
 
     Notes
     -----
-    Where a β is a schedule, the corrections take its present value, as PyTorch's do. For L2 regularisation see `anynet.L2`,
-    for decoupled weight decay `AdamW`.
+    If a β is a schedule, the bias corrections use its current value, as in PyTorch. For L2 regularization see `anynet.L2`;
+    for decoupled weight decay see `AdamW`.
 
     Examples
     --------
@@ -116,30 +134,31 @@ class Adam(Optimizer):
         return amsgrad if self.amsgrad else adam
 
     def coefficients(self, step: Array) -> tuple[Any, ...]:
-        beta1, beta2 = at(self.beta1, step), at(self.beta2, step)
-        scale = bias_correction(beta2, step) ** 0.5  # of rate and ε alike, which spares the arrays a pass
-        rate = scale * at(self.learning_rate, step) / bias_correction(beta1, step)
-        return rate, 1.0 - beta1, 1.0 - beta2, scale * at(self.epsilon, step)
+        beta1, beta2 = value_at(self.beta1, step), value_at(self.beta2, step)
+        scale = bias_correction(beta2, step) ** 0.5  # scales rate and ε, which saves one pass over the arrays
+        rate = scale * value_at(self.learning_rate, step) / bias_correction(beta1, step)
+        return rate, 1.0 - beta1, 1.0 - beta2, scale * value_at(self.epsilon, step)
 
 
 @dataclass(frozen=True)
 class AdamW(Adam):
-    r"""Adam with weight decay that the gradient's scale does not touch.
+    r"""Adam with decoupled weight decay, which is not scaled by the gradient's size.
 
     .. math::
 
-        θ ← θ - α \Big(\frac{m / (1 - β_1^t)}{\sqrt{v / (1 - β_2^t)} + ε} + λ θ\Big), \quad m, v \text{ as for } `Adam`
+        θ ← θ - α \Big(\frac{m / (1 - β_1^t)}{\sqrt{v / (1 - β_2^t)} + ε} + λ θ\Big), \quad m, v \text{ as in Adam}
 
     Parameters
     ----------
     learning_rate, beta1, beta2, epsilon, amsgrad
-        As for `Adam`.
-    weight_decay : float >= 0, or a schedule
-        λ, of every parameter; see `Groups` for leaving biases out.
+        See `Adam`.
+    weight_decay : float or Schedule, in [0, inf)
+        Decay rate λ of all parameters; see `Groups` to exclude biases.
 
     Notes
     -----
-    The decay is multiplied by the learning rate, as in PyTorch and Keras; the paper's η_t is the schedule alone.
+    The decay is multiplied by the learning rate, as in PyTorch and Keras; in the paper it is multiplied by the schedule η_t
+    alone.
 
     Examples
     --------
@@ -163,16 +182,16 @@ class AdamW(Adam):
         return amsgradw if self.amsgrad else adamw
 
     def coefficients(self, step: Array) -> tuple[Any, ...]:
-        return *super().coefficients(step), at(self.learning_rate, step) * at(self.weight_decay, step)
+        return *super().coefficients(step), value_at(self.learning_rate, step) * value_at(self.weight_decay, step)
 
 
 def bias_correction(beta: Any, step: Array) -> Array:
-    """Return 1 − β^(step + 1), without the cancellation that 1 − 0.999 would suffer in float32."""
+    """Return 1 − β^(step + 1), without the cancellation of 1 − 0.999 in float32."""
     return -namespace(step).expm1((step + 1.0) * log(beta, like=step))
 
 
 def log(beta: Any, like: Array) -> Any:
-    """Return log β of a number, or of a 0-d array; a large negative number, whose exponential is 0, of 0."""
+    """Return log β of a number or 0-d array; for β = 0, a large negative number whose exponential is 0."""
     if isinstance(beta, (int, float)):
         return math.log(beta) if beta > 0 else -1e4
     xp = namespace(like)

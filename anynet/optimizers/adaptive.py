@@ -1,4 +1,4 @@
-r"""Optimisers that divide each gradient by the size of those before it.
+r"""Optimizers that divide each gradient by the size of previous gradients.
 
 Derivations: docs/derivations/optimizers.md.
 """
@@ -11,7 +11,7 @@ from typing import Any
 from anynet.arrays.elementwise import sqrt
 from anynet.arrays.namespace import Array
 from anynet.checks import check_hyperparameter
-from anynet.optimizers.base import Optimizer, Rule, Schedule, at
+from anynet.optimizers.base import Optimizer, Rule, Schedule, value_at
 
 
 def adagrad(p: Array, g: Array, s: Array, rate: Any, epsilon: Any) -> tuple[Array, ...]:
@@ -22,20 +22,21 @@ def adagrad(p: Array, g: Array, s: Array, rate: Any, epsilon: Any) -> tuple[Arra
 
 @dataclass(frozen=True)
 class Adagrad(Optimizer):
-    r"""Divide by the root of the sum of all squared gradients: rare features keep a large rate.
+    r"""Adagrad: divide each gradient by the root of the sum of all squared gradients.
 
     .. math:: s ← s + g^2, \qquad θ ← θ - α \frac{g}{\sqrt{s} + ε}
 
     Parameters
     ----------
-    learning_rate : float > 0, or a schedule
-        α.
-    epsilon : float > 0, or a schedule
-        Added to the root, as in PyTorch.
+    learning_rate : float or Schedule, in (0, inf)
+        Learning rate α.
+    epsilon : float or Schedule, in (0, inf)
+        Term ε, added to the square root, as in PyTorch.
 
     Notes
     -----
-    The sum begins at 0, as in the paper and in PyTorch; Keras begins at 0.1.
+    The sum starts at 0, as in the paper and in PyTorch; in Keras it starts at 0.1. Parameters of rare features keep a large
+    effective learning rate.
 
     Examples
     --------
@@ -47,7 +48,7 @@ class Adagrad(Optimizer):
     References
     ----------
     Duchi, Hazan, Singer (2011), "Adaptive subgradient methods for online learning and stochastic optimization", eq. 1 with
-    the diagonal matrix.
+    a diagonal matrix.
     """
 
     learning_rate: float | Schedule = 0.01
@@ -67,7 +68,7 @@ class Adagrad(Optimizer):
         return adagrad
 
     def coefficients(self, step: Array) -> tuple[Any, ...]:
-        return at(self.learning_rate, step), at(self.epsilon, step)
+        return value_at(self.learning_rate, step), value_at(self.epsilon, step)
 
 
 def adadelta(p: Array, g: Array, v: Array, u: Array, rate: Any, keep: Any, mix: Any, epsilon: Any) -> tuple[Array, ...]:
@@ -82,7 +83,7 @@ def adadelta(p: Array, g: Array, v: Array, u: Array, rate: Any, keep: Any, mix: 
 
 @dataclass(frozen=True)
 class Adadelta(Optimizer):
-    r"""Scale each gradient by the size of recent moves over the size of recent gradients: moves get the units of θ.
+    r"""Adadelta: scale each gradient by the ratio of recent update sizes to recent gradient sizes.
 
     .. math::
 
@@ -93,12 +94,16 @@ class Adadelta(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float > 0, or a schedule
-        α; 1 in the paper and in PyTorch, 0.001 in Keras.
-    rho : float in [0, 1), or a schedule
-        ρ, how much of the averages survives a step.
-    epsilon : float > 0, or a schedule
-        Under both roots.
+    learning_rate : float or Schedule, in (0, inf)
+        Learning rate α; 1 in the paper and in PyTorch, 0.001 in Keras.
+    rho : float or Schedule, in [0, 1)
+        Decay rate ρ of both running means.
+    epsilon : float or Schedule, in (0, inf)
+        Term ε, added under both square roots.
+
+    Notes
+    -----
+    Updates have the units of θ.
 
     Examples
     --------
@@ -131,5 +136,5 @@ class Adadelta(Optimizer):
         return adadelta
 
     def coefficients(self, step: Array) -> tuple[Any, ...]:
-        rho = at(self.rho, step)
-        return at(self.learning_rate, step), rho, 1.0 - rho, at(self.epsilon, step)
+        rho = value_at(self.rho, step)
+        return value_at(self.learning_rate, step), rho, 1.0 - rho, value_at(self.epsilon, step)

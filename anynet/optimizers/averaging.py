@@ -1,10 +1,10 @@
-r"""Averages of the weights over training, which often generalise better than the last weights.
+r"""Averages of the weights over training, which often generalize better than the final weights.
 
 >>> import numpy as np
 >>> from anynet import EMA, SGD, Dense, MeanSquaredError, Model
 >>> model = Model([Dense(1)], input_shape=2, loss=MeanSquaredError(), optimizer=EMA(SGD(0.1), decay=0.9))
 >>> _ = model.fit(np.eye(2), np.ones((2, 1)), epochs=5)
->>> averaged = model.averaged()             # the same model with the averaged weights
+>>> averaged = model.averaged()             # a copy of the model with the averaged weights
 """
 
 from __future__ import annotations
@@ -15,38 +15,38 @@ from typing import Any
 from anynet import tree
 from anynet.arrays.namespace import Array, namespace
 from anynet.checks import check_hyperparameter, check_int
-from anynet.optimizers.base import Elementwise, Schedule, State, at, functional, run_rule
-from anynet.optimizers.wrapper import Keeper, begun
+from anynet.optimizers.base import Elementwise, Schedule, State, out_of_place, run_rule, value_at
+from anynet.optimizers.wrapper import StatefulWrapper, wrapper_state
 
 
-def mix(average: Array, p: Array, share: Any) -> tuple[Array, ...]:
-    average += share * (p - average)
+def mix(average: Array, p: Array, weight: Any) -> tuple[Array, ...]:
+    average += weight * (p - average)
     return (average,)
 
 
 @dataclass(frozen=True)
-class Averager(Keeper):
-    """An optimiser with an average of its parameters beside it; to write one, write `share`.
+class Averager(StatefulWrapper):
+    """Base class of wrappers that average the parameters; subclasses implement `newest_weight`.
 
-    The state holds the optimiser's under ``"optimizer"``, the ``"average"``, and ``"step"``, the number of updates.
+    The state holds that of the optimizer as ``"optimizer"``, the ``"average"``, and ``"step"``, the number of updates.
     """
 
-    def share(self, count: Array) -> Array:
-        """Return the share of the newest parameters in the average, 1 for the first, given the updates made before."""
-        raise NotImplementedError(f"{type(self).__name__}: expected share(count) to be written, got none")
+    def newest_weight(self, count: Array) -> Array:
+        """Return the weight of the newest parameters in the average after `count` earlier updates; 1 at the start."""
+        raise NotImplementedError(f"{type(self).__name__}: expected newest_weight(count) to be implemented, got none")
 
     def init(self, params: tree.Tree) -> State:
-        return begun(self.optimizer, params, running="average", counter="step")
+        return wrapper_state(self.optimizer, params, running="average", counter="step")
 
     def update(
-        self, params: tree.Tree, grads: tree.Tree, state: State, elementwise: Elementwise = functional
+        self, params: tree.Tree, grads: tree.Tree, state: State, elementwise: Elementwise = out_of_place
     ) -> tuple[tree.Tree, State]:
         if not tree.leaves(grads):
             return params, state
         params, inside = self.optimizer.update(params, grads, state["optimizer"], elementwise)
-        rows = tree.zip_leaves(grads, state["average"], params)
-        share = self.share(namespace(state["step"]).astype(state["step"], rows[0][0].dtype))
-        (new,) = run_rule(elementwise, mix, rows, (share,))
+        leaf_groups = tree.zip_leaves(grads, state["average"], params)
+        weight = self.newest_weight(namespace(state["step"]).astype(state["step"], leaf_groups[0][0].dtype))
+        (new,) = run_rule(elementwise, mix, leaf_groups, (weight,))
         average = tree.set_leaves(state["average"], iter(new), like=grads)
         return params, {"optimizer": inside, "average": average, "step": state["step"] + 1}
 
@@ -61,23 +61,23 @@ class Averager(Keeper):
 
 @dataclass(frozen=True)
 class EMA(Averager):
-    r"""Keep an exponential moving average of the parameters beside an optimiser.
+    r"""Keep an exponential moving average of the parameters.
 
-    .. math:: \bar θ ← \bar θ + (1 - d)(θ - \bar θ), \qquad \bar θ = θ \text{ up to the first update after the start}
+    .. math:: \bar θ ← \bar θ + (1 - d)(θ - \bar θ), \qquad \bar θ = θ \text{ until the first update after start}
 
     Parameters
     ----------
     optimizer : Optimizer
-        Who trains; the average does not change what it does.
-    decay : float in [0, 1), or a schedule
-        d; it remembers about 1/(1 − d) updates.
-    start : int >= 0
-        Updates made before it begins.
+        Optimizer to wrap; averaging does not change its updates.
+    decay : float or Schedule, in [0, 1)
+        Decay rate d; the average covers about 1/(1 − d) updates.
+    start : int, in [0, inf)
+        Number of updates before averaging starts.
 
     Notes
     -----
-    `Model.averaged` gives the model with the averaged weights; its running statistics are those of the last weights.
-    PyTorch's `AveragedModel` with `get_ema_multi_avg_fn`.
+    `Model.averaged` returns a model with the averaged weights; its running statistics are those of the last weights.
+    Equivalent to PyTorch's `AveragedModel` with `get_ema_multi_avg_fn`.
 
     Examples
     --------
@@ -92,8 +92,8 @@ class EMA(Averager):
 
     References
     ----------
-    Polyak, Juditsky (1992), "Acceleration of stochastic approximation by averaging"; the exponential form as in Tarvainen,
-    Valpola (2017), "Mean teachers are better role models", eq. 1.
+    Polyak, Juditsky (1992), "Acceleration of stochastic approximation by averaging"; exponential form: Tarvainen, Valpola
+    (2017), "Mean teachers are better role models", eq. 1.
     """
 
     _: KW_ONLY
@@ -105,32 +105,32 @@ class EMA(Averager):
         check_hyperparameter("EMA", "decay", self.decay, "[0, 1)")
         check_int("EMA", "start", self.start, at_least=0)
 
-    def share(self, count: Array) -> Array:
+    def newest_weight(self, count: Array) -> Array:
         return namespace(count).where(
-            count > self.start, count * 0.0 + (1.0 - at(self.decay, count)), count * 0.0 + 1.0
+            count > self.start, count * 0.0 + (1.0 - value_at(self.decay, count)), count * 0.0 + 1.0
         )
 
 
 @dataclass(frozen=True)
 class SWA(Averager):
-    r"""Stochastic weight averaging: keep the plain mean of the parameters from some update on.
+    r"""Average the parameters from a given update on: stochastic weight averaging.
 
-    .. math:: \bar θ ← \bar θ + \frac{1}{n + 1} (θ - \bar θ), \qquad n \text{ taken before}
+    .. math:: \bar θ ← \bar θ + \frac{1}{n + 1} (θ - \bar θ), \qquad n \text{ averaged before}
 
     Parameters
     ----------
     optimizer : Optimizer
-        Who trains, at a rate that stays large.
-    start : int >= 0
-        Updates made before it begins, three quarters of the training say.
-    every : int >= 1
-        Take the parameters after every so many updates, once an epoch say; the paper takes them at the ends of the cycles of
-        the learning rate.
+        Optimizer to wrap, with a learning rate that stays large.
+    start : int, in [0, inf)
+        Number of updates before averaging starts, for example 75 % of training.
+    every : int, in [1, inf)
+        Number of updates between averaged parameters, for example one epoch; the paper averages at the end of each
+        learning-rate cycle.
 
     Notes
     -----
-    `Model.averaged` gives the model with the averaged weights. Running statistics of normalising layers are those of the
-    last weights: take some steps at a tiny rate to renew them. PyTorch's `AveragedModel`.
+    `Model.averaged` returns a model with the averaged weights. The running statistics of normalization layers are those of
+    the last weights; a few steps with a tiny learning rate update them. Equivalent to PyTorch's `AveragedModel`.
 
     Examples
     --------
@@ -158,9 +158,9 @@ class SWA(Averager):
         check_int("SWA", "start", self.start, at_least=0)
         check_int("SWA", "every", self.every, at_least=1)
 
-    def share(self, count: Array) -> Array:
+    def newest_weight(self, count: Array) -> Array:
         xp = namespace(count)
-        since = count + 1.0 - self.start  # updates since the start, this one included
+        since = count + 1.0 - self.start  # updates since the start, including this one
         taken = xp.floor((since + 0.5) / self.every)
         now = xp.astype(since - taken * self.every < 0.5, count.dtype)
         return xp.where(since < self.every, count * 0.0 + 1.0, now / xp.maximum(taken, 1.0))

@@ -1,9 +1,9 @@
-"""The contract that every optimiser keeps, and how an elementwise rule is run over whole trees of parameters.
+"""Base class of optimizers, and functions that run an elementwise rule over parameter trees.
 
-An optimiser is a frozen dataclass of hyper-parameters. Nearly all are an elementwise *rule* of plain arithmetic,
-``rule(p, g, *slots, *coefficients) -> (p, *slots)``, and a number of *slots*, arrays of a parameter's shape that it keeps
-between steps. The rule may update its arguments in place (``m *= b`` does so where arrays can be changed, and makes a new
-one on JAX), so whoever runs it owns them. A backend runs the same source its own way: in tiles, compiled, or as one kernel.
+An optimizer is a frozen dataclass of hyper-parameters. Most consist of an elementwise *rule* of plain arithmetic,
+``rule(p, g, *slots, *coefficients) -> (p, *slots)``, and *slots*, arrays of a parameter's shape kept between steps. The rule
+may update its arguments in place (``m *= b`` does so on mutable arrays, and creates a new array on JAX), so its caller must
+own them. Each backend runs the same source in its own way: in tiles, compiled, or as one kernel.
 
 >>> import numpy as np
 >>> from anynet import SGD
@@ -25,71 +25,72 @@ from anynet import tree
 from anynet.arrays.namespace import Array, namespace
 
 Rule = Callable[..., tuple[Array, ...]]
-Rows = list[tuple[Array, ...]]
-Elementwise = Callable[[Rule], Callable[[Rows, tuple[Any, ...]], Sequence[tuple[Array, ...]] | None]]
+LeafGroups = list[tuple[Array, ...]]
+Elementwise = Callable[[Rule], Callable[[LeafGroups, tuple[Any, ...]], Sequence[tuple[Array, ...]] | None]]
 Schedule = Callable[[Array], Array]
 State = dict[str, Any]
 Objective = Callable[[tree.Tree], tuple[Array, tree.Tree, Any]]
-"""From parameters to the loss, its gradients, and whatever else the one who asked wants back."""
+"""A function of the parameters that returns the loss, its gradients and auxiliary output."""
 
 
-def functional(rule: Rule) -> Callable[[Rows, tuple[Any, ...]], Sequence[tuple[Array, ...]]]:
-    """Run a rule on copies, so that no argument changes: how an optimiser works when it is used by itself."""
+def out_of_place(rule: Rule) -> Callable[[LeafGroups, tuple[Any, ...]], Sequence[tuple[Array, ...]]]:
+    """Return a function that runs a rule on copies; the default outside of a model, which keeps `update` pure."""
 
-    def run(rows: Rows, coefficients: tuple[Any, ...]) -> Sequence[tuple[Array, ...]]:
+    def run(leaf_groups: LeafGroups, coefficients: tuple[Any, ...]) -> Sequence[tuple[Array, ...]]:
         def copy(x: Array) -> Array:
             return namespace(x).asarray(x, copy=True)
 
-        return [rule(copy(p), g, *(copy(s) for s in slots), *coefficients) for p, g, *slots in rows]
+        return [rule(copy(p), g, *(copy(s) for s in slots), *coefficients) for p, g, *slots in leaf_groups]
 
     return run
 
 
-def run_rule(elementwise: Elementwise, rule: Rule, rows: Rows, coefficients: tuple[Any, ...]) -> list[list[Array]]:
-    """Run a rule and return columns: the new p of every row, then each of the slots, whether they changed in place or not."""
-    new = elementwise(rule)(rows, coefficients)
+def run_rule(
+    elementwise: Elementwise, rule: Rule, leaf_groups: LeafGroups, coefficients: tuple[Any, ...]
+) -> list[list[Array]]:
+    """Run a rule and return the new parameters and each slot as lists, whether or not they changed in place."""
+    new = elementwise(rule)(leaf_groups, coefficients)
     return [
-        list(column) for column in zip(*([(p, *slots) for p, _, *slots in rows] if new is None else new), strict=True)
+        list(column)
+        for column in zip(*([(p, *slots) for p, _, *slots in leaf_groups] if new is None else new), strict=True)
     ]
 
 
 @dataclass(frozen=True)
 class Optimizer:
-    """Pure functions from parameters, gradients and state to new parameters and state.
+    """Base class of optimizers: pure functions from parameters, gradients and state to new parameters and state.
 
-    To write an elementwise optimiser: a frozen dataclass with `slots`, `rule` and `coefficients`. To write another: one with
-    `init` and `update`, or, if it has to ask for the loss more than once, `init` and `step`.
+    An elementwise optimizer is a frozen dataclass that implements `slots`, `rule` and `coefficients`. Others implement `init`
+    and `update`, or `init` and `step` if they evaluate the loss more than once per step.
     """
 
     full_batch: ClassVar[bool] = False
-    """Whether `step` asks for the loss of the same examples several times, and decides on the host how to go on.
+    """Whether `step` evaluates the loss of the same examples several times, with decisions on the host in between.
 
-    `Model.fit` then wants all examples at a time, and compiles the loss with its gradients instead of the whole step.
+    `Model.fit` then requires ``batch_size=None``, and compiles the loss and its gradients instead of the whole step.
     """
 
     @property
     def slots(self) -> tuple[str, ...]:
-        """Names of the arrays kept for each parameter, all zero at first."""
+        """Names of the arrays kept per parameter, initially zero."""
         return ()
 
     @property
     def rule(self) -> Rule:
         """The elementwise rule, a module-level function."""
-        raise NotImplementedError(f"{type(self).__name__}: expected a rule to be written, got none")
+        raise NotImplementedError(f"{type(self).__name__}: expected rule to be implemented, got none")
 
     def coefficients(self, step: Array) -> tuple[Any, ...]:
-        """Return the numbers that the rule takes, given the count of updates made before, a 0-d float array."""
-        raise NotImplementedError(f"{type(self).__name__}: expected coefficients(step) to be written, got none")
+        """Return the coefficients of the rule after `step` earlier updates, a 0-d float array."""
+        raise NotImplementedError(f"{type(self).__name__}: expected coefficients(step) to be implemented, got none")
 
     def advance(self, step: Array, state: State) -> tuple[tuple[Any, ...], State]:
-        """Return the coefficients, and the new numbers where the state holds any that depend on the steps before."""
+        """Return the coefficients, and new values for the numbers in the state that depend on earlier steps."""
         return self.coefficients(step), {}
 
     def init(self, params: tree.Tree) -> State:
-        """Return the state before the first step for the trainable part of a layer's parameters.
-
-        The step count is an array, since a compiled step would bake a Python integer in.
-        """
+        """Return the initial state for the trainable part of the parameters."""
+        # The step count is an array because a compiled step would treat a Python integer as a constant.
         arrays = tree.leaves(params)
         if not arrays:
             return {}
@@ -101,20 +102,20 @@ class Optimizer:
         """Raise ValueError if the optimizer names parameters that are not among those of a model, frozen ones included."""
 
     def update(
-        self, params: tree.Tree, grads: tree.Tree, state: State, elementwise: Elementwise = functional
+        self, params: tree.Tree, grads: tree.Tree, state: State, elementwise: Elementwise = out_of_place
     ) -> tuple[tree.Tree, State]:
         """Return parameters and state after one step.
 
-        Only what has a gradient moves: a parameter without an entry in `grads` (a buffer, a frozen layer) is passed on.
+        Parameters without an entry in `grads`, such as buffers and those of frozen layers, are returned unchanged.
         """
         slots = self.slots if state else ()
-        rows = tree.zip_leaves(grads, params, grads, *(state[slot] for slot in slots))
-        if not rows:
+        leaf_groups = tree.zip_leaves(grads, params, grads, *(state[slot] for slot in slots))
+        if not leaf_groups:
             return params, state
         step = state["step"]
-        count = namespace(step).astype(step, rows[0][1].dtype)
+        count = namespace(step).astype(step, leaf_groups[0][1].dtype)
         coefficients, numbers = self.advance(count, state)
-        new = elementwise(self.rule)(rows, coefficients)
+        new = elementwise(self.rule)(leaf_groups, coefficients)
         if new is None:  # changed in place
             return params, {**state, **numbers, "step": step + 1}
         columns = zip(*new, strict=True)
@@ -126,16 +127,16 @@ class Optimizer:
         return params, {"step": step + 1, **moved, **numbers}
 
     def step(
-        self, objective: Objective, params: tree.Tree, state: State, elementwise: Elementwise = functional
+        self, objective: Objective, params: tree.Tree, state: State, elementwise: Elementwise = out_of_place
     ) -> tuple[Array, Any, tree.Tree, State]:
-        """Take one step on a function, and return its value before, what else it told, parameters and state."""
+        """Return the loss before the step, auxiliary output, new parameters and new state."""
         value, grads, extra = objective(params)
         return value, extra, *self.update(params, grads, state, elementwise)
 
     def minimize(
         self, value_and_grad: Callable[[tree.Tree], tuple[Array, tree.Tree]], params: tree.Tree, *, steps: int = 100
     ) -> tree.Tree:
-        """Return parameters after some steps on a function of parameters alone, which gives its value and gradients.
+        """Return the parameters after `steps` steps on a function that returns its value and gradients.
 
         Examples
         --------
@@ -154,14 +155,14 @@ class Optimizer:
         return params
 
     def loss_scale(self, state: State) -> Array | None:
-        """Return what to multiply the loss's derivative by before backward, and to divide the gradients by after, or None."""
+        """Return the factor that multiplies the loss's derivative and divides the gradients, or None."""
         return None
 
     def averaged(self, params: tree.Tree, state: State) -> tree.Tree:
-        """Return the parameters to use after training: these, unless the optimiser keeps an average of them."""
+        """Return the parameters to use after training: their average if the optimizer keeps one."""
         return params
 
 
-def at(value: float | Schedule, step: Array) -> Any:
-    """Return a hyper-parameter at a step: itself, or what its schedule says."""
+def value_at(value: float | Schedule, step: Array) -> Any:
+    """Return the value of a number or schedule at a step."""
     return value(step) if callable(value) else value

@@ -1,4 +1,4 @@
-"""Parameter groups: other rates, other decay, or no training at all for some of the parameters."""
+"""Parameter groups: different hyper-parameters, or freezing, for some parameters."""
 
 from __future__ import annotations
 
@@ -8,43 +8,43 @@ from typing import Any
 
 from anynet import tree
 from anynet.arrays.namespace import Array
-from anynet.optimizers.base import Elementwise, Optimizer, State, functional
+from anynet.optimizers.base import Elementwise, Optimizer, State, out_of_place
 
 
 @dataclass(frozen=True)
 class Groups(Optimizer):
-    """One optimiser for most of the parameters, and others, or none, for those that are named.
+    """Use different hyper-parameters or optimizers for groups of parameters.
 
     Parameters
     ----------
     optimizer : Optimizer
-        For all parameters that no group names.
+        Optimizer of all parameters that match no group.
     groups : mapping
-        From parameters to what becomes of them. The first group that matches counts. A key is
+        Groups of parameters; the first match applies. A key is
 
-        * a pattern of names as `Model.params` has them: ``"0.*"`` is the first layer, ``"*bias"`` all biases;
-        * a number of axes: 1 stands for all vectors, biases and the scales of normalisation.
+        * a pattern for names as in `Model.params`: ``"0.*"`` matches the first layer, ``"*bias"`` all biases;
+        * a number of axes: 1 matches all vectors, that is, biases and normalization scales.
 
         A value is
 
-        * a dict of hyper-parameters that differ: ``{"weight_decay": 0.0}``;
-        * another optimiser;
-        * None: the parameters stay as they are.
+        * a dict of different hyper-parameters, such as ``{"weight_decay": 0.0}``;
+        * another optimizer;
+        * None, which freezes the parameters.
 
     Notes
     -----
-    PyTorch's parameter groups; optax's `multi_transform` and `masked`. `Model` raises ValueError for a group that matches no
-    parameter; a frozen layer's count, under the names that they have when it is not frozen too. Where a loss scale or an
-    average is kept, put `Groups` inside of it.
+    Equivalent to parameter groups in PyTorch, and to `multi_transform` and `masked` in optax. `Model` raises ValueError for a
+    group without matching parameters; frozen parameters also match under their names before freezing. Put `Groups` inside
+    `LossScale` or an average, not around it.
 
     Raises
     ------
     TypeError, ValueError
-        If a key or a value is of another kind, or the optimiser has no such hyper-parameter.
+        If a key or value has the wrong type, or the optimizer lacks the hyper-parameter.
 
     Examples
     --------
-    No decay of vectors, a first layer that learns slowly:
+    Exclude vectors from weight decay, and train the first layer slowly:
 
     >>> from anynet import AdamW
     >>> optimizer = Groups(AdamW(1e-3), {"0.*": {"learning_rate": 1e-4}, 1: {"weight_decay": 0.0}})
@@ -81,11 +81,11 @@ class Groups(Optimizer):
 
     @property
     def optimizers(self) -> tuple[Optimizer | None, ...]:
-        """The optimiser of each group, and last that of the rest."""
+        """The optimizer of each group, followed by that of the remaining parameters."""
         return (*(value for _, value in self.groups), self.optimizer)
 
     def parts(self, values: tree.Tree) -> list[tree.Tree]:
-        """Return a tree for each of `optimizers`, with None in place of what belongs to another."""
+        """Return one tree per optimizer, with None in place of the other optimizers' leaves."""
 
         def of(part: int) -> tree.Tree:
             return tree.select(values, lambda path, leaf: owner(path, leaf) == part)
@@ -112,7 +112,7 @@ class Groups(Optimizer):
         return {"groups": [{} if optimizer is None else optimizer.init(part) for optimizer, part in pairs]}
 
     def update(
-        self, params: tree.Tree, grads: tree.Tree, state: State, elementwise: Elementwise = functional
+        self, params: tree.Tree, grads: tree.Tree, state: State, elementwise: Elementwise = out_of_place
     ) -> tuple[tree.Tree, State]:
         states = []
         for optimizer, part, old in zip(self.optimizers, self.parts(grads), state["groups"], strict=True):

@@ -1,4 +1,4 @@
-r"""Limits on what goes into an optimiser, `Clip`, and on what comes out of it, `MaxNorm`."""
+r"""Limits on the gradients, `Clip`, and on the updated weights, `MaxNorm`."""
 
 from __future__ import annotations
 
@@ -7,50 +7,56 @@ from dataclasses import KW_ONLY, dataclass
 from anynet import tree
 from anynet.arrays.namespace import Array, namespace
 from anynet.checks import check_hyperparameter
-from anynet.optimizers.base import Elementwise, Schedule, State, functional
-from anynet.optimizers.wrapper import Wrapper, begun
+from anynet.optimizers.base import Elementwise, Schedule, State, out_of_place
+from anynet.optimizers.wrapper import Wrapper, wrapper_state
 
 
 @dataclass(frozen=True)
 class Limit(Wrapper):
-    """An optimiser with a limit on something; to write one, write `limit` and `within`.
+    """Base class of wrappers with a limit; subclasses implement `limit` and `update_within`.
 
-    The state is the optimiser's. Only where the limit is a schedule it has one of its own: the optimiser's under
-    ``"optimizer"``, and ``"step"``, the number of updates.
+    The state is that of the optimizer. If the limit is a schedule, it is a dict of the optimizer's state, ``"optimizer"``,
+    and the number of updates, ``"step"``.
     """
 
     @property
     def limit(self) -> float | Schedule:
-        raise NotImplementedError(f"{type(self).__name__}: expected limit to be written, got none")
+        raise NotImplementedError(f"{type(self).__name__}: expected limit to be implemented, got none")
 
-    def within(
+    def update_within(
         self, limit: float | Array, params: tree.Tree, grads: tree.Tree, state: State, elementwise: Elementwise
     ) -> tuple[tree.Tree, State]:
-        """Make the optimiser's update, given the limit of this step."""
-        raise NotImplementedError(f"{type(self).__name__}: expected within(limit, ...) to be written, got none")
+        """Return parameters and state after an update within this step's limit."""
+        raise NotImplementedError(
+            f"{type(self).__name__}: expected update_within(limit, ...) to be implemented, got none"
+        )
 
     def init(self, params: tree.Tree) -> State:
-        return begun(self.optimizer, params, counter="step") if callable(self.limit) else self.optimizer.init(params)
+        return (
+            wrapper_state(self.optimizer, params, counter="step")
+            if callable(self.limit)
+            else self.optimizer.init(params)
+        )
 
     def inner(self, state: State) -> State:
         return state["optimizer"] if callable(self.limit) else state
 
     def update(
-        self, params: tree.Tree, grads: tree.Tree, state: State, elementwise: Elementwise = functional
+        self, params: tree.Tree, grads: tree.Tree, state: State, elementwise: Elementwise = out_of_place
     ) -> tuple[tree.Tree, State]:
         if not callable(self.limit):
-            return self.within(self.limit, params, grads, state, elementwise)
+            return self.update_within(self.limit, params, grads, state, elementwise)
         arrays = tree.leaves(grads)
         if not arrays:
             return params, state
         limit = self.limit(namespace(arrays[0]).astype(state["step"], arrays[0].dtype))
-        params, inside = self.within(limit, params, grads, state["optimizer"], elementwise)
+        params, inside = self.update_within(limit, params, grads, state["optimizer"], elementwise)
         return params, {"optimizer": inside, "step": state["step"] + 1}
 
 
 @dataclass(frozen=True)
 class Clip(Limit):
-    r"""Limit the gradients before an optimiser sees them: all together by their norm, or each number by itself.
+    r"""Clip the gradients by their global norm or by value.
 
     .. math:: g ← g \min\Big(1, \frac{c}{‖g‖ + 10^{-6}}\Big), \quad ‖g‖^2 = \sum \text{ over all parameters } g^2,
               \qquad \text{or} \quad g ← \min(\max(g, -c), c)
@@ -58,16 +64,16 @@ class Clip(Limit):
     Parameters
     ----------
     optimizer : Optimizer
-        Who gets the limited gradients.
-    norm : float > 0, or a schedule, optional
-        The largest norm, of all gradients taken as one vector; their direction stays as it is.
-    value : float > 0, or a schedule, optional
-        Or the largest absolute value of each number.
+        Optimizer that receives the clipped gradients.
+    norm : float or Schedule, in (0, inf), optional
+        Maximum norm of all gradients taken as one vector; their direction is kept.
+    value : float or Schedule, in (0, inf), optional
+        Maximum absolute value of each element. Give either `norm` or `value`.
 
     Notes
     -----
-    PyTorch's `clip_grad_norm_` and `clip_grad_value_`; Keras' `global_clipnorm` and `clipvalue`. A schedule is one of the
-    updates that `Clip` has seen, which are more than those of the optimiser inside if that is `Accumulate` or `LossScale`.
+    Equivalent to `clip_grad_norm_` and `clip_grad_value_` in PyTorch, and to `global_clipnorm` and `clipvalue` in Keras. The
+    step of a schedule counts calls of `Clip`, including those that `Accumulate` or `LossScale` inside it skip.
 
     Examples
     --------
@@ -100,15 +106,15 @@ class Clip(Limit):
 
     @property
     def limit(self) -> float | Schedule:
-        return self.norm if self.norm is not None else self.value  # type: ignore[return-value]  # one of them is given
+        return self.norm if self.norm is not None else self.value  # type: ignore[return-value]  # one of the two is set
 
-    def within(
+    def update_within(
         self, limit: float | Array, params: tree.Tree, grads: tree.Tree, state: State, elementwise: Elementwise
     ) -> tuple[tree.Tree, State]:
         return self.optimizer.update(params, self.limited(grads, limit), state, elementwise)
 
     def limited(self, grads: tree.Tree, limit: float | Array) -> tree.Tree:
-        """Return the gradients within the limit."""
+        """Return the clipped gradients."""
         arrays = tree.leaves(grads)
         if not arrays:
             return grads
@@ -120,7 +126,7 @@ class Clip(Limit):
 
 
 def global_norm(arrays: list[Array]) -> Array:
-    """Return the Euclidean norm of all numbers in some arrays."""
+    """Return the Euclidean norm of all elements of a list of arrays."""
     xp = namespace(arrays[0])
     total = xp.sum(arrays[0] * arrays[0])
     for array in arrays[1:]:
@@ -130,23 +136,23 @@ def global_norm(arrays: list[Array]) -> Array:
 
 @dataclass(frozen=True)
 class MaxNorm(Limit):
-    r"""After each update bring the weights that lead into one unit back to a norm of at most c.
+    r"""Limit the norm of each unit's incoming weights after every update.
 
     .. math:: W_{:j} ← W_{:j} \min\Big(1, \frac{c}{‖W_{:j}‖}\Big)
 
     Parameters
     ----------
     optimizer : Optimizer
-        Who makes the update.
-    norm : float > 0, or a schedule
-        c; 3 to 4 is usual beside dropout.
+        Optimizer to wrap.
+    norm : float or Schedule, in (0, inf)
+        Maximum norm c; typically 3 to 4 in combination with dropout.
     match : str or int, optional
-        The names of the parameters it holds for, such as ``"0.weight"`` or ``"*weight"``, or their number of axes; by
-        default all with two axes or more. The last axis counts the units.
+        Pattern for the names of the limited parameters, such as ``"0.weight"`` or ``"*weight"``, or their number of axes; by
+        default all with at least two axes. The last axis indexes the units.
 
     Notes
     -----
-    Keras' `MaxNorm`, with all axes but the last.
+    Equivalent to Keras' `MaxNorm` over all axes except the last.
 
     Examples
     --------
@@ -175,7 +181,7 @@ class MaxNorm(Limit):
     def limit(self) -> float | Schedule:
         return self.norm
 
-    def within(
+    def update_within(
         self, limit: float | Array, params: tree.Tree, grads: tree.Tree, state: State, elementwise: Elementwise
     ) -> tuple[tree.Tree, State]:
         params, state = self.optimizer.update(params, grads, state, elementwise)
@@ -184,7 +190,7 @@ class MaxNorm(Limit):
         return tree.set_leaves(params, iter(limited), like=meant), state
 
     def limited(self, w: Array, limit: float | Array) -> Array:
-        """Return weights (..., units) within the limit."""
+        """Return the weights, of shape (..., units), with the norms limited."""
         xp = namespace(w)
         squares = xp.sum(w * w, axis=tuple(range(w.ndim - 1)), keepdims=True)
         norms = xp.sqrt(xp.maximum(squares, float(xp.finfo(w.dtype).smallest_normal)))

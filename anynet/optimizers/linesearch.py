@@ -1,11 +1,11 @@
-r"""A line search for the strong Wolfe conditions: how far to go along a direction, on the host.
+r"""Line search for the strong Wolfe conditions, run on the host.
 
-A point at distance a along the direction is good if it lies low enough and flat enough,
+It finds a distance a along a direction with sufficient decrease and a sufficiently flat slope:
 
 .. math:: φ(a) ≤ φ(0) + c_1 a φ'(0), \qquad |φ'(a)| ≤ -c_2 φ'(0).
 
-The search doubles the distance until good points are certain to lie in between (algorithm 3.5), and then narrows the
-interval, always keeping its lowest end (algorithm 3.6), each time to the minimum of the cubic through both ends (eq. 3.59).
+The search increases the distance until it brackets such a point (algorithm 3.5). It then shrinks the bracket, keeping the
+lowest point as one end (algorithm 3.6), by evaluating the minimum of the cubic through both ends (eq. 3.59).
 
 References: Nocedal, Wright (2006), "Numerical optimization", second edition, section 3.5.
 
@@ -21,11 +21,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 ENOUGH_DECREASE = 1e-4  # c₁
-ENOUGH_FLATNESS = 0.9  # c₂, the usual one for quasi-Newton directions
+ENOUGH_FLATNESS = 0.9  # c₂, the usual value for quasi-Newton directions
 
 
 class Point(NamedTuple):
-    """A place on the line, with φ and φ′ there and whatever the caller wants to have back."""
+    """A point on the line: its distance, φ, φ′ and auxiliary output of the caller's function."""
 
     distance: float
     value: float
@@ -37,20 +37,20 @@ Phi = Callable[[float], tuple[float, float, Any]]
 
 
 def strong_wolfe(phi: Phi, start: Point, first: float, *, evaluations: int = 25, rounding: float = 0.0) -> Point:
-    """Return a point that satisfies the conditions, or the lowest one found; the start itself if none is lower.
+    """Return a point that satisfies the conditions, or else the lowest one found, possibly the start.
 
     Parameters
     ----------
-    phi : function of the distance
-        Gives (φ, φ′, extra).
+    phi : callable
+        Function of the distance that returns (φ, φ′, extra).
     start : Point
-        At distance 0, with φ′ < 0.
-    first : float > 0
-        The distance to try first.
+        Point at distance 0, with φ′ < 0.
+    first : float, in (0, inf)
+        First distance to evaluate.
     evaluations : int
-        The most calls of `phi`.
+        Maximum number of calls of `phi`.
     rounding : float
-        The relative error of φ, which no decrease can be told from.
+        Relative rounding error of φ; smaller decreases are not significant.
     """
     slack = rounding * abs(start.value)
 
@@ -81,7 +81,9 @@ def strong_wolfe(phi: Phi, start: Point, first: float, *, evaluations: int = 25,
         if abs(width) <= 1e-12 * max(low.distance, high.distance):
             break
         part = (_cubic_minimum(low, high) - low.distance) / width
-        distance = low.distance + min(max(part, 0.1), 0.9) * width  # not too near an end, or it never closes in
+        distance = (
+            low.distance + min(max(part, 0.1), 0.9) * width
+        )  # keep away from the ends, so that the bracket shrinks
         here = Point(distance, *phi(distance))
         if too_high(here) or here.value >= low.value:
             high = here
@@ -95,12 +97,12 @@ def strong_wolfe(phi: Phi, start: Point, first: float, *, evaluations: int = 25,
 
 
 def _cubic_minimum(a: Point, b: Point) -> float:
-    """Return where the cubic with the values and slopes of two points has its minimum; halfway if it has none."""
+    """Return the minimum of the cubic through two points with their slopes, or the midpoint if there is none."""
     middle = 0.5 * (a.distance + b.distance)
     width = b.distance - a.distance
     mean = a.slope + b.slope - 3.0 * (b.value - a.value) / width
     square = mean * mean - a.slope * b.slope
-    if not 0.0 <= square < math.inf:  # not a number where φ has overflowed
+    if not 0.0 <= square < math.inf:  # NaN if φ overflowed
         return middle
     root = math.copysign(math.sqrt(square), width)
     below = b.slope - a.slope + 2.0 * root

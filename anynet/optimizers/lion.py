@@ -1,4 +1,4 @@
-r"""Lion: steps of one size, in the direction of the sign of the momentum."""
+r"""Lion: steps of constant size along the sign of the momentum."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ from typing import Any
 from anynet.arrays.elementwise import maximum
 from anynet.arrays.namespace import Array, namespace
 from anynet.checks import check_hyperparameter
-from anynet.optimizers.base import Optimizer, Rule, Schedule, at
+from anynet.optimizers.base import Optimizer, Rule, Schedule, value_at
 
 
-def lion(p: Array, g: Array, m: Array, rate: Any, mix1: Any, mix2: Any, shrink: Any, tiny: Any) -> tuple[Array, ...]:
-    c = m + mix1 * (g - m)
+def lion(
+    p: Array, g: Array, m: Array, rate: Any, one_minus_beta1: Any, one_minus_beta2: Any, shrink: Any, tiny: Any
+) -> tuple[Array, ...]:
+    c = m + one_minus_beta1 * (g - m)
     p -= rate * (c / maximum(maximum(c, -c), tiny)) + shrink * p  # c / |c| is the sign, exactly, and 0 / tiny is 0
-    m += mix2 * (g - m)
+    m += one_minus_beta2 * (g - m)
     return p, m
 
 
 @dataclass(frozen=True)
 class Lion(Optimizer):
-    r"""Evolved sign momentum: every parameter moves by α, up or down.
+    r"""Lion: evolved sign momentum, which moves every parameter by ±α.
 
     .. math::
 
@@ -30,12 +32,12 @@ class Lion(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float > 0, or a schedule
-        α; the paper advises 3 to 10 times less than for AdamW.
-    beta1, beta2 : float in [0, 1), or a schedule
-        How much of the momentum counts in a step, and survives it.
-    weight_decay : float >= 0, or a schedule
-        λ, decoupled; the paper advises 3 to 10 times more than for AdamW.
+    learning_rate : float or Schedule, in (0, inf)
+        Learning rate α; the paper recommends 3 to 10 times less than for AdamW.
+    beta1, beta2 : float or Schedule, in [0, 1)
+        Weight of the momentum in the update, and decay rate of the momentum.
+    weight_decay : float or Schedule, in [0, inf)
+        Decoupled decay rate λ; the paper recommends 3 to 10 times more than for AdamW.
 
     Examples
     --------
@@ -70,6 +72,6 @@ class Lion(Optimizer):
         return lion
 
     def coefficients(self, step: Array) -> tuple[Any, ...]:
-        rate, tiny = at(self.learning_rate, step), float(namespace(step).finfo(step.dtype).smallest_normal)
-        mixes = 1.0 - at(self.beta1, step), 1.0 - at(self.beta2, step)
-        return rate, *mixes, rate * at(self.weight_decay, step), tiny
+        rate, tiny = value_at(self.learning_rate, step), float(namespace(step).finfo(step.dtype).smallest_normal)
+        mixes = 1.0 - value_at(self.beta1, step), 1.0 - value_at(self.beta2, step)
+        return rate, *mixes, rate * value_at(self.weight_decay, step), tiny

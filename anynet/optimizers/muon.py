@@ -1,4 +1,4 @@
-r"""Muon: momentum whose matrices are made orthogonal before they are used."""
+r"""Muon: momentum with orthogonalized updates for matrices."""
 
 from __future__ import annotations
 
@@ -11,49 +11,49 @@ from anynet import tree
 from anynet.arrays.namespace import Array, namespace
 from anynet.checks import check_hyperparameter, check_int, check_kind
 from anynet.optimizers.adam import AdamW
-from anynet.optimizers.base import Elementwise, Optimizer, Schedule, State, at, functional
+from anynet.optimizers.base import Elementwise, Optimizer, Schedule, State, out_of_place, value_at
 
 QUINTIC = (3.4445, -4.7750, 2.0315)
-"""Coefficients of the polynomial, chosen for a steep slope at 0: singular values end between 0.7 and 1.2, not all at 1."""
+"""Coefficients of a polynomial with a steep slope at 0, which maps singular values to between 0.7 and 1.2, not exactly 1."""
 
 TINY = 1e-7
 
 
 @dataclass(frozen=True)
 class Muon(Optimizer):
-    r"""Momentum orthogonalised by Newton-Schulz: every direction of a matrix moves alike. For the rest, another optimiser.
+    r"""Muon: momentum orthogonalized by Newton-Schulz iterations, for matrices.
 
     .. math::
 
         M ← M + (1 - μ)(G - M), \quad U = G + μ (M - G), \quad
         W ← W - α \big(r \operatorname{orth}(U) + λ W\big), \quad r = \sqrt{\max(1, O / I)}
 
-    orth(U) is near :math:`P Q^T` of the singular value decomposition :math:`U = P Σ Q^T`, and comes from
-    :math:`X ← a X + (b A + c A^2) X` with :math:`A = X X^T`, beginning with :math:`X = U / ‖U‖`: products of matrices only.
+    orth(U) approximates :math:`P Q^T` of the singular value decomposition :math:`U = P Σ Q^T`. It iterates
+    :math:`X ← a X + (b A + c A^2) X` with :math:`A = X X^T`, starting with :math:`X = U / ‖U‖`, with matrix products only.
 
     Parameters
     ----------
-    learning_rate : float > 0, or a schedule
-        α; 0.02 is usual.
-    momentum : float in [0, 1), or a schedule
-        μ.
+    learning_rate : float or Schedule, in (0, inf)
+        Learning rate α; typically 0.02.
+    momentum : float or Schedule, in [0, 1)
+        Momentum μ.
     nesterov : bool
-        Whether U looks ahead along the momentum, as above; else it is M.
-    weight_decay : float >= 0, or a schedule
-        λ, decoupled.
-    iterations : int >= 1
-        Of Newton-Schulz.
+        Whether to use Nesterov momentum, as above; otherwise U is M.
+    weight_decay : float or Schedule, in [0, inf)
+        Decoupled decay rate λ.
+    iterations : int, in [1, inf)
+        Number of Newton-Schulz iterations.
     match_adamw : bool
-        Take :math:`r = 0.2 \sqrt{\max(I, O)}` instead, whose moves are as large as those of AdamW, so that both can have one
-        learning rate.
+        Whether to use :math:`r = 0.2 \sqrt{\max(I, O)}` instead. Updates are then as large as those of AdamW, so that both can
+        share one learning rate.
     otherwise : Optimizer
-        For parameters with one axis. An array with more than two is taken as a matrix with one column for each unit, its last
-        axis.
+        Optimizer for parameters with one axis. Arrays with more than two axes are reshaped to matrices with one column per
+        unit (last axis).
 
     Notes
     -----
-    PyTorch's `Muon`, which has only matrices and computes orth in bfloat16; here it is computed in the parameters' dtype.
-    Embeddings and the last layer do better with AdamW: ``Groups(Muon(0.02), {"4.*": AdamW(1e-3)})``.
+    PyTorch's `Muon` accepts only matrices and computes orth in bfloat16; here orth uses the parameters' dtype. Use AdamW for
+    embeddings and the last layer: ``Groups(Muon(0.02), {"4.*": AdamW(1e-3)})``.
 
     Examples
     --------
@@ -104,14 +104,14 @@ class Muon(Optimizer):
         }
 
     def update(
-        self, params: tree.Tree, grads: tree.Tree, state: State, elementwise: Elementwise = functional
+        self, params: tree.Tree, grads: tree.Tree, state: State, elementwise: Elementwise = out_of_place
     ) -> tuple[tree.Tree, State]:
         arrays = tree.leaves(grads)
         if not arrays:
             return params, state
         params, rest = self.otherwise.update(params, vectors(grads), state["otherwise"], elementwise)
         step = namespace(state["step"]).astype(state["step"], arrays[0].dtype)
-        rate, mu, decay = (at(value, step) for value in (self.learning_rate, self.momentum, self.weight_decay))
+        rate, mu, decay = (value_at(value, step) for value in (self.learning_rate, self.momentum, self.weight_decay))
         meant = matrices(grads)
         weights, memory = [], []
         for p, g, m in tree.zip_leaves(meant, params, grads, state["momentum"]):
@@ -124,7 +124,7 @@ class Muon(Optimizer):
         return params, {"step": state["step"] + 1, "momentum": momentum, "otherwise": rest}
 
     def moved(self, u: Array) -> Array:
-        """Return r orth(U), of U's shape."""
+        """Return r orth(U) in the shape of U."""
         xp, outputs = namespace(u), u.shape[-1]
         matrix = xp.reshape(u, (-1, outputs))
         inputs = matrix.shape[0]
@@ -133,10 +133,10 @@ class Muon(Optimizer):
 
 
 def orthogonalized(u: Array, iterations: int) -> Array:
-    """Return nearly P Qᵀ of U = P Σ Qᵀ: each iteration drives every singular value through the quintic."""
+    """Return an approximation of P Qᵀ for U = P Σ Qᵀ; each iteration applies the quintic to the singular values."""
     xp, (a, b, c) = namespace(u), QUINTIC
     wide = u.shape[0] <= u.shape[1]
-    x = u if wide else xp.matrix_transpose(u)  # the smaller of the two Gram matrices
+    x = u if wide else xp.matrix_transpose(u)  # use the smaller of the two Gram matrices
     x = x / xp.maximum(xp.sqrt(xp.sum(x * x)), TINY)
     for _ in range(iterations):
         gram = x @ xp.matrix_transpose(x)
@@ -145,10 +145,10 @@ def orthogonalized(u: Array, iterations: int) -> Array:
 
 
 def matrices(values: tree.Tree) -> tree.Tree:
-    """Return the tree with None in place of all with fewer than two axes."""
+    """Return the tree with None in place of leaves with fewer than two axes."""
     return tree.select(values, lambda _, leaf: leaf.ndim >= 2)
 
 
 def vectors(values: tree.Tree) -> tree.Tree:
-    """Return the tree with None in place of all with two axes or more."""
+    """Return the tree with None in place of leaves with two axes or more."""
     return tree.select(values, lambda _, leaf: leaf.ndim < 2)

@@ -1,4 +1,4 @@
-r"""Nadam: Adam that looks ahead along its momentum."""
+r"""Nadam: Adam with Nesterov momentum."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from anynet.arrays.elementwise import sqrt
 from anynet.arrays.namespace import Array, namespace
 from anynet.checks import check_hyperparameter
 from anynet.optimizers.adam import bias_correction
-from anynet.optimizers.base import Optimizer, Rule, Schedule, State, at
+from anynet.optimizers.base import Optimizer, Rule, Schedule, State, value_at
 
 TERMS = 60
-"""Terms of the series in `log_product`, the last of which is below 2⁻⁶⁰."""
+"""Number of terms of the series in `log_product_of`; the last is below 2⁻⁶⁰."""
 
 
 def nadam(
@@ -26,45 +26,45 @@ def nadam(
     v: Array,
     rate_g: Any,
     rate_m: Any,
-    mix1: Any,
-    mix2: Any,
+    one_minus_beta1: Any,
+    one_minus_beta2: Any,
     scale: Any,
     epsilon: Any,
 ) -> tuple[Array, ...]:
-    m += mix1 * (g - m)
-    v += mix2 * (g * g - v)
+    m += one_minus_beta1 * (g - m)
+    v += one_minus_beta2 * (g * g - v)
     p -= (rate_g * g + rate_m * m) / (scale * sqrt(v) + epsilon)
     return p, m, v
 
 
 @dataclass(frozen=True)
 class Nadam(Optimizer):
-    r"""Adam with Nesterov's momentum, which grows from half of β₁ to β₁.
+    r"""Nadam: Adam with Nesterov momentum that increases from β₁/2 to β₁.
 
     .. math::
 
-        μ_t &= β_1 \big(1 - \tfrac12\, 0.96^{tψ}\big), \qquad m, v \text{ as for } `Adam` \\
+        μ_t &= β_1 \big(1 - \tfrac12\, 0.96^{tψ}\big), \qquad m, v \text{ as in Adam} \\
         θ &← θ - α \frac{(1 - μ_t) \frac{g}{1 - \prod_{i≤t} μ_i} + μ_{t+1} \frac{m}{1 - \prod_{i≤t+1} μ_i}}
                         {\sqrt{v / (1 - β_2^t)} + ε}
 
     Parameters
     ----------
-    learning_rate : float > 0, or a schedule
-        α.
-    beta1 : float in (0, 1), or a schedule
-        How much of the average of the gradient survives a step.
-    beta2 : float in [0, 1), or a schedule
-        The same for its square.
-    epsilon : float > 0, or a schedule
-        Added to the root.
-    momentum_decay : float > 0, or a schedule
-        ψ, how fast the momentum grows.
+    learning_rate : float or Schedule, in (0, inf)
+        Learning rate α.
+    beta1 : float or Schedule, in (0, 1)
+        Decay rate of the running mean of the gradient.
+    beta2 : float or Schedule, in [0, 1)
+        Decay rate of the running mean of its square.
+    epsilon : float or Schedule, in (0, inf)
+        Term ε, added to the square root.
+    momentum_decay : float or Schedule, in (0, inf)
+        Rate ψ at which the momentum increases.
 
     Notes
     -----
-    The same as PyTorch's. The product of the momenta is found in closed form (docs/derivations/optimizers.md), so that the
-    state holds nothing but the moments. Where β₁ or ψ is a schedule, there is no such form: the product is of the momenta that
-    there were, and is carried in the state as a number, ``"product"``; :math:`μ_{t+1}` is foretold with the present β₁ and ψ.
+    Equivalent to PyTorch's `NAdam`. The product of the momenta has a closed form (docs/derivations/optimizers.md), so the
+    state holds only the moments. If β₁ or ψ is a schedule, there is no closed form: the state also holds the product of past
+    momenta, ``"product"``, and :math:`μ_{t+1}` is predicted from the current β₁ and ψ.
 
     Examples
     --------
@@ -119,29 +119,29 @@ class Nadam(Optimizer):
 
     def coefficients(self, step: Array) -> tuple[Any, ...]:
         xp, t = namespace(step), step + 1.0
-        beta1, decay = at(self.beta1, step), at(self.momentum_decay, step)  # numbers, or the product would be carried
+        beta1, decay = value_at(self.beta1, step), value_at(self.momentum_decay, step)  # numbers: schedules use advance
         log_product = t * math.log(beta1) + log_product_of(decay * math.log(0.96), t)
         return self._coefficients(step, xp.exp(log_product), -xp.expm1(log_product))
 
     def _momentum(self, step: Array, t: Array) -> Array:
-        """Return μ_t, with β₁ and ψ as they are at a step."""
-        log_q = at(self.momentum_decay, step) * math.log(0.96)
-        return at(self.beta1, step) * (1.0 - 0.5 * namespace(step).exp(log_q * t))
+        """Return μ_t for the values of β₁ and ψ at a step."""
+        log_q = value_at(self.momentum_decay, step) * math.log(0.96)
+        return value_at(self.beta1, step) * (1.0 - 0.5 * namespace(step).exp(log_q * t))
 
     def _coefficients(self, step: Array, product: Array, rest: Array) -> tuple[Any, ...]:
-        """Return the coefficients, given the product of the momenta so far and 1 minus it."""
-        rate, beta1, beta2 = at(self.learning_rate, step), at(self.beta1, step), at(self.beta2, step)
+        """Return the coefficients, given the product of the momenta so far and its difference from 1."""
+        rate, beta1, beta2 = value_at(self.learning_rate, step), value_at(self.beta1, step), value_at(self.beta2, step)
         now, following = (self._momentum(step, t) for t in (step + 1.0, step + 2.0))
         rate_g = rate * (1.0 - now) / rest
         rate_m = rate * following / (1.0 - product * following)
         scale = bias_correction(beta2, step) ** -0.5
-        return rate_g, rate_m, 1.0 - beta1, 1.0 - beta2, scale, at(self.epsilon, step)
+        return rate_g, rate_m, 1.0 - beta1, 1.0 - beta2, scale, value_at(self.epsilon, step)
 
 
 def log_product_of(log_q: float, t: Array) -> Array:
     r"""Return log ∏_{i=1}^t (1 − ½ qⁱ) for 0 < q < 1.
 
-    With log(1 − x) = −Σ_k xᵏ/k and the sum of a geometric series over i it is
+    With log(1 − x) = −Σ_k xᵏ/k and the geometric series over i, it equals
 
     .. math:: -\sum_{k≥1} \frac{2^{-k}}{k} \, q^k \, \frac{1 - q^{kt}}{1 - q^k}.
     """

@@ -1,4 +1,4 @@
-r"""RAdam: Adam that holds its adaptive rate back until its variance is known."""
+r"""RAdam: Adam whose adaptive learning rate is rectified while its variance is large."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from anynet.arrays.elementwise import sqrt
 from anynet.arrays.namespace import Array, namespace
 from anynet.checks import check_hyperparameter
 from anynet.optimizers.adam import bias_correction
-from anynet.optimizers.base import Optimizer, Rule, Schedule, at
+from anynet.optimizers.base import Optimizer, Rule, Schedule, value_at
 
 
 def radam(
@@ -19,19 +19,19 @@ def radam(
     v: Array,
     rate: Any,
     adapted: Any,
-    mix1: Any,
-    mix2: Any,
+    one_minus_beta1: Any,
+    one_minus_beta2: Any,
     epsilon: Any,
 ) -> tuple[Array, ...]:
-    m += mix1 * (g - m)
-    v += mix2 * (g * g - v)
+    m += one_minus_beta1 * (g - m)
+    v += one_minus_beta2 * (g * g - v)
     p -= m * (rate + adapted / (sqrt(v) + epsilon))
     return p, m, v
 
 
 @dataclass(frozen=True)
 class RAdam(Optimizer):
-    r"""Rectified Adam: plain momentum for the first steps, then Adam with a rate that grows to its own.
+    r"""RAdam: plain momentum for the first steps, then Adam with an increasing learning rate.
 
     .. math::
 
@@ -39,24 +39,24 @@ class RAdam(Optimizer):
         r_t = \sqrt{\frac{(ρ_t - 4)(ρ_t - 2) ρ_∞}{(ρ_∞ - 4)(ρ_∞ - 2) ρ_t}}
 
         θ ← θ - α \frac{m}{1 - β_1^t} \cdot \begin{cases} r_t / (\sqrt{v / (1 - β_2^t)} + ε') & ρ_t > 5 \\
-        1 & \text{else} \end{cases}, \qquad m, v \text{ as for } `Adam`
+        1 & \text{otherwise} \end{cases}, \qquad m, v \text{ as in Adam}
 
     Parameters
     ----------
-    learning_rate : float > 0, or a schedule
-        α.
-    beta1 : float in [0, 1), or a schedule
-        How much of the average of the gradient survives a step.
-    beta2 : float in (0.6, 1), or a schedule
-        The same for its square; at 0.6 and below ρ_∞ is 4 at most and there is nothing to rectify, so that a schedule which
-        goes there means plain momentum.
-    epsilon : float > 0, or a schedule
-        ε. Added to √v before it is corrected, ε′ = ε / √(1 − β₂ᵗ), as in PyTorch.
+    learning_rate : float or Schedule, in (0, inf)
+        Learning rate α.
+    beta1 : float or Schedule, in [0, 1)
+        Decay rate of the running mean of the gradient.
+    beta2 : float or Schedule, in (0.6, 1)
+        Decay rate of the running mean of its square. For β₂ ≤ 0.6, ρ_∞ is at most 4 and there is nothing to rectify; while a
+        schedule is in that range, the update is plain momentum.
+    epsilon : float or Schedule, in (0, inf)
+        Term ε, added to √v before bias correction, ε′ = ε / √(1 − β₂ᵗ), as in PyTorch.
 
     Notes
     -----
-    The bound on ρ_t is 5, as in PyTorch and the authors' own program; the paper's is 4. Where a β is a schedule, the
-    corrections and ρ take its present value, as PyTorch's do.
+    The threshold on ρ_t is 5, as in PyTorch and the authors' code; in the paper it is 4. If a β is a schedule, the bias
+    corrections and ρ use its current value, as in PyTorch.
 
     Examples
     --------
@@ -91,14 +91,14 @@ class RAdam(Optimizer):
         return radam
 
     def coefficients(self, step: Array) -> tuple[Any, ...]:
-        xp, t, beta1, beta2 = namespace(step), step + 1.0, at(self.beta1, step), at(self.beta2, step)
-        rate = at(self.learning_rate, step) / bias_correction(beta1, step)
+        xp, t, beta1, beta2 = namespace(step), step + 1.0, value_at(self.beta1, step), value_at(self.beta2, step)
+        rate = value_at(self.learning_rate, step) / bias_correction(beta1, step)
         correction2 = bias_correction(beta2, step)
         top = 2.0 / (1.0 - beta2) - 1.0
         rho = top - 2.0 * t * (1.0 - correction2) / correction2
         known = xp.astype(rho > 5.0, step.dtype)
-        rho = xp.maximum(rho, 5.0)  # what is not used must not be the root of a negative number
+        rho = xp.maximum(rho, 5.0)  # avoid the root of a negative number in the unused case
         top = xp.maximum(top, 5.0) if callable(self.beta2) else top
         rectifier = xp.sqrt((rho - 4.0) * (rho - 2.0) / rho * (top / ((top - 4.0) * (top - 2.0))))
         adapted = known * rate * rectifier * xp.sqrt(correction2)
-        return (1.0 - known) * rate, adapted, 1.0 - beta1, 1.0 - beta2, at(self.epsilon, step)
+        return (1.0 - known) * rate, adapted, 1.0 - beta1, 1.0 - beta2, value_at(self.epsilon, step)

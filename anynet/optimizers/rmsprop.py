@@ -1,4 +1,4 @@
-r"""RMSprop: steps divided by the root of the mean square of recent gradients."""
+r"""RMSprop: steps divided by the root mean square of recent gradients."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from anynet.arrays.elementwise import maximum, sqrt
 from anynet.arrays.namespace import Array
 from anynet.checks import check_hyperparameter
-from anynet.optimizers.base import Optimizer, Rule, Schedule, at
+from anynet.optimizers.base import Optimizer, Rule, Schedule, value_at
 
 
 def rmsprop(p: Array, g: Array, v: Array, rate: Any, mix: Any, epsilon: Any) -> tuple[Array, ...]:
@@ -30,7 +30,7 @@ def rmsprop_momentum(
 def centered(p: Array, g: Array, v: Array, m: Array, rate: Any, mix: Any, epsilon: Any) -> tuple[Array, ...]:
     v += mix * (g * g - v)
     m += mix * (g - m)
-    p -= rate * g / (sqrt(maximum(v - m * m, m - m)) + epsilon)  # m - m is zero: the variance may round to below it
+    p -= rate * g / (sqrt(maximum(v - m * m, m - m)) + epsilon)  # m - m is 0: rounding may make the variance negative
     return p, v, m
 
 
@@ -47,27 +47,27 @@ def centered_momentum(
 
 @dataclass(frozen=True)
 class RMSprop(Optimizer):
-    r"""Divide each gradient by the root of the mean square of those before it.
+    r"""RMSprop: divide each gradient by the root mean square of recent gradients.
 
     .. math::
 
         v ← ρ v + (1 - ρ) g^2, \quad
-        d = \frac{g}{\sqrt{v} + ε} \;\text{ or, centred, }\;
+        d = \frac{g}{\sqrt{v} + ε} \;\text{ or, centered, }\;
         m ← ρ m + (1 - ρ) g, \; d = \frac{g}{\sqrt{v - m^2} + ε}, \quad
         b ← μ b + d, \quad θ ← θ - α b
 
     Parameters
     ----------
-    learning_rate : float > 0, or a schedule
-        α.
-    rho : float in [0, 1), or a schedule
-        ρ, how much of the averages survives a step; PyTorch calls it alpha.
-    momentum : float in [0, 1), or a schedule
-        μ. With 0 no velocity is kept, and b is d.
+    learning_rate : float or Schedule, in (0, inf)
+        Learning rate α.
+    rho : float or Schedule, in [0, 1)
+        Decay rate ρ of the running means; `alpha` in PyTorch.
+    momentum : float or Schedule, in [0, 1)
+        Momentum μ. With 0, no velocity is kept and b equals d.
     centered : bool
-        Divide by the standard deviation of the gradient instead.
-    epsilon : float > 0, or a schedule
-        Added to the root, as in PyTorch; Keras and TensorFlow have it under the root.
+        Whether to divide by the standard deviation of the gradient instead.
+    epsilon : float or Schedule, in (0, inf)
+        Term ε, added to the square root, as in PyTorch; Keras and TensorFlow add it under the root.
 
     Examples
     --------
@@ -78,7 +78,7 @@ class RMSprop(Optimizer):
 
     References
     ----------
-    Tieleman, Hinton (2012), "Neural networks for machine learning", lecture 6.5; centred: Graves (2013), "Generating
+    Tieleman, Hinton (2012), "Neural networks for machine learning", lecture 6.5; centered: Graves (2013), "Generating
     sequences with recurrent neural networks", eqs. 38 to 41.
     """
 
@@ -106,5 +106,5 @@ class RMSprop(Optimizer):
         return rmsprop_momentum if self.momentum else rmsprop
 
     def coefficients(self, step: Array) -> tuple[Any, ...]:
-        shared = at(self.learning_rate, step), 1.0 - at(self.rho, step), at(self.epsilon, step)
-        return (*shared, at(self.momentum, step)) if self.momentum else shared
+        shared = value_at(self.learning_rate, step), 1.0 - value_at(self.rho, step), value_at(self.epsilon, step)
+        return (*shared, value_at(self.momentum, step)) if self.momentum else shared

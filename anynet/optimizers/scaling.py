@@ -1,4 +1,4 @@
-r"""Loss scaling: keep the small gradients of half precision from vanishing."""
+r"""Loss scaling, which keeps small gradients from underflowing in half precision."""
 
 from __future__ import annotations
 
@@ -9,38 +9,40 @@ from array_api_compat import device
 from anynet import tree
 from anynet.arrays.namespace import Array, namespace
 from anynet.checks import check_int, check_number
-from anynet.optimizers.base import Elementwise, State, functional
-from anynet.optimizers.wrapper import Keeper, only_if
+from anynet.optimizers.base import Elementwise, State, out_of_place
+from anynet.optimizers.wrapper import StatefulWrapper, update_where
 
 
 @dataclass(frozen=True)
-class LossScale(Keeper):
-    r"""Multiply the loss's derivative by a large number before backward, and divide the gradients by it after.
+class LossScale(StatefulWrapper):
+    r"""Scale the loss during backward so that float16 gradients do not underflow.
 
     .. math::
 
         g = \frac{1}{s} \frac{∂(sL)}{∂θ}; \qquad
-        \text{all finite: update, and } s ← 2s \text{ after 2000 in a row;} \quad
+        \text{all finite: update, and } s ← 2s \text{ after 2000 consecutive updates;} \quad
         \text{else: no update, and } s ← s/2
 
-    For ``Model(compute_dtype="float16")``, whose smallest number is 6e-8: without it most gradients would be 0. Numbers of
-    bfloat16 reach as far down as those of float32, and need none.
+    Use it with ``Model(compute_dtype="float16")``: the smallest float16 number is 6e-8, so most gradients would be 0. bfloat16
+    has the range of float32 and needs no loss scaling.
 
     Parameters
     ----------
     optimizer : Optimizer
-        Who gets the gradients where they are finite.
-    initial : float > 0
-        The first s. It comes down within a few steps where it is too large.
-    growth, backoff : float > 1, and in (0, 1)
-        What s is multiplied by.
-    every : int >= 1
-        Updates in a row without overflow after which it grows, as long as it stays finite.
+        Optimizer to wrap; it updates when all gradients are finite.
+    initial : float, in (0, inf)
+        Initial scale s. If it is too large, it decreases within a few steps.
+    growth : float, in (1, inf)
+        Factor of s after `every` updates without overflow.
+    backoff : float, in (0, 1)
+        Factor of s after an overflow.
+    every : int, in [1, inf)
+        Number of consecutive updates without overflow after which s grows, unless it would overflow.
 
     Notes
     -----
-    PyTorch's `GradScaler`, with its defaults; Keras' `LossScaleOptimizer`. The training step multiplies and divides; in a
-    loop of your own take s from ``optimizer.loss_scale(state)``, and give `update` the gradients already divided by it.
+    Equivalent to PyTorch's `GradScaler` with its defaults, and to Keras' `LossScaleOptimizer`. The training step of `Model`
+    applies s. In a custom loop, get s from ``optimizer.loss_scale(state)`` and pass unscaled gradients to `update`.
 
     Examples
     --------
@@ -84,7 +86,7 @@ class LossScale(Keeper):
         return state.get("scale")
 
     def update(
-        self, params: tree.Tree, grads: tree.Tree, state: State, elementwise: Elementwise = functional
+        self, params: tree.Tree, grads: tree.Tree, state: State, elementwise: Elementwise = out_of_place
     ) -> tuple[tree.Tree, State]:
         arrays = tree.leaves(grads)
         if not arrays:
@@ -93,7 +95,7 @@ class LossScale(Keeper):
         finite = xp.all(xp.isfinite(arrays[0]))
         for array in arrays[1:]:
             finite = finite & xp.all(xp.isfinite(array))
-        params, inside = only_if(finite, self.optimizer, params, grads, state["optimizer"], elementwise)
+        params, inside = update_where(finite, self.optimizer, params, grads, state["optimizer"], elementwise)
         good = xp.where(finite, state["good"] + 1, state["good"] * 0)
         grown = good >= self.every
         # Gradients that stay zero or infinite would take the scale to infinity or zero, from where it cannot return.

@@ -1,4 +1,4 @@
-"""Stochastic gradient descent, with momentum if wished."""
+"""Stochastic gradient descent, with optional momentum and weight decay."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from anynet.arrays.namespace import Array
 from anynet.checks import check_hyperparameter
-from anynet.optimizers.base import Optimizer, Rule, Schedule, at
+from anynet.optimizers.base import Optimizer, Rule, Schedule, value_at
 
 
 def plain(p: Array, g: Array, rate: Any) -> tuple[Array, ...]:
@@ -55,7 +55,7 @@ def nesterov_decay(
 
 @dataclass(frozen=True)
 class SGD(Optimizer):
-    """Gradient descent: the notes' W ← W − α ∂L/∂W.
+    """Stochastic gradient descent, with optional momentum and weight decay.
 
     .. math::
 
@@ -63,25 +63,26 @@ class SGD(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float > 0, or a schedule
-        α.
-    momentum : float in [0, 1), or a schedule
-        μ. With 0 no velocity is kept.
+    learning_rate : float or Schedule, in (0, inf)
+        Learning rate α.
+    momentum : float or Schedule, in [0, 1)
+        Momentum μ. With 0, no velocity is kept.
     nesterov : bool
-        Look ahead along the velocity.
-    weight_decay : float >= 0, or a schedule
-        λ: g + λθ stands for g.
+        Whether to use Nesterov momentum.
+    weight_decay : float or Schedule, in [0, inf)
+        Decay rate λ; g is replaced by g + λθ.
     decoupled : bool
-        Whether the decay goes past the velocity instead, θ ← θ − α(v + λθ); without momentum the two are the same.
+        Whether to apply the decay outside of the velocity, θ ← θ − α(v + λθ); without momentum the two are the same.
 
     Notes
     -----
-    The velocity holds gradients, as in PyTorch; Keras' holds α times that, which differs only while α changes.
+    Without momentum this is W ← W − α ∂L/∂W of the lecture notes. The velocity accumulates gradients, as in PyTorch; in Keras
+    it includes the factor α, which differs only while α changes.
 
     Raises
     ------
     ValueError
-        If a hyper-parameter is out of range, or `nesterov` is asked for without momentum.
+        If a hyper-parameter is out of range, or `nesterov` is set without momentum.
 
     Examples
     --------
@@ -122,7 +123,9 @@ class SGD(Optimizer):
         return nesterov if self.nesterov else heavy_ball
 
     def coefficients(self, step: Array) -> tuple[Any, ...]:
-        rate, momentum, decay = (at(value, step) for value in (self.learning_rate, self.momentum, self.weight_decay))
+        rate, momentum, decay = (
+            value_at(value, step) for value in (self.learning_rate, self.momentum, self.weight_decay)
+        )
         first = (rate, momentum) if self.momentum else (rate,)
         if not self.weight_decay:
             return first

@@ -1,4 +1,4 @@
-"""What wraps an optimiser: a frozen dataclass around another that changes what goes in or what comes out.
+"""Base classes of wrappers: optimizers that change the gradients or the updates of another optimizer.
 
 >>> from anynet import Adam, Clip, MaxNorm
 >>> MaxNorm(Clip(Adam(1e-3), norm=1.0), 3.0)        # doctest: +ELLIPSIS
@@ -15,14 +15,14 @@ from array_api_compat import device
 from anynet import tree
 from anynet.arrays.namespace import Array, namespace
 from anynet.checks import check_kind
-from anynet.optimizers.base import Elementwise, Optimizer, State, functional
+from anynet.optimizers.base import Elementwise, Optimizer, State, out_of_place
 
 
 @dataclass(frozen=True)
 class Wrapper(Optimizer):
-    """Another optimiser as it is; to write a wrapper, change `update`.
+    """Base class of wrappers, which delegates to another optimizer; subclasses override `update`.
 
-    One that keeps something itself puts the state of the other under ``"optimizer"`` in its own.
+    A wrapper with a state of its own stores that of the wrapped optimizer under ``"optimizer"``.
     """
 
     optimizer: Optimizer
@@ -32,14 +32,14 @@ class Wrapper(Optimizer):
         if self.optimizer.full_batch:
             raise ValueError(
                 f"{type(self).__name__}: expected an optimizer that takes gradients, got {self.optimizer!r}; "
-                f"it asks for the loss itself and cannot be wrapped"
+                f"it evaluates the loss itself and cannot be wrapped"
             )
 
     def init(self, params: tree.Tree) -> State:
         return self.optimizer.init(params)
 
     def update(
-        self, params: tree.Tree, grads: tree.Tree, state: State, elementwise: Elementwise = functional
+        self, params: tree.Tree, grads: tree.Tree, state: State, elementwise: Elementwise = out_of_place
     ) -> tuple[tree.Tree, State]:
         return self.optimizer.update(params, grads, state, elementwise)
 
@@ -47,7 +47,7 @@ class Wrapper(Optimizer):
         self.optimizer.check_parameters(named)
 
     def inner(self, state: State) -> State:
-        """Return the state of the optimiser inside."""
+        """Return the state of the wrapped optimizer."""
         return state
 
     def loss_scale(self, state: State) -> Array | None:
@@ -58,14 +58,14 @@ class Wrapper(Optimizer):
 
 
 @dataclass(frozen=True)
-class Keeper(Wrapper):
-    """A wrapper with a state of its own, beside that of the optimiser inside."""
+class StatefulWrapper(Wrapper):
+    """Base class of wrappers with a state in addition to that of the wrapped optimizer."""
 
     def inner(self, state: State) -> State:
         return state["optimizer"]
 
 
-def only_if(
+def update_where(
     condition: Array,
     optimizer: Optimizer,
     params: tree.Tree,
@@ -73,9 +73,9 @@ def only_if(
     state: State,
     elementwise: Elementwise,
 ) -> tuple[tree.Tree, State]:
-    """Return parameters and state after an update where a 0-d condition holds, and as they are where it does not.
+    """Return parameters and state after an update if a 0-d condition holds, else unchanged.
 
-    The condition stays on the device and nothing branches: the update is made of copies, and one of the two is chosen.
+    The condition stays on the device: the update runs on copies, and `where` selects one of the two results.
     """
 
     def chosen(new: Array, old: Array) -> Array:
@@ -90,8 +90,8 @@ def only_if(
     return tree.set_leaves(params, iter(moved), like=grads), tree.map(chosen, new_state, state)
 
 
-def begun(optimizer: Optimizer, params: tree.Tree, *, running: str | None = None, counter: str) -> State:
-    """Return the first state of a wrapper that keeps a running tree beside the parameters, if it does, and a counter."""
+def wrapper_state(optimizer: Optimizer, params: tree.Tree, *, running: str | None = None, counter: str) -> State:
+    """Return the initial state of a wrapper: the optimizer's, a counter and, if named, a running tree of zeros."""
     state: State = {"optimizer": optimizer.init(params)}
     arrays = tree.leaves(params)
     if arrays:

@@ -12,7 +12,7 @@ from typing import Any
 from anynet.arrays.namespace import Array
 from anynet.checks import check_hyperparameter
 from anynet.optimizers import Adam, Optimizer
-from anynet.optimizers.base import Rule, Schedule, at
+from anynet.optimizers.base import Rule, Schedule, value_at
 
 
 def plain(p: Array, g: Array, rate: Any) -> tuple[Array, ...]:
@@ -76,15 +76,15 @@ class VelocitySGD(Optimizer):
         return nesterov if self.nesterov else heavy_ball
 
     def coefficients(self, step: Array) -> tuple[Any, ...]:
-        rate = at(self.learning_rate, step)
-        return (rate, at(self.momentum, step)) if self.momentum else (rate,)
+        rate = value_at(self.learning_rate, step)
+        return (rate, value_at(self.momentum, step)) if self.momentum else (rate,)
 
 
 @dataclass(frozen=True)
 class FoldedAdam(Adam):
     r"""Adam with its bias corrections folded into the learning rate, so that ε is not corrected.
 
-    .. math:: θ ← θ - α \frac{\sqrt{1 - β_2^t}}{1 - β_1^t} \frac{m}{\sqrt{v} + ε}, \quad m, v \text{ as for } `Adam`
+    .. math:: θ ← θ - α \frac{\sqrt{1 - β_2^t}}{1 - β_1^t} \frac{m}{\sqrt{v} + ε}, \quad m, v \text{ as in Adam}
 
     In the first step an ε of `Adam` counts as much as ε √(1 − β₂) here, 30 times less.
 
@@ -94,8 +94,8 @@ class FoldedAdam(Adam):
     """
 
     def coefficients(self, step: Array) -> tuple[Any, ...]:
-        rate, mix1, mix2, _, *rest = super().coefficients(step)
-        return rate, mix1, mix2, at(self.epsilon, step), *rest
+        rate, one_minus_beta1, one_minus_beta2, _, *rest = super().coefficients(step)
+        return rate, one_minus_beta1, one_minus_beta2, value_at(self.epsilon, step), *rest
 
 
 def make_optimizer(estimator: Any) -> Optimizer | None:

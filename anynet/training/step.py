@@ -16,7 +16,7 @@ from anynet.arrays.namespace import Array, namespace
 from anynet.layers.base import Layer
 from anynet.losses.base import Loss
 from anynet.metrics import LossMetric, Metric
-from anynet.optimizers import factor
+from anynet.optimizers import lr_factor
 from anynet.optimizers.base import Elementwise, Optimizer
 from anynet.random import next_key
 from anynet.regularizers import Regularizer
@@ -97,7 +97,7 @@ def make_step(
     def step(carry: Carry, x: Array, y: Array, weight: Array | None = None) -> tuple[Carry, Any]:
         params, state, key = carry
         scale = optimizer.loss_scale(state)
-        value, (y_pred, cache), params, state = factor.step(
+        value, (y_pred, cache), params, state = lr_factor.step(
             optimizer, lambda params: objective(params, x, y, weight, key, scale), params, state, elementwise
         )
         params = layer.update_buffers(params, cache)

@@ -10,7 +10,7 @@ import pytest
 
 from anynet import Adam, Dense, ReLU, Sequential, backends, tree
 from anynet.backends import available, get, of, to_numpy
-from anynet.optimizers.base import functional
+from anynet.optimizers.base import out_of_place
 from tests.tools import assert_close, assert_same, fetch
 
 X = np.random.default_rng(0).normal(size=(6, 3))
@@ -85,7 +85,7 @@ def test_the_runner_of_rules_takes_every_shape(shape, dtype, backend):
     host = {"p": rng.normal(size=shape), "q": rng.normal(size=(2, 2))}
     grads = tree.map(lambda a: rng.normal(size=a.shape), host)
     optimizer, found = Adam(0.1), []
-    for which, elementwise in ((backend, backend.elementwise), (get("numpy"), functional)):
+    for which, elementwise in ((backend, backend.elementwise), (get("numpy"), out_of_place)):
 
         def place(values, which=which):
             return tree.map(lambda a: which.asarray(a, which.dtype(dtype), copy=True), values)

@@ -6,7 +6,7 @@ import pytest
 from anynet.backends import numpy as numpy_backend
 from anynet.backends.numpy import NumpyBackend
 from anynet.backends.tiles import run_tiled
-from anynet.optimizers.base import functional
+from anynet.optimizers.base import out_of_place
 from tests.optimizers.cases import ELEMENTWISE
 
 RULES = {optimizer.rule: (optimizer, len(optimizer.slots)) for optimizer, _ in ELEMENTWISE}
@@ -39,7 +39,7 @@ def assert_same(rows, expected):
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_tiles_give_the_numbers_of_the_plain_rule(rule, dtype):
     rows, coefficients = rows_and_coefficients(*RULES[rule], dtype)
-    expected = functional(rule)(rows, coefficients)
+    expected = out_of_place(rule)(rows, coefficients)
     run_tiled(rule, tile=1000)(rows, coefficients)
     assert_same(rows, expected)
 
@@ -51,7 +51,7 @@ def test_the_compiler_gives_the_numbers_of_the_plain_rule(rule, dtype):
     from anynet.backends.compiled import compile_rule
 
     rows, coefficients = rows_and_coefficients(*RULES[rule], dtype)
-    expected = functional(rule)(rows, coefficients)
+    expected = out_of_place(rule)(rows, coefficients)
     compile_rule(rule, len(rows[0]) - 2)(rows, coefficients)
     assert_same(rows, expected)
 
@@ -67,7 +67,7 @@ def test_arrays_of_any_layout_are_written_to(rule, compiled):
     optimizer, slots = RULES[rule]
     rows, coefficients = rows_and_coefficients(optimizer, slots, "float64", sizes=(12, 40_000))
     rows = [tuple(a.reshape(4, -1) for a in row) for row in rows]
-    expected = functional(rule)(rows, coefficients)
+    expected = out_of_place(rule)(rows, coefficients)
     run = compile_rule(rule, slots) if compiled else run_tiled(rule, tile=1000)
     for parity in (0, 1):
         mixed = [tuple(np.array(a, order="CF"[(i + parity) % 2]) for i, a in enumerate(row)) for row in rows]
@@ -81,7 +81,7 @@ def test_what_is_fused_on_a_gpu_writes_back_what_the_plain_rule_returns(rule):
     from anynet.backends.cupy import in_place
 
     rows, coefficients = rows_and_coefficients(*RULES[rule], "float64")
-    expected = functional(rule)(rows, coefficients)
+    expected = out_of_place(rule)(rows, coefficients)
     for row in rows:
         assert in_place(rule, len(row) - 2)(*row, *coefficients) is None
     assert_same(rows, expected)

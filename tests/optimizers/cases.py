@@ -1,4 +1,4 @@
-"""Every optimiser. A new one is a new row: ``(optimizer, steps)``, with the steps in which it descends a parabola."""
+"""Table of all optimizers: ``(optimizer, steps)``, with the number of steps in which it descends a parabola."""
 
 from anynet import (
     EMA,
@@ -70,6 +70,6 @@ SCHEDULED = [
     (EMA(SGD(0.1), decay=PolynomialDecay(0.5, steps=50, final=0.9)), 100),
     (RAdam(0.1, beta2=PolynomialDecay(0.5, steps=50, final=0.999)), 300),
 ]
-"""Those whose numbers are carried from step to step, or take another way."""
+"""Optimizers with numbers in their state, or with other code paths."""
 
 OPTIMIZERS = ELEMENTWISE + WRAPPERS + SCHEDULED

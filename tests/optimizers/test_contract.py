@@ -1,4 +1,4 @@
-"""The contract of `anynet.optimizers.base`, for every row of `tests.optimizers.cases`."""
+"""Test the contract of `anynet.optimizers.base` for every row of `tests.optimizers.cases`."""
 
 import json
 
@@ -9,7 +9,7 @@ from array_api_compat import is_array_api_obj
 import anynet
 from anynet import tree
 from anynet.checkpoint.serialize import from_config, to_config
-from anynet.optimizers.base import functional
+from anynet.optimizers.base import out_of_place
 from tests.optimizers.cases import OPTIMIZERS
 from tests.tools import PUBLIC, assert_close, assert_same, fetch, place
 
@@ -28,7 +28,7 @@ def optimizer(row):
 
 
 def parameters():
-    """Return nested parameters, one of them larger than a tile, and a buffer that has no gradient."""
+    """Return nested parameters, one of them larger than a tile, and a buffer without gradient."""
     rng = np.random.default_rng(0)
     layers = [
         {"weight": rng.normal(size=(3, 2)), "bias": rng.normal(size=2)},
@@ -39,7 +39,7 @@ def parameters():
 
 
 def gradients(step):
-    """Return gradients of the same structure, without the buffer, others in each step."""
+    """Return random gradients of the same structure, without the buffer, for a step."""
     rng = np.random.default_rng((1, step))
     grads = tree.map(lambda a: rng.normal(size=a.shape), parameters())
     del grads[3]["mean"]
@@ -50,8 +50,8 @@ def trainable(params):
     return [*params[:3], {"scale": params[3]["scale"]}]
 
 
-def trajectory(backend, optimizer, steps, dtype="float64", *, elementwise=functional, compiled=False):
-    """Return parameters after some steps, and the state, on the host."""
+def trajectory(backend, optimizer, steps, dtype="float64", *, elementwise=out_of_place, compiled=False):
+    """Return the parameters and state after some steps, on the host."""
 
     def update(params, grads, state):
         return optimizer.update(params, grads, state, elementwise)
@@ -88,7 +88,7 @@ def test_keeps_dtype_and_tree(optimizer, backend):
         assert all(is_array_api_obj(a) for a in tree.leaves(new_state))
 
 
-def test_passes_on_what_has_no_gradient(optimizer, backend):
+def test_parameters_without_gradient_are_unchanged(optimizer, backend):
     params = place(backend, parameters())
     state = optimizer.init(params)  # a frozen layer has slots but no gradient
     grads = place(backend, gradients(0))
@@ -125,8 +125,8 @@ def test_counts_steps_in_an_array(optimizer, backend):
 
 
 @pytest.mark.parametrize(("dtype", "rtol"), [("float64", 1e-13), ("float32", 1e-6)])
-def test_every_runner_takes_the_same_way(optimizer, dtype, rtol, backend):
-    """The backend's own runner, compiled where it compiles, against plain functions on NumPy."""
+def test_all_runners_agree(optimizer, dtype, rtol, backend):
+    """Compare the backend's own runner, compiled where possible, with plain functions on NumPy."""
     expected = trajectory(NUMPY, optimizer, 5, dtype)
     actual = trajectory(backend, optimizer, 5, dtype, elementwise=backend.elementwise, compiled=True)
     plain = trajectory(backend, optimizer, 5, dtype)

@@ -1,4 +1,4 @@
-"""L-BFGS: against the dense formula of BFGS, on Rosenbrock's function, against scikit-learn, and inside a model."""
+"""Test L-BFGS against the dense BFGS formula, on Rosenbrock's function, against scikit-learn, and in a model."""
 
 from collections import deque
 
@@ -13,7 +13,7 @@ from tests.tools import fetch, place
 
 
 def rosenbrock(params):
-    """Return the value and gradient of Rosenbrock's function of two parameters, taken as one vector."""
+    """Return the value and gradient of Rosenbrock's function of a vector split into two parameters."""
     (x, scalars) = params
     head, tail = x[:-1], x[1:]
     a, b = tail - head * head, 1.0 - head
@@ -34,7 +34,7 @@ def test_minimises_rosenbrock_in_twenty_dimensions(first, backend):
 
 
 def test_two_loops_give_the_dense_formula(backend):
-    """H ← (I − ρsyᵀ) H (I − ρysᵀ) + ρssᵀ, from H = (sᵀy/yᵀy) I of the newest pair."""
+    """Compare with H ← (I − ρsyᵀ) H (I − ρysᵀ) + ρssᵀ, starting with H = (sᵀy/yᵀy) I of the newest pair."""
     rng = np.random.default_rng(0)
     basis = rng.normal(size=(6, 6))
     s = rng.normal(size=(4, 6))
@@ -62,7 +62,7 @@ def test_two_loops_give_the_dense_formula(backend):
     ids=["Moré-Thuente 1", "Moré-Thuente 2", "cosh"],
 )
 def test_line_search_finds_a_strong_wolfe_point(value, slope, first):
-    """The first two are functions 5.1 and 5.2 of Moré and Thuente (1994); the last overflows far out."""
+    """The first two are functions 5.1 and 5.2 of Moré and Thuente (1994); the last overflows for large distances."""
     start = Point(0.0, float(value(0.0)), float(slope(0.0)), None)
     with np.errstate(over="ignore"):
         point = strong_wolfe(lambda a: (float(value(a)), float(slope(a)), None), start, first)
@@ -72,7 +72,7 @@ def test_line_search_finds_a_strong_wolfe_point(value, slope, first):
 
 
 def test_line_search_returns_the_start_where_nothing_is_lower():
-    start = Point(0.0, 0.0, -1.0, None)  # a slope that lies
+    start = Point(0.0, 0.0, -1.0, None)  # an inconsistent slope
     assert strong_wolfe(lambda a: (a, 1.0, None), start, 1.0) is start
 
 
@@ -123,7 +123,7 @@ def test_stays_where_it_has_converged():
 
 
 def test_reaches_the_loss_of_scikit_learn():
-    """On its digits, with its defaults: the same network, penalty and limit of 200 iterations, and a loss at most 1 % higher."""
+    """With its digits, network, penalty and limit of 200 iterations, the loss is at most 1 % higher."""
     pytest.importorskip("sklearn")
     from sklearn.datasets import load_digits
     from sklearn.neural_network import MLPClassifier
@@ -146,7 +146,7 @@ def test_reaches_the_loss_of_scikit_learn():
     ("act", "error", "text"),
     [
         (lambda: small().fit(X, Y), ValueError, "batch_size=None"),
-        (lambda: LBFGS().update([np.zeros(1)], [np.zeros(1)], {}), TypeError, "use step or minimize"),
+        (lambda: LBFGS().update([np.zeros(1)], [np.zeros(1)], {}), TypeError, "call step or minimize"),
         (lambda: LBFGS(iterations=0), ValueError, "iterations"),
         (lambda: LBFGS(history=0), ValueError, "history"),
         (lambda: LBFGS(tolerance=-1.0), ValueError, "tolerance"),
@@ -158,6 +158,6 @@ def test_bad_use_is_refused(act, error, text):
         act()
 
 
-def test_minimize_is_for_every_optimiser():
+def test_minimize_works_with_every_optimizer():
     found = SGD(0.1).minimize(lambda p: (np.sum(p[0] ** 2), [2.0 * p[0]]), [np.ones(2)], steps=100)
     np.testing.assert_allclose(found[0], 0.0, atol=1e-8)

@@ -1,4 +1,4 @@
-"""What orthogonalising does to singular values, and to arrays of other shapes."""
+"""Test orthogonalization of matrices, and of arrays of other shapes."""
 
 import numpy as np
 import pytest

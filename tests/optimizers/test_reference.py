@@ -1,4 +1,4 @@
-"""Optimisers against 50 steps of PyTorch's, or of the paper's formula, in float64; see tests/reference."""
+"""Compare optimizers with 50 steps of PyTorch's, or of the paper's formula, in float64; see tests/reference."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Hyper-parameters that change with the step, against the same recursions written out in NumPy, and PyTorch's optimisers."""
+"""Compare scheduled hyper-parameters with the recursions written out in NumPy, and with PyTorch's optimizers."""
 
 import numpy as np
 import pytest
@@ -9,12 +9,12 @@ from tests.tools import fetch, place
 
 STEPS = 40
 FALL = PolynomialDecay(0.95, steps=30, final=0.6)
-RISE = PolynomialDecay(0.5, steps=25, final=0.995)  # begins where RAdam has nothing to rectify
+RISE = PolynomialDecay(0.5, steps=25, final=0.995)  # starts where RAdam has nothing to rectify
 SLOW = CosineDecay(0.5, steps=30, final=0.001)
 
 
 def ours(backend, optimizer, steps=STEPS, dtype="float64", first=FIRST):
-    """Return the parameters after some steps, and the state, on the host."""
+    """Return the parameters and state after some steps, on the host."""
     params = {name: backend.asarray(value, backend.dtype(dtype), copy=True) for name, value in first.items()}
     state = optimizer.init(params)
     update = backend.compile(lambda p, g, s: optimizer.update(p, g, s, backend.elementwise))
@@ -25,7 +25,7 @@ def ours(backend, optimizer, steps=STEPS, dtype="float64", first=FIRST):
 
 
 def by_formula(rule, steps=STEPS):
-    """Follow ``rule(t, p, g, memory) -> p``, t = 1, 2, …, where `memory` is a dict to write into."""
+    """Return the weights after applying ``rule(t, p, g, memory) -> p`` for t = 1, 2, …; `memory` is a mutable dict."""
     weights, memories = dict(FIRST), {name: {"m": 0.0, "v": 0.0, "product": 1.0} for name in FIRST}
     for step in range(steps):
         weights = {name: rule(step + 1, p, gradient(name, p, step), memories[name]) for name, p in weights.items()}
@@ -37,7 +37,7 @@ def value(schedule, t):
 
 
 def nadam(beta1, decay):
-    """Dozat (2016), algorithm 2, with the product of the momenta that there were."""
+    """Return Dozat (2016), algorithm 2, with the product of past momenta."""
 
     def rule(t, p, g, memory):
         b1, psi = value(beta1, t), value(decay, t)
@@ -52,7 +52,7 @@ def nadam(beta1, decay):
 
 
 def radam(beta2):
-    """Liu et al. (2020), algorithm 2, with the bound and the place of ε that PyTorch has."""
+    """Return Liu et al. (2020), algorithm 2, with PyTorch's threshold and position of ε."""
 
     def rule(t, p, g, memory):
         b2 = value(beta2, t)
@@ -87,7 +87,7 @@ def test_forty_steps_equal_the_formula(name, backend):
 
 @pytest.mark.parametrize("name", CASES)
 def test_pytorch_agrees_with_the_formula(name):
-    """PyTorch has no such schedules; there the fields of its parameter groups are set before each step."""
+    """PyTorch has no such schedules, so the test sets the fields of its parameter groups before each step."""
     torch = pytest.importorskip("torch", reason="the reference is PyTorch")
     optimizer, rule = CASES[name]
     weights = {key: torch.tensor(first, requires_grad=True) for key, first in FIRST.items()}
@@ -108,7 +108,7 @@ def test_pytorch_agrees_with_the_formula(name):
         np.testing.assert_allclose(weights[key].detach().numpy(), expected, rtol=1e-9, atol=1e-9, err_msg=key)
 
 
-def test_nadam_carries_a_product_only_where_it_must(backend):
+def test_nadam_keeps_a_product_only_with_schedules(backend):
     params = {"p": place(backend, np.ones(3), "float32")}
     assert Nadam().init(params).keys() == {"step", "m", "v"}
     state = Nadam(beta1=FALL).init(params)
@@ -117,8 +117,8 @@ def test_nadam_carries_a_product_only_where_it_must(backend):
     assert Nadam(beta1=FALL).init({}) == {}
 
 
-def test_a_beta_of_zero_is_no_trouble(backend):
-    """A schedule may reach what a number may not be."""
+def test_a_beta_of_zero_is_finite(backend):
+    """A schedule may reach values that are rejected as numbers."""
     for optimizer in (Nadam(0.1, beta1=PolynomialDecay(0.9, steps=5)), RAdam(0.1, beta2=PolynomialDecay(0.9, steps=5))):
         for dtype in ("float32", "float64"):
             found = ours(backend, optimizer, 10, dtype)[0]

@@ -1,4 +1,4 @@
-"""What wrappers of optimisers and parameter groups do, by themselves and inside a model."""
+"""Test optimizer wrappers and parameter groups, alone and in a model."""
 
 import numpy as np
 import pytest
@@ -52,7 +52,7 @@ def make(optimizer, backend="numpy", dtype="float64"):
 
 
 def follow(backend, optimizer, gradients, first=(0.0, 0.0)):
-    """Return the parameter after each of some gradients, and the last state."""
+    """Return the parameter after each gradient, the final parameters and the final state."""
     params, points = [place(backend, np.array(first))], []
     state = optimizer.init(params)
     update = backend.compile(lambda p, g, s: optimizer.update(p, g, s, backend.elementwise))
@@ -64,7 +64,7 @@ def follow(backend, optimizer, gradients, first=(0.0, 0.0)):
 
 
 @pytest.mark.parametrize("optimizer", WRAPPERS, ids=lambda o: repr(o)[:40])
-def test_trains_a_model_alike_everywhere_and_is_saved(optimizer, backend, tmp_path):
+def test_trains_and_saves_a_model_alike_everywhere(optimizer, backend, tmp_path):
     model, twin = make(optimizer, backend), make(optimizer)
     for one in (model, twin):
         one.fit(X, Y, epochs=2, batch_size=8)
@@ -87,7 +87,7 @@ def test_clip_by_norm_keeps_the_direction_of_all_gradients_together(backend):
     np.testing.assert_allclose(moved[0]["bias"], [-0.4], rtol=1e-6)
 
 
-def test_clip_leaves_small_gradients_alone(backend):
+def test_clip_keeps_small_gradients(backend):
     for optimizer in (Clip(SGD(1.0), norm=5.1), Clip(SGD(1.0), value=4.0)):
         np.testing.assert_array_equal(follow(backend, optimizer, [(3.0, -4.0)])[0], [[-3.0, 4.0]])
 
@@ -100,7 +100,7 @@ LIMIT = StepDecay(2.0, 2, factor=0.25)  # 2, 2, 0.5, 0.5, 0.125
 
 
 def test_a_limit_may_be_a_schedule(backend):
-    """Of Clip's own updates, from none on: against the formula, step by step."""
+    """The schedule counts the updates of Clip, starting at 0; each step is compared with the formula."""
     gradients = np.random.default_rng(0).normal(size=(5, 2)) * 3.0
     limits = np.array([2.0, 2.0, 0.5, 0.5, 0.125])
     norms = np.sqrt(np.sum(gradients**2, axis=1))
@@ -131,8 +131,8 @@ def test_a_limit_counts_only_where_it_is_a_schedule(backend):
         assert make_one(LIMIT).update(params, {}, make_one(LIMIT).init({}))[0] is params
 
 
-def test_what_is_inside_a_scheduled_limit_is_asked_as_ever(backend):
-    """The average and the loss scale of an optimiser inside are found in the limit's own state."""
+def test_a_scheduled_limit_delegates_to_the_wrapped_optimizer(backend):
+    """The average and the loss scale of the wrapped optimizer are found in the state of the limit."""
     average, scale = Clip(EMA(SGD(1.0), decay=0.5), norm=LIMIT), Clip(LossScale(SGD(1.0), initial=8.0), norm=LIMIT)
     _, params, state = follow(backend, average, [(1.0, 0.0), (1.0, 0.0)])
     np.testing.assert_allclose(fetch(backend, average.averaged(params, state))[0], [-1.5, 0.0])
@@ -149,8 +149,8 @@ def test_max_norm_holds_for_every_unit(backend):
     )
 
 
-def test_groups_are_the_optimisers_apart(backend):
-    """Each parameter goes where its own optimiser would take it alone, and a frozen one nowhere."""
+def test_groups_equal_separate_optimizers(backend):
+    """Each parameter moves as with its own optimizer alone; a frozen one does not move."""
     groups = Groups(Adam(0.1), {"0.weight": SGD(0.5), "0.*": None, "*bias": {"learning_rate": 0.01}})
     start = place(
         backend, [{"weight": np.ones((2, 2)), "bias": np.ones(2)}, {"weight": np.ones(3), "bias": np.ones(1)}]
@@ -180,7 +180,7 @@ def test_no_decay_of_vectors():
         {},
         {"weight": np.zeros((4, 2)), "bias": np.ones(2)},
     ]
-    model.train_step(X, np.ones_like(Y))  # the prediction is right already: every gradient is zero
+    model.train_step(X, np.ones_like(Y))  # the prediction is exact, so every gradient is zero
     np.testing.assert_allclose(model.params[0]["weight"], np.full((3, 4), 0.95))
     np.testing.assert_array_equal(model.params[0]["bias"], np.ones(4))
 
@@ -195,8 +195,8 @@ def test_ema_is_the_recursion(backend):
     np.testing.assert_allclose(found[0], average, rtol=1e-12)
 
 
-def test_ema_forgets_by_a_schedule(backend):
-    """Of the updates made before; the first parameters are taken whole."""
+def test_ema_decay_may_be_a_schedule(backend):
+    """The schedule counts earlier updates; the average starts with the first parameters."""
     optimizer = EMA(SGD(1.0), decay=PolynomialDecay(0.0, steps=4, final=0.8))
     points, params, state = follow(backend, optimizer, np.random.default_rng(0).normal(size=(6, 2)))
     average = points[0]
@@ -208,7 +208,7 @@ def test_ema_forgets_by_a_schedule(backend):
 @pytest.mark.parametrize(
     ("start", "every", "taken"), [(0, 1, range(7)), (2, 1, range(2, 7)), (1, 3, (3, 6)), (0, 2, (1, 3, 5))]
 )
-def test_swa_is_the_mean_of_what_it_takes(start, every, taken, backend):
+def test_swa_is_the_mean_of_the_selected_points(start, every, taken, backend):
     gradients = np.random.default_rng(0).normal(size=(7, 2))
     optimizer = SWA(SGD(1.0), start=start, every=every)
     points, params, state = follow(backend, optimizer, gradients)
@@ -216,13 +216,13 @@ def test_swa_is_the_mean_of_what_it_takes(start, every, taken, backend):
     np.testing.assert_allclose(found, points[list(taken)].mean(axis=0), rtol=1e-12)
 
 
-def test_an_average_of_nothing_is_the_parameters_themselves(backend):
+def test_without_updates_the_average_is_the_parameters(backend):
     optimizer = EMA(SGD(1.0))
     params = [place(backend, np.array([1.0, 2.0]))]
     np.testing.assert_array_equal(fetch(backend, optimizer.averaged(params, optimizer.init(params)))[0], [1.0, 2.0])
 
 
-def test_averaged_gives_another_model(backend):
+def test_averaged_returns_another_model(backend):
     model = make(EMA(SGD(0.1), decay=0.5), backend)
     model.fit(X, Y, epochs=1, batch_size=8)
     before = backend.to_numpy(model.params[0]["weight"]).copy()
@@ -240,7 +240,7 @@ def test_accumulating_equals_the_large_batch(backend):
             np.testing.assert_allclose(backend.to_numpy(a[name]), backend.to_numpy(b[name]), rtol=1e-9, atol=1e-12)
 
 
-def test_loss_scale_skips_what_overflows_and_grows_again(backend):
+def test_loss_scale_skips_overflows_and_grows_again(backend):
     optimizer = LossScale(SGD(1.0, momentum=0.5), initial=8.0, every=2)
     gradients = [(1.0, 0.0), (np.inf, 0.0), (np.nan, 1.0), (1.0, 0.0), (1.0, 0.0)]
     points, _, state = follow(backend, optimizer, gradients)

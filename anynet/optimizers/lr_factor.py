@@ -1,7 +1,7 @@
-"""A factor on the learning rate that can change between steps, on any optimiser.
+"""A factor on the learning rate of any optimizer that can change between steps.
 
-It is an array in the optimiser's state, ``state["factor"]``, there only once somebody has set it: a compiled step takes it
-as an argument, so that a change of it needs no new compilation, and nobody else pays for it.
+It is an array in the optimizer's state, ``state["factor"]``, and present only after it was first set. A compiled step takes
+it as an argument, so changing it needs no recompilation.
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ from typing import Any
 
 from anynet import tree
 from anynet.arrays.namespace import Array
-from anynet.optimizers.base import Elementwise, Objective, Optimizer, Schedule, State, at
+from anynet.optimizers.base import Elementwise, Objective, Optimizer, Schedule, State, value_at
 
 KEY = "factor"
 
 
 @dataclass(frozen=True, eq=False)
 class Scaled:
-    """A schedule times an array; lives no longer than the step that it is made in."""
+    """A learning rate times an array; used only within one step."""
 
     rate: float | Schedule
     factor: Array
 
     def __call__(self, step: Array) -> Any:
-        return at(self.rate, step) * self.factor
+        return value_at(self.rate, step) * self.factor
 
 
 def step(
     optimizer: Optimizer, objective: Objective, params: tree.Tree, state: State, elementwise: Elementwise
 ) -> tuple[Array, Any, tree.Tree, State]:
-    """Take a step of an optimiser, with its learning rate multiplied by the factor in the state if there is one."""
+    """Take an optimizer step with the learning rate multiplied by the factor in the state, if present."""
     if KEY not in state:
         return optimizer.step(objective, params, state, elementwise)
     rest = {name: value for name, value in state.items() if name != KEY}
@@ -41,7 +41,7 @@ def step(
 
 
 def scaled(value: Any, factor: Array) -> Any:
-    """Return an equal optimiser, but for the learning rate of each optimiser within."""
+    """Return a copy of an optimizer in which every learning rate, nested ones included, is scaled."""
     if isinstance(value, tuple):
         return tuple(scaled(part, factor) for part in value)
     if not isinstance(value, Optimizer):
@@ -55,7 +55,7 @@ def scaled(value: Any, factor: Array) -> Any:
 
 
 def check(where: str, optimizer: Any) -> None:
-    """Raise ValueError unless there is a learning rate in the optimiser or in one that it wraps."""
+    """Raise ValueError unless the optimizer, or one that it wraps, has a learning rate."""
     if not _has_rate(optimizer):
         raise ValueError(f"{where}: expected an optimizer with a learning_rate, got {optimizer!r}")
 
