@@ -1,4 +1,4 @@
-"""Schedules against PyTorch's schedulers, inside compiled steps, and what they refuse."""
+"""Compare schedules with PyTorch's schedulers, inside compiled steps, and test their argument checks."""
 
 import json
 from pathlib import Path
@@ -48,7 +48,7 @@ def test_restarts_happen_at_the_right_step_in_float32():
 
 
 def test_a_scheduled_rate_is_that_of_the_step(backend):
-    """Plain gradient descent on a linear function moves by the rate."""
+    """Plain gradient descent on a linear function moves by the learning rate."""
     optimizer = SGD(Warmup(PolynomialDecay(0.4, steps=4), steps=2))
     update = backend.compile(lambda p, g, s: optimizer.update(p, g, s, backend.elementwise))
     params, grads = [backend.asarray(np.zeros(1), copy=True)], [backend.asarray(np.ones(1))]
@@ -118,6 +118,6 @@ def test_a_scheduled_model_is_saved(tmp_path):
         lambda: Warmup(1.0, steps=0),
     ],
 )
-def test_one_that_would_go_negative_or_nowhere_is_refused(make):
+def test_invalid_arguments_raise(make):
     with pytest.raises(ValueError, match="expected"):
         make()

@@ -1,18 +1,18 @@
 r"""Schedules: hyper-parameters that change with the step.
 
-A schedule is a frozen dataclass that is called with the number of updates made before, a 0-d float array, and gives a 0-d
-array. Any number that an optimiser takes may be one, but for counts and what `LossScale` and `LBFGS` take. All are written in
-array API functions, so that they work inside a compiled step, and none can go below zero.
+A schedule is a frozen dataclass, called with the number of earlier updates, a 0-d float array, that returns a nonnegative 0-d
+array. All numeric hyper-parameters of optimizers accept schedules, except counts and those of `LossScale` and `LBFGS`.
+Schedules use array API functions only, so they work inside a compiled step.
 
 ====================  ================================================================================================
-`ConstantSchedule`    one value; the same as a number
-`StepDecay`           times a factor every so many steps
-`ExponentialDecay`    the same, smoothly
-`PolynomialDecay`     down to a final value on a power of the time left; linear by default
-`CosineDecay`         down to a final value on half a cosine
-`CosineRestarts`      the same over and over, each time longer
-`OneCycle`            up on half a cosine, then far down on another
-`Warmup`              up from zero, in front of any of these or of a number
+`ConstantSchedule`    constant; equivalent to a number
+`StepDecay`           multiplied by a factor every T steps
+`ExponentialDecay`    multiplied by a factor per T steps, continuously
+`PolynomialDecay`     decreases to a final value as a power of the remaining time; linear by default
+`CosineDecay`         decreases to a final value along half a cosine
+`CosineRestarts`      repeats `CosineDecay` in cycles of increasing length
+`OneCycle`            increases to a peak along half a cosine, then decreases along another
+`Warmup`              increases linearly before another schedule or a constant
 ====================  ================================================================================================
 
 >>> import numpy as np

@@ -1,4 +1,4 @@
-"""Schedules that turn: they rise and fall, or rise before another goes on."""
+"""Schedules that increase and decrease, or that precede another schedule."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from anynet.schedules.decay import check_range, half_cosine
 
 @dataclass(frozen=True)
 class CosineRestarts:
-    r"""`CosineDecay` over and over, each time over T times as many steps as before.
+    r"""Repeat `CosineDecay` in cycles, each f times as long as the previous one.
 
     .. math:: v_1 + \tfrac12 (v_0 - v_1)\Big(1 + \cos π \frac{t - t_i}{T_i}\Big), \qquad
               T_i = T_0 f^i, \quad t_i = T_0 \frac{f^i - 1}{f - 1} ≤ t < t_{i+1}
 
     Parameters
     ----------
-    initial, final : float >= 0
-        v₀ and v₁.
-    steps : int >= 1
-        T₀, the length of the first cycle.
-    factor : int >= 1
-        f, how many times longer each cycle is than the one before.
+    initial, final : float, in [0, inf)
+        Values v₀ and v₁ at the start and end of each cycle.
+    steps : int, in [1, inf)
+        Length T₀ of the first cycle, in steps.
+    factor : int, in [1, inf)
+        Ratio f of the lengths of consecutive cycles.
 
     Notes
     -----
-    PyTorch's `CosineAnnealingWarmRestarts`.
+    Equivalent to PyTorch's `CosineAnnealingWarmRestarts`.
 
     Examples
     --------
@@ -54,7 +54,9 @@ class CosineRestarts:
 
     def __call__(self, step: Array) -> Array:
         xp, first, f = namespace(step), self.steps, self.factor
-        cycles = step + 0.5  # between two steps, so that no rounding puts a cycle's first step into the one before
+        cycles = (
+            step + 0.5
+        )  # halfway between steps, so that rounding cannot move a cycle's first step to the previous cycle
         if f == 1:
             begin, length = xp.floor(cycles / first) * first, float(first)
         else:
@@ -65,26 +67,26 @@ class CosineRestarts:
 
 @dataclass(frozen=True)
 class OneCycle:
-    r"""Rise to a peak on half a cosine, then fall far below the start on another.
+    r"""Increase to a peak along half a cosine, then decrease along another.
 
     Parameters
     ----------
-    peak : float >= 0
-        The highest value.
-    steps : int >= 2
-        Length of the whole cycle; the last value stays after it.
-    rise : float in (0, 1)
-        The part of the steps in which it rises.
-    start : float >= 0
-        The first value, as a part of the peak.
-    end : float >= 0
-        The last value, as a part of the peak.
+    peak : float, in [0, inf)
+        Maximum value.
+    steps : int, in [2, inf)
+        Length of the cycle, in steps; the final value is kept afterwards.
+    rise : float, in (0, 1)
+        Fraction of the steps in which the value increases.
+    start : float, in [0, inf)
+        First value, as a fraction of the peak.
+    end : float, in [0, inf)
+        Final value, as a fraction of the peak.
 
     Notes
     -----
-    PyTorch's `OneCycleLR` with its defaults, where start is 1/div_factor and end is start/final_div_factor; the peak is at
-    step ``rise · steps − 1`` and the end at ``steps − 1``. That changes the momentum in the opposite sense too: give
-    `SGD.momentum` a schedule of its own for this.
+    Equivalent to PyTorch's `OneCycleLR` with its defaults, where start is 1/div_factor and end is start/final_div_factor. The
+    peak is at step ``rise · steps − 1`` and the end at ``steps − 1``. PyTorch also cycles the momentum in the opposite
+    direction; pass a schedule as `SGD.momentum` for this.
 
     Examples
     --------
@@ -94,7 +96,7 @@ class OneCycle:
 
     References
     ----------
-    Smith, Topin (2019), "Super-convergence: very fast training of neural networks using large learning rates", section 2;
+    Smith, Topin (2019), "Super-convergence: very fast training of neural networks using large learning rates", section 2,
     with cosines instead of straight lines.
     """
 
@@ -123,18 +125,18 @@ class OneCycle:
 
 @dataclass(frozen=True)
 class Warmup:
-    r"""Rise linearly to the first value of another schedule, then go on with that.
+    r"""Increase linearly to the first value of another schedule, then follow that schedule.
 
     .. math:: v(t) = \big(a + (1 - a) \min(t/T, 1)\big) \, \text{after}(\max(t - T, 0))
 
     Parameters
     ----------
-    after : float >= 0, or a schedule
-        What follows; its own steps count from the end of the warm-up.
-    steps : int >= 1
-        T.
-    start : float in [0, 1]
-        a, where it begins, as a part of that first value.
+    after : float or Schedule, in [0, inf)
+        Schedule after the warm-up; its steps count from the end of the warm-up.
+    steps : int, in [1, inf)
+        Number T of warm-up steps.
+    start : float, in [0, 1]
+        Start a, as a fraction of the first value of `after`.
 
     Examples
     --------

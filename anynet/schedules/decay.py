@@ -1,4 +1,4 @@
-"""Schedules that go one way: from a first value to a last."""
+"""Schedules that change monotonically from an initial to a final value."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from anynet.checks import check_int, check_number
 
 @dataclass(frozen=True)
 class ConstantSchedule:
-    r"""One value for all steps.
+    r"""Return the same value at every step.
 
     Parameters
     ----------
-    value : float >= 0
+    value : float, in [0, inf)
 
     Examples
     --------
@@ -35,20 +35,20 @@ class ConstantSchedule:
 
 @dataclass(frozen=True)
 class StepDecay:
-    r"""Multiply by a factor every so many steps: :math:`v_0 γ^{⌊t/T⌋}`.
+    r"""Multiply by a factor every T steps: :math:`v_0 γ^{⌊t/T⌋}`.
 
     Parameters
     ----------
-    initial : float >= 0
-        v₀.
-    every : int >= 1
-        T, in steps, not epochs.
-    factor : float >= 0
-        γ.
+    initial : float, in [0, inf)
+        Initial value v₀.
+    every : int, in [1, inf)
+        Period T, in steps, not epochs.
+    factor : float, in [0, inf)
+        Factor γ.
 
     Notes
     -----
-    PyTorch's `StepLR`.
+    Equivalent to PyTorch's `StepLR`.
 
     Examples
     --------
@@ -73,20 +73,20 @@ class StepDecay:
 
 @dataclass(frozen=True)
 class ExponentialDecay:
-    r"""Multiply by a factor over so many steps, a little at each: :math:`v_0 γ^{t/T}`.
+    r"""Multiply by a factor per T steps, continuously: :math:`v_0 γ^{t/T}`.
 
     Parameters
     ----------
-    initial : float >= 0
-        v₀.
-    factor : float >= 0
-        γ.
-    steps : int >= 1
-        T.
+    initial : float, in [0, inf)
+        Initial value v₀.
+    factor : float, in [0, inf)
+        Factor γ.
+    steps : int, in [1, inf)
+        Number T of steps per factor.
 
     Notes
     -----
-    Keras' `ExponentialDecay`; with T = 1 PyTorch's `ExponentialLR`.
+    Equivalent to Keras' `ExponentialDecay` and, with T = 1, to PyTorch's `ExponentialLR`.
 
     Examples
     --------
@@ -111,20 +111,20 @@ class ExponentialDecay:
 
 @dataclass(frozen=True)
 class PolynomialDecay:
-    r"""Fall to a final value on a power of the time left: :math:`v_1 + (v_0 - v_1)(1 - \min(t/T, 1))^p`.
+    r"""Change as a power of the remaining time: :math:`v_1 + (v_0 - v_1)(1 - \min(t/T, 1))^p`.
 
     Parameters
     ----------
-    initial, final : float >= 0
-        v₀ and v₁; the final value stays after T. It may be the larger.
-    steps : int >= 1
-        T.
-    power : float > 0
-        p; 1 is linear.
+    initial, final : float, in [0, inf)
+        Values v₀ and v₁; the final value is kept after T steps, and may be larger than the initial one.
+    steps : int, in [1, inf)
+        Number T of steps.
+    power : float, in (0, inf)
+        Exponent p; 1 is linear.
 
     Notes
     -----
-    Keras' `PolynomialDecay`; with final 0 PyTorch's `PolynomialLR`.
+    Equivalent to Keras' `PolynomialDecay` and, with a final value of 0, to PyTorch's `PolynomialLR`.
 
     Examples
     --------
@@ -150,18 +150,19 @@ class PolynomialDecay:
 
 @dataclass(frozen=True)
 class CosineDecay:
-    r"""Fall to a final value on half a cosine: :math:`v_1 + \frac12 (v_0 - v_1)(1 + \cos π \min(t/T, 1))`.
+    r"""Change along half a cosine: :math:`v_1 + \frac12 (v_0 - v_1)(1 + \cos π \min(t/T, 1))`.
 
     Parameters
     ----------
-    initial, final : float >= 0
-        v₀ and v₁; the final value stays after T.
-    steps : int >= 1
-        T.
+    initial, final : float, in [0, inf)
+        Values v₀ and v₁; the final value is kept after T steps.
+    steps : int, in [1, inf)
+        Number T of steps.
 
     Notes
     -----
-    PyTorch's `CosineAnnealingLR` up to T, after which that rises again; Keras' `CosineDecay` with alpha = v₁/v₀.
+    Equivalent to PyTorch's `CosineAnnealingLR` up to T, after which that increases again, and to Keras' `CosineDecay` with
+    alpha = v₁/v₀.
 
     Examples
     --------
@@ -187,7 +188,7 @@ class CosineDecay:
 
 
 def half_cosine(begin: float, end: float, part: Array) -> Array:
-    """Return the value after `part`, from 0 to 1, of half a cosine between two values."""
+    """Return the value after a fraction `part`, in [0, 1], of half a cosine between two values."""
     return end + (begin - end) * 0.5 * (1.0 + namespace(part).cos(math.pi * part))
 
 
