@@ -1,4 +1,4 @@
-"""Every metric against scikit-learn: weighted, over batches of unequal sizes, on every backend; through `fit` and `evaluate`."""
+"""Compare metrics with scikit-learn: weighted, in batches of unequal sizes, on every backend, in `fit` and `evaluate`."""
 
 from itertools import pairwise
 
@@ -32,7 +32,7 @@ rng = np.random.default_rng(0)
 N, CUTS = 203, (0, 64, 128, 129, 203)
 
 scores = rng.normal(size=(N, 5)).astype(np.float32)
-labels = rng.choice([0, 1, 2, 4], N)  # class 3 does not occur, but is called
+labels = rng.choice([0, 1, 2, 4], N)  # class 3 is absent, but predicted
 given = scores.argmax(axis=1)
 coarse = np.round(rng.normal(size=(N, 1)), 1).astype(np.float32)  # ties
 yes = (rng.random((N, 1)) < 0.4).astype(np.float32)
@@ -91,7 +91,7 @@ def test_equals_scikit_learn(metric, data, expected, weighted, backend):
         w = backend.asarray(weights[start:stop].copy()) if weighted else None
         totals.add([backend.compile(metric.sums)(p, t, w)])
     value = totals.values()["it"]
-    # numbers are computed from what float32 holds
+    # the reference computes in float64 from the same float32 values
     y_pred, y_true = (a.astype(np.float64) if a.dtype == np.float32 else a for a in data)
     np.testing.assert_allclose(
         value, expected(y_pred, y_true, weights.astype(np.float64) if weighted else None), rtol=1e-6, atol=1e-6
@@ -119,7 +119,7 @@ def half_of_the_worst(y_true, y_pred):
     return np.abs(y_true - y_pred).max() / 2
 
 
-def test_a_function_sees_all_examples_at_once_and_is_loaded_when_passed(tmp_path, backend):
+def test_a_function_receives_all_examples_and_is_passed_to_load(tmp_path, backend):
     x = rng.normal(size=(N, 4))
     model = Model(
         [Dense(3)],
@@ -136,7 +136,7 @@ def test_a_function_sees_all_examples_at_once_and_is_loaded_when_passed(tmp_path
     assert load(tmp_path / "model", custom=[half_of_the_worst]).metrics == model.metrics
 
 
-def test_a_function_may_take_weights_or_return_a_number_for_each_example():
+def test_a_function_may_take_weights_or_return_one_number_per_example():
     def each(y_true, y_pred):
         return np.abs(y_true - y_pred)[:, 0]
 
@@ -160,7 +160,7 @@ def test_a_function_may_take_weights_or_return_a_number_for_each_example():
             "F1: expected two classes with average='binary', got 5",
         ),
         (lambda: ROCAUC().sums(scores, labels), ValueError, r"ROCAUC: expected one output or two, got \(203, 5\)"),
-        (lambda: TopK().sums(coarse, yes), ValueError, r"TopK: expected an output for each class, shape \(N, C\), got"),
+        (lambda: TopK().sums(coarse, yes), ValueError, r"TopK: expected one output per class, shape \(N, C\), got"),
         (
             lambda: R2().sums(guesses, yes),
             ValueError,
@@ -179,6 +179,6 @@ def test_a_function_may_take_weights_or_return_a_number_for_each_example():
         ),
     ],
 )
-def test_what_cannot_be(call, error, message):
+def test_invalid_use_raises(call, error, message):
     with pytest.raises(error, match=message):
         call()

@@ -1,4 +1,4 @@
-"""Metrics as sums over batches, on every backend."""
+"""Test metrics as sums over batches, on every backend."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ WEIGHT = RNG.uniform(0.0, 2.0, 50)
 
 
 def value(metric, backend, y_pred, y_true, weight=None, batches=(50,)):
-    """Return a metric from the sums of batches."""
+    """Return the value of a metric from its sums over batches."""
     at = place(backend, {"y_pred": y_pred, "y_true": y_true, "weight": weight})
     sums, start = [], 0
     for size in batches:
@@ -35,12 +35,12 @@ def test_accuracy_of_classes(weight, rows, backend):
 
 
 @pytest.mark.parametrize(("metric", "shift"), [(Accuracy(0.0), 0.0), (Accuracy(0.5), 0.5), (Accuracy(), 0.5)])
-def test_accuracy_of_one_answer(metric, shift, backend):
+def test_accuracy_of_one_output(metric, shift, backend):
     y = (RNG.uniform(size=(50, 1)) > 0.5) * 1.0
     assert value(metric, backend, LOGITS[:, :1] + shift, y) == np.mean((LOGITS[:, :1] > 0) == (y > 0.5))
 
 
-def test_accuracy_of_several_answers(backend):
+def test_accuracy_of_several_outputs(backend):
     y = (RNG.uniform(size=(50, 4)) > 0.5) * 1.0
     expected = np.mean((LOGITS > 0) == (y > 0.5))
     assert value(Accuracy(0.0), backend, LOGITS, y, batches=(30, 20)) == pytest.approx(expected)
@@ -69,11 +69,13 @@ def test_names():
         ([Accuracy(), Accuracy(0.5)], ValueError, "expected different names"),
     ],
 )
-def test_what_is_no_metric(metrics, kind, match):
+def test_invalid_metrics_raise(metrics, kind, match):
     with pytest.raises(kind, match=match):
         resolve(metrics, None)
 
 
-def test_a_metric_that_is_not_written_says_so():
-    with pytest.raises(NotImplementedError, match=r"Metric: expected sums\(y_pred, y_true\) to be written, got none"):
+def test_an_unimplemented_metric_raises():
+    with pytest.raises(
+        NotImplementedError, match=r"Metric: expected sums\(y_pred, y_true\) to be implemented, got none"
+    ):
         Metric().sums(None, None)

@@ -1,4 +1,4 @@
-"""Metrics: how good predictions are, computed where the arrays are."""
+"""Metrics: measures of the quality of predictions, computed on the device of the arrays."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from anynet.metrics.regression import MAE as MAE, R2 as R2, RMSE as RMSE
 
 
 def resolve(metrics: Any, loss: Loss | None) -> tuple[Metric, ...]:
-    """Return metrics given as names, losses, functions or metrics as metrics.
+    """Convert names, losses and functions to metrics.
 
-    Those that divide a single output take the threshold that goes with the loss, unless they have one.
+    Metrics of binary classes without a threshold get that of the loss.
 
     Raises
     ------
     ValueError
-        If a name is unknown or two metrics have one name.
+        If a name is unknown, or two metrics have the same name.
     TypeError
-        If one is something else.
+        If an item has another type.
     """
     found: list[Metric] = []
     if not isinstance(metrics, (str, Metric, Loss, Iterable)):

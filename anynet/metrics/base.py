@@ -1,10 +1,10 @@
-"""Metrics: how good predictions are, computed where the arrays are.
+"""Base classes of metrics, which measure the quality of predictions.
 
-A metric turns each batch into *sums*, a tuple of arrays that may be added over batches of unequal sizes, and the sums of
-all batches into one number. A mean of batch means, which is wrong when the last batch is smaller, cannot be written. What
-no sums can tell, such as a rank among all examples, is kept row below row instead (`Metric.rows`).
+A metric reduces each batch to *sums*, a tuple of arrays that are added over batches, and converts the totals to its value.
+So batches of unequal size have the correct weight. A metric that needs more than sums, such as a rank among all examples,
+keeps the arrays of every batch instead (`Metric.keeps_examples`).
 
-Sums are computed where the arrays are, in the model's dtype, added on the host in float64, and turned into the value there.
+Sums are computed on the device, in the model's dtype. They are added, and converted to the value, on the host in float64.
 
 >>> import numpy as np
 >>> from anynet import Accuracy
@@ -29,36 +29,36 @@ from anynet.losses.base import Loss
 
 @dataclass(frozen=True)
 class Metric:
-    """Sums over a batch, and the number that sums over all batches give."""
+    """Base class of metrics; subclasses implement `sums` and `value`."""
 
-    rows: ClassVar[bool] = False
-    """Whether what `sums` returns is kept, row below row, instead of summed over batches."""
+    keeps_examples: ClassVar[bool] = False
+    """Whether the arrays that `sums` returns are concatenated over batches instead of added."""
 
     greater_is_better: ClassVar[bool | None] = None
-    """Which way is better; None where that cannot be said."""
+    """Whether a greater value is better; None if unknown."""
 
     @property
     def name(self) -> str:
-        """Key in the history: the class name in snake case."""
+        """Key in the history, by default the class name in snake case."""
         return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(self).__name__).lower()
 
     def sums(self, y_pred: Array, y_true: Array, sample_weight: Array | None = None) -> tuple[Array, ...]:
-        """Return a tuple of arrays whose sums over batches are all that `value` needs."""
-        raise NotImplementedError(f"{type(self).__name__}: expected sums(y_pred, y_true) to be written, got none")
+        """Return the arrays that are added over batches and passed to `value`."""
+        raise NotImplementedError(f"{type(self).__name__}: expected sums(y_pred, y_true) to be implemented, got none")
 
     def value(self, sums: tuple[Any, ...]) -> Any:
-        """Return the metric of everything that was summed, on the host in float64, or kept."""
-        raise NotImplementedError(f"{type(self).__name__}: expected value(sums) to be written, got none")
+        """Return the metric from the totals, or from the concatenated arrays, on the host in float64."""
+        raise NotImplementedError(f"{type(self).__name__}: expected value(sums) to be implemented, got none")
 
 
 @dataclass(frozen=True)
 class Mean(Metric):
-    """A metric that is the (weighted) mean of a number for each example; to write one, write `per_example`."""
+    """Base class of (weighted) means over the examples; subclasses implement `per_example`."""
 
     def per_example(self, y_pred: Array, y_true: Array) -> Array:
-        """Return one number for each example, shape (N,)."""
+        """Return one number per example, shape (N,)."""
         raise NotImplementedError(
-            f"{type(self).__name__}: expected per_example(y_pred, y_true) to be written, got none"
+            f"{type(self).__name__}: expected per_example(y_pred, y_true) to be implemented, got none"
         )
 
     def sums(self, y_pred: Array, y_true: Array, sample_weight: Array | None = None) -> tuple[Array, ...]:
@@ -74,14 +74,14 @@ class Mean(Metric):
 
 @dataclass(frozen=True)
 class OutputMetric(Metric):
-    """A metric of one output of a network that has several.
+    """Apply a metric to one output of a multi-output network.
 
     Parameters
     ----------
     index : int
-        The number of the output.
+        Index of the output.
     metric : Metric
-        What to measure of it.
+        Metric of that output.
 
     Examples
     --------
@@ -106,7 +106,7 @@ class OutputMetric(Metric):
 
 @dataclass(frozen=True)
 class LossMetric(Mean):
-    """A loss, reported as a metric."""
+    """Report a loss as a metric."""
 
     loss: Loss
     greater_is_better = False
@@ -124,14 +124,14 @@ class LossMetric(Mean):
 
 @dataclass(frozen=True)
 class Custom(Metric):
-    """A function of all targets and predictions at once; a plain function among ``metrics=[...]`` becomes one.
+    """Apply a function to the targets and predictions of all examples; functions in ``metrics=[...]`` become this.
 
     Parameters
     ----------
     function : callable
         ``function(y_true, y_pred)``, or ``function(y_true, y_pred, sample_weight)`` if it has an argument of that name. It
-        is called once for each epoch or evaluation, with NumPy arrays of all examples, so it need not know of batches. It
-        returns a number, or one for each example, of which the (weighted) mean is taken.
+        is called once per epoch or evaluation, with NumPy arrays of all examples. It returns a number, or one number per
+        example, whose (weighted) mean is reported.
 
     Examples
     --------
@@ -143,7 +143,7 @@ class Custom(Metric):
     """
 
     function: Callable[..., Any]
-    rows = True
+    keeps_examples = True
 
     @property
     def name(self) -> str:

@@ -1,13 +1,13 @@
-"""Metrics of classes: the fraction that is right, and how what was wrong was wrong.
+"""Metrics of classification.
 
 ===================  =====================================================================================
-`Accuracy`           the fraction of right answers
-`TopK`               the fraction whose class is among the k largest outputs
-`Precision`          of what was called a class, the part that is it
-`Recall`             of what is a class, the part that was called it
-`F1`                 the harmonic mean of both
-`ConfusionMatrix`    examples of each true class (rows) by the class they were given (columns)
-`ROCAUC`             the probability that a yes is ranked above a no
+`Accuracy`           fraction of correct predictions
+`TopK`               fraction of examples whose class is among the k largest outputs
+`Precision`          fraction of the predictions of a class that are correct
+`Recall`             fraction of the examples of a class that are predicted as such
+`F1`                 harmonic mean of precision and recall
+`ConfusionMatrix`    counts by true class (rows) and predicted class (columns)
+`ROCAUC`             probability that a positive example is ranked above a negative one
 ===================  =====================================================================================
 
 Legend: N batch, C classes.
@@ -28,14 +28,14 @@ from anynet.metrics.base import Mean, Metric
 
 @dataclass(frozen=True)
 class Accuracy(Mean):
-    """The fraction of examples whose class is right.
+    """Fraction of correctly classified examples.
 
     Parameters
     ----------
     threshold : float, optional
-        Where a single output divides two classes: 0 for logits, 0.5 for probabilities. With several outputs a threshold
-        means independent yes-or-no answers, whose fraction of right ones is taken; without one, the largest output names
-        the class. ``metrics=["accuracy"]`` takes the threshold that goes with the model's loss.
+        Decision threshold of a single output: 0 for logits, 0.5 for probabilities. With several outputs, a threshold means
+        independent binary labels, and the fraction of correct labels is reported; without a threshold, the largest output
+        is the predicted class. ``metrics=["accuracy"]`` uses the threshold of the model's loss.
     """
 
     threshold: float | None = None
@@ -54,13 +54,13 @@ class Accuracy(Mean):
 
 
 def check_classes(where: str, y_pred: Array) -> None:
-    """Raise unless there is one output for a yes or no, or one for each class."""
+    """Raise ValueError unless there is one output for two classes, or one per class."""
     if len(y_pred.shape) != 2:
         raise ValueError(f"{where}: expected outputs of shape (N, C) or (N, 1), got {tuple(y_pred.shape)}")
 
 
 def true_classes(y_pred: Array, y_true: Array) -> Array:
-    """Return the class of each example (N,), from integers, rows, or yes-or-no answers beside a single output."""
+    """Return the classes (N,) from integers, one-hot rows, or binary labels of a single output."""
     xp = namespace(y_pred)
     if y_pred.shape[1] == 1:
         return xp.astype(xp.reshape(y_true, (-1,)) > 0.5, xp.int32)
@@ -68,7 +68,7 @@ def true_classes(y_pred: Array, y_true: Array) -> Array:
 
 
 def given_classes(y_pred: Array, threshold: float | None) -> Array:
-    """Return the class that the outputs name (N,): the largest, or whether a single one is above the threshold."""
+    """Return the predicted classes (N,): the largest output, or whether a single one exceeds the threshold."""
     xp = namespace(y_pred)
     if y_pred.shape[1] == 1:
         return xp.astype(y_pred[:, 0] > (0.5 if threshold is None else threshold), xp.int32)
@@ -76,7 +76,7 @@ def given_classes(y_pred: Array, threshold: float | None) -> Array:
 
 
 def members(classes: Array, like: Array) -> Array:
-    """Return a matrix (N, C) with a one where an example is of a class."""
+    """Return the classes as one-hot rows (N, C)."""
     xp = namespace(like)
     numbers = xp.arange(max(2, like.shape[1]), dtype=xp.int32, device=device(like))
     return xp.astype(classes[:, None] == numbers[None, :], like.dtype)
@@ -84,12 +84,12 @@ def members(classes: Array, like: Array) -> Array:
 
 @dataclass(frozen=True)
 class TopK(Mean):
-    """The fraction of examples whose class is among those of the k largest outputs.
+    """Fraction of examples whose class is among those of the k largest outputs.
 
     Parameters
     ----------
-    k : int >= 1
-        Outputs equal to that of the true class do not count against it.
+    k : int, in [1, inf)
+        Number of outputs considered; ties with the output of the true class do not count against it.
 
     Examples
     --------
@@ -109,7 +109,7 @@ class TopK(Mean):
 
     def per_example(self, y_pred: Array, y_true: Array) -> Array:
         if len(y_pred.shape) != 2 or y_pred.shape[1] < 2:
-            raise ValueError(f"TopK: expected an output for each class, shape (N, C), got {tuple(y_pred.shape)}")
+            raise ValueError(f"TopK: expected one output per class, shape (N, C), got {tuple(y_pred.shape)}")
         xp = namespace(y_pred)
         labels = y_true if len(y_true.shape) == 1 else xp.argmax(y_true, axis=1)
         true = xp.take_along_axis(y_pred, labels[:, None], axis=1)
@@ -119,17 +119,17 @@ class TopK(Mean):
 
 @dataclass(frozen=True)
 class ConfusionMatrix(Metric):
-    """How many examples, or how much of their weight, of each true class (row) were given which class (column).
+    """Number, or total weight, of examples by true class (row) and predicted class (column).
 
     Parameters
     ----------
     threshold : float, optional
-        Where a single output divides no (class 0) from yes (class 1): 0 for logits, 0.5 for probabilities. In a model it
-        is by default that of the loss.
+        Decision threshold of a single output: 0 for logits, 0.5 for probabilities. In a model, the default is that of the
+        loss.
 
     Notes
     -----
-    A list of lists in the history, a NumPy array from `evaluate`.
+    The history holds a list of lists; `evaluate` returns a NumPy array.
 
     Examples
     --------
@@ -155,10 +155,7 @@ class ConfusionMatrix(Metric):
 
 @dataclass(frozen=True)
 class ClassScore(Metric):
-    """What `Precision`, `Recall` and `F1` share: hits, calls and members of each class.
-
-    To write one, write `score`.
-    """
+    """Base class of `Precision`, `Recall` and `F1`; subclasses implement `score`."""
 
     average: str | None = None
     threshold: float | None = None
@@ -169,8 +166,10 @@ class ClassScore(Metric):
             raise ValueError(f"{type(self).__name__}: expected average 'binary', 'macro' or None, got {self.average!r}")
 
     def score(self, hits: np.ndarray, calls: np.ndarray, true: np.ndarray) -> np.ndarray:
-        """Return the score of each class from the weights of right calls, of all calls, and of its members."""
-        raise NotImplementedError(f"{type(self).__name__}: expected score(hits, calls, true) to be written, got none")
+        """Return the score of each class from the weights of its correct predictions, all predictions and examples."""
+        raise NotImplementedError(
+            f"{type(self).__name__}: expected score(hits, calls, true) to be implemented, got none"
+        )
 
     def sums(self, y_pred: Array, y_true: Array, sample_weight: Array | None = None) -> tuple[Array, ...]:
         where, xp = type(self).__name__, namespace(y_pred)
@@ -199,20 +198,19 @@ def quotient(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Precision(ClassScore):
-    """Of what was called a class, the part that is it: TP / (TP + FP).
+    """Fraction of the predictions of a class that are correct: TP / (TP + FP).
 
     Parameters
     ----------
     average : "binary", "macro" or None
-        The score of class 1, or the mean of the scores of all classes that occur; None is "binary" for two classes and
-        "macro" for more.
+        Score of class 1, or mean score over all classes that occur; None means "binary" for two classes and "macro" for more.
     threshold : float, optional
-        Where a single output divides no from yes: 0 for logits, 0.5 for probabilities. In a model it is by default that of
-        the loss.
+        Decision threshold of a single output: 0 for logits, 0.5 for probabilities. In a model, the default is that of the
+        loss.
 
     Notes
     -----
-    As scikit-learn's `precision_score`; 0 where nothing was called a class.
+    Equivalent to scikit-learn's `precision_score`; 0 for a class that is never predicted.
     """
 
     def score(self, hits: np.ndarray, calls: np.ndarray, true: np.ndarray) -> np.ndarray:
@@ -221,12 +219,12 @@ class Precision(ClassScore):
 
 @dataclass(frozen=True)
 class Recall(ClassScore):
-    """Of what is a class, the part that was called it: TP / (TP + FN).
+    """Fraction of the examples of a class that are predicted as such: TP / (TP + FN).
 
     Parameters
     ----------
     average, threshold
-        As in `Precision`.
+        See `Precision`.
     """
 
     def score(self, hits: np.ndarray, calls: np.ndarray, true: np.ndarray) -> np.ndarray:
@@ -235,12 +233,12 @@ class Recall(ClassScore):
 
 @dataclass(frozen=True)
 class F1(ClassScore):
-    """The harmonic mean of precision and recall: 2 TP / (2 TP + FP + FN).
+    """Harmonic mean of precision and recall: 2 TP / (2 TP + FP + FN).
 
     Parameters
     ----------
     average, threshold
-        As in `Precision`; macro is the mean of the classes' F1, not the F1 of means.
+        See `Precision`; "macro" is the mean of the classes' F1, not the F1 of mean precision and recall.
     """
 
     def score(self, hits: np.ndarray, calls: np.ndarray, true: np.ndarray) -> np.ndarray:
@@ -249,22 +247,24 @@ class F1(ClassScore):
 
 @dataclass(frozen=True)
 class ROCAUC(Metric):
-    """The area under the receiver operating characteristic: the probability that a yes is ranked above a no, ties half.
+    """Area under the receiver operating characteristic curve.
 
-    .. math:: \\frac{\\sum_{i ∈ \\text{yes}} \\sum_{j ∈ \\text{no}} w_i w_j ([s_i > s_j] + ½ [s_i = s_j])}
-              {\\sum_{i ∈ \\text{yes}} w_i \\sum_{j ∈ \\text{no}} w_j}
+    .. math:: \\frac{\\sum_{i ∈ P} \\sum_{j ∈ N} w_i w_j ([s_i > s_j] + ½ [s_i = s_j])}
+              {\\sum_{i ∈ P} w_i \\sum_{j ∈ N} w_j}
+
+    This is the probability that a positive example i has a higher score than a negative example j, with ties counted half.
 
     Notes
     -----
-    For one output, or two, whose difference is the score. Logits and probabilities rank alike. It keeps a score for each
-    example, and ranks them on the host. NaN where one of both does not occur.
+    The score is a single output, or the difference of two; logits and probabilities give the same result. The metric keeps
+    one score per example and ranks them on the host. It is NaN if either class is absent.
 
     References
     ----------
     Fawcett (2006), "An introduction to ROC analysis", section 7.
     """
 
-    rows = True
+    keeps_examples = True
     greater_is_better = True
 
     @property

@@ -1,4 +1,4 @@
-"""Metrics of numbers. With several outputs, each is the mean over the outputs, as in scikit-learn.
+"""Metrics of regression; with several outputs, the mean over the outputs, as in scikit-learn.
 
 Legend: N batch, O outputs.
 """
@@ -28,7 +28,7 @@ def _flat(y_pred: Array, y_true: Array) -> tuple[Array, Array]:
 
 @dataclass(frozen=True)
 class MAE(Mean):
-    """The mean absolute error, ``Σ w |ŷ − y| / Σ w``.
+    """Mean absolute error, Σ w |ŷ − y| / Σ w.
 
     Examples
     --------
@@ -46,7 +46,7 @@ class MAE(Mean):
 
 @dataclass(frozen=True)
 class RMSE(Metric):
-    """The root of the mean squared error, √(Σ w (ŷ − y)² / Σ w), of each output."""
+    """Root mean squared error, √(Σ w (ŷ − y)² / Σ w), of each output."""
 
     greater_is_better = False
 
@@ -63,22 +63,22 @@ class RMSE(Metric):
 
 @dataclass(frozen=True)
 class R2(Metric):
-    """The coefficient of determination: 1 − Σ w (y − ŷ)² / Σ w (y − ȳ)², of each output.
+    """Coefficient of determination, 1 − Σ w (y − ŷ)² / Σ w (y − ȳ)², of each output.
 
-    1 is perfect, 0 as good as always saying the mean. An output whose targets are all the same counts 1 if it is met
-    exactly and 0 if not, as in scikit-learn.
+    1 is perfect; 0 is as good as predicting the mean. For constant targets, an output scores 1 if it predicts them exactly and
+    0 otherwise, as in scikit-learn.
 
     Notes
     -----
-    Each batch leaves its weight, the mean of its targets and the squares around that, which are put together in float64:
-    sums of y² would cancel where the mean is large beside the spread.
+    Each batch is reduced to its weight, its mean target and the squares around that mean, which are combined in float64.
+    Sums of y² would cancel for a large mean and a small spread.
 
     References
     ----------
-    Chan, Golub, LeVeque (1983), "Algorithms for computing the sample variance", eq. 1.5 (putting parts together).
+    Chan, Golub, LeVeque (1983), "Algorithms for computing the sample variance", eq. 1.5 (combining batches).
     """
 
-    rows = True
+    keeps_examples = True
     greater_is_better = True
 
     def sums(self, y_pred: Array, y_true: Array, sample_weight: Array | None = None) -> tuple[Array, ...]:

@@ -24,7 +24,7 @@ WAITING = 1024
 class StepLoss(Metric):
     """The mean of what training steps returned as their loss, each weighted with its batch's total weight or size."""
 
-    rows = True
+    keeps_examples = True
     greater_is_better = False
 
     def value(self, sums: tuple[np.ndarray, ...]) -> float:
@@ -61,7 +61,7 @@ class Totals:
         return {
             name: metric.value(tuple(_joined(parts)))
             for (name, metric), parts in zip(self.metrics.items(), self._fetched(), strict=bool(self.batches))
-            if not (quick and metric.rows and not isinstance(metric, StepLoss))
+            if not (quick and metric.keeps_examples and not isinstance(metric, StepLoss))
         }
 
     def state(self) -> dict[str, Any]:
@@ -81,8 +81,8 @@ class Totals:
                 self._sums = [[[] for _ in column[0]] for column in columns]
             for metric, column, pieces in zip(self.metrics.values(), columns, self._sums, strict=True):
                 for values, piece in zip(zip(*column, strict=True), pieces, strict=True):
-                    part = self._gather(values, metric.rows)
-                    if metric.rows:
+                    part = self._gather(values, metric.keeps_examples)
+                    if metric.keeps_examples:
                         piece.append(part)
                     else:
                         piece[:] = [_accumulated(piece, part)]
