@@ -27,7 +27,7 @@ from anynet.arrays.namespace import Array
 from anynet.backends.base import Backend
 from anynet.callbacks import Callback, ProgressBar
 from anynet.callbacks.base import Run
-from anynet.callbacks.progress import wanted
+from anynet.callbacks.progress import should_show
 from anynet.checks import check_int, check_kind, check_number, check_shapes, several
 from anynet.data import adapter as fitting
 from anynet.data.convert import Data, as_inputs, as_targets, as_weights, same_length
@@ -318,7 +318,9 @@ class Model:
         source, validation, plan = fitting.prepare(
             self, x, y, epochs, batch_size, shuffle, sample_weight, class_weight, validation_data, validation_split
         )
-        run = make_run(self, source, validation, plan, [*everyone, ProgressBar()] if wanted(progress) else everyone)
+        run = make_run(
+            self, source, validation, plan, [*everyone, ProgressBar()] if should_show(progress) else everyone
+        )
         if resume is not None:
             from anynet.checkpoint.snapshot import resume_run
 

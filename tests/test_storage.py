@@ -327,14 +327,14 @@ def test_paths_that_cannot_be_written(tmp_path):
         model.save(tmp_path / "missing" / "model.safetensors")
     with pytest.raises(IsADirectoryError, match="Checkpoint: expected the path of a file, got the folder"):
         model.fit(*data(), callbacks=[Checkpoint(tmp_path)])
-    with pytest.raises(FileNotFoundError, match=r"Checkpoint: expected a folder that is there, got .*missing"):
+    with pytest.raises(FileNotFoundError, match=r"Checkpoint: expected an existing folder, got .*missing"):
         model.fit(*data(), callbacks=[Checkpoint(tmp_path / "missing" / "model.safetensors")])
     assert model.epoch == 0
 
 
 def test_read_only_folder(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # chmod does not stop root
-    with pytest.raises(PermissionError, match="Checkpoint: expected a folder that can be written to, got "):
+    with pytest.raises(PermissionError, match="Checkpoint: expected a writable folder, got "):
         make().fit(*data(), callbacks=[Checkpoint(tmp_path / "model.safetensors")])
     monkeypatch.undo()
     if os.geteuid() != 0:

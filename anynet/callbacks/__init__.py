@@ -1,4 +1,4 @@
-"""Callbacks: what is told how training goes, and may end it."""
+"""Hooks that observe training and can stop it."""
 
 from anynet.callbacks.base import Callback as Callback, Run as Run
 from anynet.callbacks.checkpoint import Checkpoint as Checkpoint

@@ -1,16 +1,16 @@
-"""The contract that every callback keeps.
+"""Base class of callbacks.
 
 The order of hooks in a `fit`::
 
     on_fit_begin
         on_epoch_begin
-            on_batch_end        after each call of the backend: one batch; on JAX up to 32 at once
-        on_epoch_end            after validation; `run.logs` has the epoch's values and `run.history` holds them
-    on_fit_end                  always, after an error too
+            on_batch_end        after each call of the backend: one batch, or up to 32 batches on JAX
+        on_epoch_end            after validation; `run.logs` and `run.history` contain the epoch's values
+    on_fit_end                  always, even after an error
 
-At each of them the model is whole, and may be used, saved or changed. At each hook callbacks are told in the order in which
-they were given, but for `Checkpoint`, which comes last, so that a file has what all others decided. After Ctrl-C the epoch's
-end is not told, only the fit's. A fit that is resumed tells `on_fit_begin` and `on_epoch_begin` again.
+In every hook the model is consistent and can be used, saved or changed. Hooks run in the given order, except `Checkpoint`,
+which runs last so that its file includes the other callbacks' changes. After Ctrl-C, `on_epoch_end` is skipped and
+`on_fit_end` runs. A resumed fit runs `on_fit_begin` and `on_epoch_begin` again.
 """
 
 from __future__ import annotations
@@ -28,71 +28,71 @@ if TYPE_CHECKING:
 
 @dataclass
 class Run:
-    """What a callback sees of a `fit`, and the switch that ends it."""
+    """State of a `fit` that callbacks receive; setting `stop` ends training."""
 
     model: Any
     epochs: int
-    """Number of epochs that the fit is to have."""
+    """Total number of epochs."""
     batches: int | None
-    """Number of batches in an epoch; None where an iterable has not been gone through yet."""
+    """Number of batches per epoch; None during the first pass over an iterable."""
     history: History
     totals: Totals
     """Running sums of the epoch."""
     validated: bool = False
-    """Whether each epoch ends with a validation."""
+    """Whether each epoch ends with validation."""
     callbacks: tuple[Callback, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
-    """What the batches depend on; a fit is resumed only with the same."""
+    """Settings that determine the batches; resuming requires the same settings."""
     epoch: int = 0
     """Number of the current epoch, from 1."""
     batch: int = 0
-    """Number of batches done in this epoch."""
+    """Number of batches completed in this epoch."""
     loss: Any = None
-    """Loss of the last batch: an array on the device, which ``float`` would have to wait for."""
+    """Loss of the last batch, an array on the device; ``float`` waits for the computation."""
     call: Call | None = None
-    """The examples of the last batches."""
+    """Examples of the last batches."""
     logs: dict[str, Any] = field(default_factory=dict)
     """Values of the epoch, by name."""
     stop: bool = False
-    """Set it to end training after this batch or epoch."""
+    """Set to True to end training after this batch or epoch."""
     interrupted: bool = False
     """Whether Ctrl-C ended training."""
 
     @property
     def names(self) -> list[str]:
-        """Names of the values that each epoch has."""
+        """Names of the values recorded per epoch."""
         names = list(self.totals.metrics)
         return names + [f"val_{name}" for name in names] if self.validated else names
 
     def running(self) -> dict[str, Any]:
-        """Return the values of the epoch so far, but for metrics that need all examples at once; waits for the device."""
+        """Wait for the device and return the epoch's values so far, without metrics that need all examples."""
         return self.totals.values(quick=True)
 
 
 class Callback:
-    """Something that is told how training goes; override the hooks you need."""
+    """Base class of callbacks; subclasses override the hooks they need."""
 
     last: ClassVar[bool] = False
-    """Whether to be told after those that are not."""
+    """Whether the hooks run after those of callbacks with ``last = False``."""
 
     def on_fit_begin(self, run: Run) -> None:
-        """Before the first epoch."""
+        """Run before the first epoch."""
 
     def on_epoch_begin(self, run: Run) -> None:
-        """Before the first batch of an epoch."""
+        """Run before the first batch of an epoch."""
 
     def on_batch_end(self, run: Run) -> None:
-        """After one batch, or after as many as the backend takes in one call."""
+        """Run after each call of the backend, which processes one or more batches."""
 
     def on_epoch_end(self, run: Run) -> None:
-        """After the last batch of an epoch and its validation."""
+        """Run after the last batch of an epoch and its validation."""
 
     def on_fit_end(self, run: Run) -> None:
-        """After the last epoch, or when an error ends training."""
+        """Run after the last epoch, or when an error ends training."""
 
     def state(self) -> dict[str, Any]:
-        """Return what must be remembered when training is resumed: plain data, and trees of NumPy arrays."""
+        """Return the state to save for resuming: plain data and trees of NumPy arrays."""
         return {}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take a `state` back; called before `on_fit_begin`."""
+        """Restore a saved `state`; called before `on_fit_begin`."""

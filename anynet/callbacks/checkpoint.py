@@ -1,4 +1,4 @@
-"""Keep training on the disk."""
+"""Checkpoints of a training run."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from anynet.checks import check_int, check_number
 
 
 class Checkpoint(Callback):
-    """Write the model and where its training is, for ``fit(..., resume=path)`` and `anynet.load`.
+    """Save the model and the training state, for ``fit(..., resume=path)`` and `anynet.load`.
 
     Parameters
     ----------
     path : str or Path
-        The file. It is replaced only by a whole one, so after a crash at any moment there is the old one or the new.
-    every_n_epochs : int >= 1, or None
-        Write at the end of every so many epochs.
-    every_n_seconds : float > 0, optional
-        Write when so much time has passed, in the middle of an epoch too.
+        The file. It is replaced atomically, so after a crash it holds either the previous or the new checkpoint.
+    every_n_epochs : int or None, in [1, inf)
+        Write every this many epochs.
+    every_n_seconds : float, in (0, inf), optional
+        Also write every this many seconds, even mid-epoch.
     monitor : str, optional
-        Write only when this quantity of the history is better than it was in any file before: the best, not the last.
-    keep : int >= 1
-        How many files to keep. The last is always ``path``; with ``keep=3`` those before it are ``model.1.safetensors``
-        and ``model.2.safetensors`` beside ``model.safetensors``.
+        Write only when this quantity of the history is better than in all previous files, so that the best is kept.
+    keep : int, in [1, inf)
+        Number of files to keep. The latest is always ``path``; with ``keep=3`` the previous ones are
+        ``model.1.safetensors`` and ``model.2.safetensors``, next to ``model.safetensors``.
     mode : "auto", "min" or "max"
-        Whether less or more of the monitored quantity is better; "auto" asks the metric.
+        Whether a lower or a higher value is better; "auto" uses the metric's direction.
 
     Notes
     -----
-    It is told after all other callbacks, so that the file holds what they decided. Ctrl-C writes one too, unless `monitor` is
-    given. A folder that cannot be written to is found out before the first epoch.
+    It runs after all other callbacks, so that the file includes their changes. Ctrl-C also writes a checkpoint, unless
+    `monitor` is given. Before the first epoch, it checks that the folder is writable.
 
     Raises
     ------
     OSError
-        From `fit`, if the file cannot be written; an earlier one stays as it is.
+        From `fit`, if the file cannot be written; the previous file is kept.
 
     Examples
     --------
@@ -69,7 +69,7 @@ class Checkpoint(Callback):
             check_number(where, "every_n_seconds", every_n_seconds, "(0, inf)")
             if monitor is not None:
                 raise ValueError(
-                    f"{where}: expected every_n_seconds or monitor, got both; a quantity is known only when an epoch ends"
+                    f"{where}: expected every_n_seconds or monitor, got both; the quantity is known only at the end of an epoch"
                 )
         elif every_n_epochs is None:
             raise ValueError(f"{where}: expected every_n_epochs or every_n_seconds, got neither")
@@ -83,10 +83,10 @@ class Checkpoint(Callback):
             raise IsADirectoryError(f"Checkpoint: expected the path of a file, got the folder {self.path}")
         if not self.path.parent.is_dir():
             raise FileNotFoundError(
-                f"Checkpoint: expected a folder that is there, got {self.path.parent}; make it before training"
+                f"Checkpoint: expected an existing folder, got {self.path.parent}; create it before training"
             )
         if not os.access(self.path.parent, os.W_OK):
-            raise PermissionError(f"Checkpoint: expected a folder that can be written to, got {self.path.parent}")
+            raise PermissionError(f"Checkpoint: expected a writable folder, got {self.path.parent}")
         if self.monitor is not None:
             self.monitor.begin(run)
         self._written = time.monotonic()
@@ -109,7 +109,7 @@ class Checkpoint(Callback):
         for number in range(self.keep - 1, 0, -1):
             older, newer = self.kept(number), self.kept(number - 1)
             if newer.exists():
-                if number == 1:  # path itself must be there at every moment
+                if number == 1:  # path itself must exist at all times
                     older.unlink(missing_ok=True)
                     _link(newer, older)
                 else:
@@ -118,7 +118,7 @@ class Checkpoint(Callback):
         self._written = time.monotonic()
 
     def kept(self, number: int) -> Path:
-        """Return the path of the file that is so many writes old."""
+        """Return the path of the checkpoint `number` writes ago."""
         return self.path if number == 0 else self.path.with_name(f"{self.path.stem}.{number}{self.path.suffix}")
 
     def state(self) -> dict[str, Any]:
@@ -130,7 +130,7 @@ class Checkpoint(Callback):
 
 
 def _link(old: Path, new: Path) -> None:
-    """Give a file a second name; where the file system cannot, copy it."""
+    """Create a hard link, or a copy if the file system has no hard links."""
     try:
         os.link(old, new)
     except OSError:

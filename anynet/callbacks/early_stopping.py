@@ -1,4 +1,4 @@
-"""Stop when nothing gets better any more."""
+"""Early stopping."""
 
 from __future__ import annotations
 
@@ -12,32 +12,31 @@ from anynet.checks import check_int
 
 
 class EarlyStopping(Callback):
-    """End training when a quantity has not got better for `patience` epochs, and take the best parameters back.
+    """Stop when a monitored quantity stops improving.
 
     Parameters
     ----------
     monitor : str
         Key in the history.
-    patience : int >= 0
-        Epochs in a row that may pass without anything better than the best, the last of them ends training, as in Keras;
-        0 means 1.
-    min_delta : float >= 0
-        Better means better by more than this.
+    patience : int, in [0, inf)
+        Number of epochs without improvement after which training stops, as in Keras; 0 means 1.
+    min_delta : float, in [0, inf)
+        Changes of at most this size do not count as improvement.
     restore_best : bool
-        Whether the model ends with the parameters of the best epoch, however training ends; else it keeps the last ones.
+        Whether to restore the parameters of the best epoch when training ends, for whatever reason.
     mode : "auto", "min" or "max"
-        Whether less or more is better; "auto" asks the metric.
+        Whether a lower or a higher value is better; "auto" uses the metric's direction.
 
     Attributes
     ----------
     best : float
-        The best value; NaN before there is one.
+        Best value so far; NaN initially.
     best_epoch : int
-        Its epoch, from 1; 0 before there is one.
+        Epoch of the best value, from 1; 0 initially.
 
     References
     ----------
-    Goodfellow, Bengio, Courville (2016), "Deep Learning", algorithm 7.1, evaluated once for each epoch.
+    Goodfellow, Bengio, Courville (2016), "Deep Learning", algorithm 7.1, evaluated once per epoch.
     """
 
     def __init__(
@@ -54,7 +53,6 @@ class EarlyStopping(Callback):
         self.restore_best = bool(restore_best)
         self.best_epoch = 0
         self._params: Any = None
-        self._resumed = False
 
     @property
     def best(self) -> float:
@@ -62,9 +60,8 @@ class EarlyStopping(Callback):
 
     def on_fit_begin(self, run: Run) -> None:
         self.monitor.begin(run)
-        if not self._resumed:
-            self.monitor.best, self.best_epoch, self._params = float("nan"), 0, None
-        self._resumed = False
+        if self.monitor.reset_unless_restored():
+            self.best_epoch, self._params = 0, None
 
     def on_epoch_end(self, run: Run) -> None:
         if self.monitor.better(run):
@@ -85,4 +82,3 @@ class EarlyStopping(Callback):
     def restore(self, state: Mapping[str, Any]) -> None:
         self.monitor.restore(state)
         self.best_epoch, self._params = int(state["best_epoch"]), state["params"]
-        self._resumed = True

@@ -1,4 +1,4 @@
-"""Find the first number that is not finite, and the layer that it comes from."""
+"""Detection of NaN and infinity during training."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from anynet.layers.hooks import LayerCall, with_hook
 
 
 class NotFinite(Exception):
-    """What was found, and where."""
+    """A number that is not finite, with its location as the message."""
 
 
 class StopOnNaN(Callback):
-    """End training with an error when the loss or a parameter is NaN or infinite, and name the layer it came from first.
+    """Raise an error when the loss or a parameter is NaN or infinite, and name the layer where it first occurred.
 
     Parameters
     ----------
-    every : int >= 1
-        Batches (calls of the backend, on JAX up to 32 batches) between looks. A look copies the model and waits for the
-        device; the batches since the last look are kept until the next.
+    every : int, in [1, inf)
+        Number of calls of the backend (batches; on JAX up to 32 batches each) between checks. A check copies the model and
+        waits for the device; the batches since the last check are kept in memory.
 
     Raises
     ------
     FloatingPointError
-        From `fit`. The model is left as it was at the last look, when all was finite; `Model.history` has the epochs
-        before.
+        From `fit`. The model is restored to the last check, when all values were finite; `Model.history` contains the
+        completed epochs.
 
     Notes
     -----
-    When something is found, the batches since the last look are taken once more, layer by layer: outputs first to last,
-    the loss, gradients last to first, then the optimiser's update. The first that is not finite is named. A `Checkpoint`
-    between two looks may be of what the next look refuses; with ``every=1`` none is.
+    After a failed check, the batches since the last check are repeated layer by layer: outputs from first to last layer,
+    the loss, gradients from last to first layer, and the optimizer's update. The error names the first value that is not
+    finite. A `Checkpoint` written between two checks may contain such values, except with ``every=1``.
     """
 
     def __init__(self, *, every: int = 10) -> None:
@@ -70,7 +70,7 @@ class StopOnNaN(Callback):
         where = _search(model, self._calls) or "the parameters, before the first batch"
         raise FloatingPointError(
             f"StopOnNaN: expected finite numbers, got NaN or infinity in epoch {run.epoch}, first in {where}; "
-            "lower the learning rate, bring x to a size of about 1, or look for a logarithm or quotient of zero"
+            "lower the learning rate, scale x to a size of about 1, or check for a logarithm of zero or division by zero"
         )
 
 
@@ -82,7 +82,7 @@ def _finite(x: Array) -> bool:
 
 
 def _search(model: Any, calls: list[tuple[int, Call]]) -> str | None:
-    """Take the calls' batches once more, and return where the first number that is not finite appears."""
+    """Repeat the batches of the calls, and return the location of the first number that is not finite."""
     functions = model._compiled
     layer = with_hook(model.layer, _see)
     step = functions.make_step(layer)

@@ -1,4 +1,4 @@
-"""Functions as callbacks."""
+"""Callbacks from functions."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ Hook = Callable[[Run], Any]
 
 
 class LambdaCallback(Callback):
-    """Call functions of the run, for what is not worth a class.
+    """Call the given functions as hooks.
 
     Parameters
     ----------
     on_fit_begin, on_epoch_begin, on_batch_end, on_epoch_end, on_fit_end : callable, optional
-        Each is given the `Run`.
+        Functions of the `Run`.
 
     Examples
     --------
     >>> import numpy as np
     >>> from anynet import SGD, Dense, HalfSquaredError, Model
     >>> model = Model([Dense(1)], input_shape=1, loss=HalfSquaredError(), optimizer=SGD(0.1))
-    >>> say = LambdaCallback(on_epoch_end=lambda run: print(run.epoch, run.logs["loss"]))
-    >>> history = model.fit(np.zeros((4, 1)), np.zeros(4), epochs=2, callbacks=[say])
+    >>> report = LambdaCallback(on_epoch_end=lambda run: print(run.epoch, run.logs["loss"]))
+    >>> history = model.fit(np.zeros((4, 1)), np.zeros(4), epochs=2, callbacks=[report])
     1 0.0
     2 0.0
     """

@@ -1,4 +1,4 @@
-"""Write the history to a file as it grows."""
+"""Logging of the history to a file."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from anynet.callbacks.base import Callback, Run
 
 
 class CSVLogger(Callback):
-    """Write a line for each epoch to a file: ``epoch`` and every number of the history, in full precision.
+    """Write the epoch and all numbers of the history to a CSV file, one row per epoch, in full precision.
 
     Parameters
     ----------
     path : str or Path
-        The file. It is written anew for each `fit`; one that is resumed goes on after the epochs it had then.
+        The file. Each `fit` overwrites it; a resumed fit rewrites the earlier epochs and continues.
 
     Notes
     -----
-    Each line is on its way to the disk when its epoch ends, so it can be watched. Matrices are left out.
+    Each row is written when its epoch ends, so the file can be followed. Matrices are omitted.
 
     Raises
     ------

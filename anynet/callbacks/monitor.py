@@ -1,4 +1,4 @@
-"""Which of two values of a quantity is better."""
+"""Best value of a monitored quantity."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ MODES = ("auto", "min", "max")
 
 
 class Monitor:
-    """A quantity of the history, and the best value it has had.
+    """A monitored quantity of the history, with its best value so far.
 
     Parameters
     ----------
     where : str
-        Who watches, for errors.
+        Prefix of error messages.
     name : str
         Key in the history, such as ``"val_loss"``.
     mode : "auto", "min" or "max"
-        Whether less or more is better; "auto" asks the metric.
-    min_delta : float >= 0
-        A value must be better than the best by more than this.
+        Whether a lower or a higher value is better; "auto" uses the metric's direction.
+    min_delta : float, in [0, inf)
+        Changes of at most this size do not count as improvement.
     """
 
     def __init__(self, where: str, name: str, mode: str = "auto", min_delta: float = 0.0) -> None:
@@ -35,9 +35,10 @@ class Monitor:
         self.name, self.best = name, math.nan
         self._where, self._mode, self._min_delta = where, mode, float(min_delta)
         self._sign = -1.0 if mode == "max" else 1.0
+        self._restored = False
 
     def begin(self, run: Run) -> None:
-        """Look at the run; ValueError if it does not record the quantity, or nobody knows which way is better."""
+        """Raise ValueError unless the run records the quantity, and its direction of improvement is known."""
         if self.name not in run.names:
             hint = "; pass validation_data or validation_split" if self.name.startswith("val_") else ""
             raise ValueError(
@@ -47,23 +48,30 @@ class Monitor:
             more = run.totals.metrics[self.name.removeprefix("val_")].greater_is_better
             if more is None:
                 raise ValueError(
-                    f"{self._where}: expected mode 'min' or 'max' with {self.name!r}, got 'auto'; which way is better "
-                    "cannot be told from the metric"
+                    f"{self._where}: expected mode 'min' or 'max' with {self.name!r}, got 'auto'; the metric "
+                    "does not define which is better"
                 )
             self._sign = -1.0 if more else 1.0
 
     def better(self, run: Run) -> bool:
-        """Return whether the epoch's value is the best so far, and remember it if so. NaN is never better."""
+        """Return whether the epoch's value is the best so far, and store it if so; NaN is never better."""
         value = float(run.logs[self.name])
         if math.isnan(value) or self._sign * value >= self._sign * self.best - self._min_delta:
             return False
         self.best = value
         return True
 
+    def reset_unless_restored(self) -> bool:
+        """Forget the best value and return True, unless it was restored for this fit."""
+        fresh, self._restored = not self._restored, False
+        if fresh:
+            self.best = math.nan
+        return fresh
+
     def state(self) -> dict[str, Any]:
-        """Return what to remember."""
+        """Return the state to save for resuming."""
         return {"best": self.best}
 
     def restore(self, state: Any) -> None:
-        """Take it back."""
-        self.best = float(state["best"])
+        """Restore a saved state."""
+        self.best, self._restored = float(state["best"]), True

@@ -1,4 +1,4 @@
-"""Take smaller steps when nothing gets better any more."""
+"""Learning-rate reduction on plateaus."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from anynet.optimizers import lr_factor
 
 
 class ReduceLROnPlateau(Callback):
-    """Multiply the learning rate by `factor` when a quantity has not got better for `patience` epochs.
+    """Reduce the learning rate when a monitored quantity stops improving.
 
     Parameters
     ----------
     monitor : str
         Key in the history.
-    factor : float in (0, 1)
-        What the learning rate is multiplied by.
-    patience : int >= 0
-        Epochs in a row without anything better than the best after which it is; 0 means 1. PyTorch waits one more.
-    min_delta : float >= 0
-        Better means better by more than this.
-    min_factor : float in [0, 1)
-        What the learning rate as a whole is not multiplied by less than.
+    factor : float, in (0, 1)
+        Factor of each reduction.
+    patience : int, in [0, inf)
+        Number of epochs without improvement after which the learning rate is reduced; 0 means 1. PyTorch waits one more.
+    min_delta : float, in [0, inf)
+        Changes of at most this size do not count as improvement.
+    min_factor : float, in [0, 1)
+        Lower bound of the total factor.
     mode : "auto", "min" or "max"
-        Whether less or more is better; "auto" asks the metric.
+        Whether a lower or a higher value is better; "auto" uses the metric's direction.
 
     Notes
     -----
-    It sets `Model.learning_rate_factor`, by which a schedule too is multiplied. The count of epochs begins anew after each
-    reduction, as in PyTorch; there is no cooldown.
+    It sets `Model.learning_rate_factor`, which also multiplies schedules. The count of epochs restarts after each reduction,
+    as in PyTorch; there is no cooldown.
 
     Examples
     --------
@@ -57,14 +57,12 @@ class ReduceLROnPlateau(Callback):
         self.factor, self.min_factor = float(factor), float(min_factor)
         self.patience = check_int(where, "patience", patience, at_least=0)
         self._waited = 0
-        self._resumed = False
 
     def on_fit_begin(self, run: Run) -> None:
         self.monitor.begin(run)
         lr_factor.check("ReduceLROnPlateau", run.model.optimizer)
-        if not self._resumed:
-            self.monitor.best, self._waited = float("nan"), 0
-        self._resumed = False
+        if self.monitor.reset_unless_restored():
+            self._waited = 0
 
     def on_epoch_end(self, run: Run) -> None:
         self._waited = 0 if self.monitor.better(run) else self._waited + 1
@@ -78,4 +76,3 @@ class ReduceLROnPlateau(Callback):
     def restore(self, state: Mapping[str, Any]) -> None:
         self.monitor.restore(state)
         self._waited = int(state["waited"])
-        self._resumed = True

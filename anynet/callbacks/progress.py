@@ -1,4 +1,4 @@
-"""How training goes, for a person who watches: a bar of the whole fit, and above it a line for each epoch."""
+"""Progress display: a line per epoch, and a bar for the whole fit."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from typing import Any
 from anynet.callbacks.base import Callback, Run
 
 EVERY = 0.1
-"""Seconds between looks at the values: each look waits for the device."""
+"""Minimum number of seconds between updates of the values, each of which waits for the device."""
 
 
 class ProgressBar(Callback):
-    """Print a line of results for each epoch and, at a terminal, a bar with the epoch's loss and metrics so far, the rate and
-    the time left.
+    """Print a line of results per epoch and, in a terminal, a progress bar.
 
-    The lines go to the standard output. The bar goes to the error output, and only if that is a terminal: in a log file or
-    a notebook the lines are all there is.
+    The lines go to stdout. The bar goes to stderr, only if that is a terminal, and shows the epoch's loss and metrics so far,
+    the speed and the remaining time.
     """
 
     def __init__(self) -> None:
@@ -75,6 +74,6 @@ def _place(run: Run) -> str:
     return f"epoch {run.epoch:{len(str(run.epochs))}}/{run.epochs}"
 
 
-def wanted(progress: bool | None) -> bool:
-    """Return whether to show progress: as asked, or if both outputs are a terminal, so that nobody's file is written to."""
+def should_show(progress: bool | None) -> bool:
+    """Return whether to show progress; None means only if stdout and stderr are terminals."""
     return sys.stderr.isatty() and sys.stdout.isatty() if progress is None else progress

@@ -8,7 +8,7 @@ from types import FrameType, TracebackType
 
 
 class Interrupt:
-    """While entered, the first Ctrl-C only sets `asked`; the second raises `KeyboardInterrupt` wherever it comes.
+    """While entered, the first Ctrl-C only sets `requested`; the second raises `KeyboardInterrupt` wherever it comes.
 
     Python delivers Ctrl-C to the main thread alone, so in any other this does nothing. A handler of somebody else's is
     left in place.
@@ -17,23 +17,23 @@ class Interrupt:
     --------
     >>> with Interrupt() as interrupt:
     ...     signal.raise_signal(signal.SIGINT)
-    ...     interrupt.asked
+    ...     interrupt.requested
     True
     """
 
     def __init__(self) -> None:
-        self.asked = False
+        self.requested = False
         self._installed = False
 
     def __enter__(self) -> Interrupt:
         main = threading.current_thread() is threading.main_thread()
         if main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, self._ask)
+            signal.signal(signal.SIGINT, self._request)
             self._installed = True
         return self
 
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        self.asked = True
+    def _request(self, number: int, frame: FrameType | None) -> None:
+        self.requested = True
         self._restore()
 
     def _restore(self) -> None:

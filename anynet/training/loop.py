@@ -67,7 +67,7 @@ def _train_epoch(run: Run, source: Source, plan: Plan, advance: Advance, interru
             run.totals.add([(loss, float(examples) if weight is None else weight), *sums])
         run.batch, run.loss, run.call = run.totals.batches, outs[-1][0], call
         _tell(run.callbacks, "on_batch_end", run)
-        if interrupt.asked:
+        if interrupt.requested:
             run.interrupted = run.stop = True
         if run.stop:
             break

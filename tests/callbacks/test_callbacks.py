@@ -1,4 +1,4 @@
-"""Callbacks: when they are told, what they do, and that a resumed run remembers it."""
+"""Test the hooks and effects of callbacks, and that resumed runs restore their state."""
 
 import csv
 import dataclasses
@@ -64,7 +64,7 @@ class Broken(Exception):
 
 
 @pytest.mark.parametrize("hook", HOOKS)
-def test_callback_that_raises_stops_the_run_and_everyone_is_told(hook):
+def test_callback_that_raises_stops_the_run_and_on_fit_end_runs(hook):
     told = []
 
     def fail(run):
@@ -83,7 +83,7 @@ def test_callback_that_raises_stops_the_run_and_everyone_is_told(hook):
 
 
 def press(times, at):
-    """Return a callback that presses Ctrl-C in the second epoch, after so many batches."""
+    """Return a callback that presses Ctrl-C in the second epoch, after `at` batches."""
 
     def on_batch_end(run):
         if run.epoch == 2 and run.batch >= at:
@@ -110,7 +110,7 @@ def test_interrupt_ends_at_a_batch_with_a_usable_model(tmp_path, caplog):
     assert dict(resumed) == dict(expected) and equal(weights(again), weights(whole))
 
 
-def test_second_interrupt_breaks_off_at_once():
+def test_second_interrupt_aborts_immediately():
     with pytest.raises(KeyboardInterrupt):
         make().fit(x, y, epochs=5, batch_size=4, callbacks=[press(2, at=3)])
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -119,7 +119,7 @@ def test_second_interrupt_breaks_off_at_once():
 # -- EarlyStopping ----------------------------------------------------------------------------------------------------
 
 
-def test_early_stopping_takes_the_best_parameters_back(backend):
+def test_early_stopping_restores_the_best_parameters(backend):
     kept = {}
     keep = LambdaCallback(on_epoch_end=lambda run: kept.update({run.epoch: weights(run.model)}))
     stopping = EarlyStopping(patience=3)
@@ -140,12 +140,12 @@ def test_early_stopping_may_keep_the_last_parameters():
     assert equal(weights(model), kept[-1])
 
 
-def test_early_stopping_counts_only_what_is_better_by_min_delta():
+def test_early_stopping_ignores_improvements_within_min_delta():
     history = make().fit(x, y, epochs=60, callbacks=[EarlyStopping("loss", patience=2, min_delta=1e9)])
     assert history.epochs == 3
 
 
-def test_monitor_knows_which_way_is_better():
+def test_monitor_uses_the_direction_of_the_metric():
     xs, ys = rng.normal(size=(40, 3)), rng.integers(0, 2, 40)
     from anynet import SoftmaxCrossEntropy
 
@@ -163,11 +163,11 @@ def test_monitor_that_is_not_recorded(make_callback):
         make().fit(x, y, callbacks=[make_callback()])
 
 
-# -- resuming with callbacks that remember ----------------------------------------------------------------------------
+# -- resuming with callbacks that have a state -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("stop_at", [1, 3, 4])
-def test_resumed_callbacks_remember(stop_at, tmp_path):
+def test_resumed_callbacks_restore_their_state(stop_at, tmp_path):
     def run(path, breaking=(), resume=None):
         model = make([Dense(8), Tanh(), Dropout(0.1), Dense(1)], optimizer=Adam(0.05))
         remember = [
@@ -219,7 +219,7 @@ def test_learning_rate_factor_is_a_learning_rate(backend):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
-def test_factor_changes_between_steps_without_a_new_compilation(backend):
+def test_factor_changes_between_steps_without_recompilation(backend):
     model = make(backend=backend)
     before = weights(model)
     model.learning_rate_factor = 0.0
@@ -266,7 +266,7 @@ def test_csv_has_every_number(tmp_path):
         assert [float(row[name]) for row in rows] == column
 
 
-def test_csv_in_a_folder_that_is_not_there(tmp_path):
+def test_csv_in_a_missing_folder(tmp_path):
     with pytest.raises(FileNotFoundError, match="missing"):
         make().fit(x, y, callbacks=[CSVLogger(tmp_path / "missing" / "log.csv")])
 

@@ -1,4 +1,4 @@
-"""The progress bar, at a terminal and away from one."""
+"""Test the progress bar, in a terminal and elsewhere."""
 
 import io
 import re
@@ -21,13 +21,13 @@ def fit(epochs=3, **settings):
     return model.fit(x, 2 * x, epochs=epochs, batch_size=4, **settings)
 
 
-def test_says_nothing_away_from_a_terminal(capsys):
+def test_prints_nothing_outside_a_terminal(capsys):
     fit()
     assert capsys.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("name", ["stdout", "stderr"])
-def test_says_nothing_when_one_output_goes_to_a_file(monkeypatch, name):
+def test_prints_nothing_when_one_output_goes_to_a_file(monkeypatch, name):
     other = io.StringIO()
     terminal = Terminal()
     monkeypatch.setattr(sys, "stdout", terminal)
@@ -37,7 +37,7 @@ def test_says_nothing_when_one_output_goes_to_a_file(monkeypatch, name):
     assert terminal.getvalue() == other.getvalue() == ""
 
 
-def test_prints_a_line_for_each_epoch_when_asked(capsys):
+def test_prints_a_line_per_epoch_on_request(capsys):
     history = fit(epochs=10, validation_split=0.25, progress=True)
     out, err = capsys.readouterr()
     assert err == ""
@@ -48,7 +48,7 @@ def test_prints_a_line_for_each_epoch_when_asked(capsys):
     assert lines[9].startswith("epoch 10/10")
 
 
-def test_draws_a_bar_of_the_whole_fit_at_a_terminal(monkeypatch):
+def test_draws_a_bar_of_the_whole_fit_in_a_terminal(monkeypatch):
     out, err = Terminal(), Terminal()
     monkeypatch.setattr(sys, "stdout", out)
     monkeypatch.setattr(sys, "stderr", err)
@@ -59,7 +59,7 @@ def test_draws_a_bar_of_the_whole_fit_at_a_terminal(monkeypatch):
     frames = err.getvalue().split("\r")
     assert any(re.search(r"epoch 1/3 +0%\|.*left", frame) for frame in frames)
     assert any("loss" in frame for frame in frames)
-    assert frames[-1].strip() == ""  # the bar is wiped; the lines stay
+    assert frames[-1].strip() == ""  # the bar is cleared; the lines remain
 
 
 def test_bar_closes_when_training_ends_by_an_error(monkeypatch):
