@@ -17,7 +17,6 @@ from .callbacks import (
     Run as Run,
     StopOnNaN as StopOnNaN,
 )
-from .checkpoint.snapshot import load as load
 from .datasets import load_digits as load_digits, load_mnist as load_mnist
 from .explain import Explanation as Explanation, explain as explain
 from .gradcheck import (
@@ -113,7 +112,7 @@ from .metrics import (
     Recall as Recall,
     TopK as TopK,
 )
-from .model import Model as Model
+from .model import Model as Model, load as load
 from .optimizers import (
     EMA as EMA,
     LBFGS as LBFGS,

@@ -174,7 +174,7 @@ def _layer_objective(layer: Layer, backend: Any, rng: np.random.Generator) -> Ob
 
 
 def _model_objective(model: Any, backend: Any, y: Any) -> Objective:
-    loss = model._compiled.loss
+    loss = model.config.required_loss
     if y is None:
         raise ValueError("check_gradients: expected y beside a model, got None")
     placed = (

@@ -27,6 +27,8 @@ from typing import Any
 
 import numpy as np
 
+from anynet.arrays.convert import to_numpy
+
 __all__ = [
     "Constant",
     "Given",
@@ -236,6 +238,4 @@ def as_initializer(value: Any, where: str) -> Initializer:
         return value
     if isinstance(value, (str, type)):
         raise TypeError(f"{where}: expected an initialiser or an array, got {value!r}; write for example HeNormal()")
-    from anynet.backends import to_numpy
-
     return Given(to_numpy(value))

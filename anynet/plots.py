@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from anynet.backends import to_numpy
+from anynet.arrays.convert import to_numpy
 
 
 def plot_history(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from anynet.data.convert import class_weights, split
+from anynet.data.split import class_weights, stratified_split as split
 
 
 def rng():

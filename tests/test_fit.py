@@ -51,7 +51,7 @@ def test_batch_stochastic_and_mini_batch(size, backend):
 @pytest.mark.parametrize("size", [1, 16])
 def test_each_epoch_takes_every_example_in_a_new_order(size, backend):
     """Two epochs agree with the steps written out, in the order that NumPy's generator gives for seed and epoch."""
-    from anynet.data.sources import epoch_order
+    from anynet.data.plan import epoch_order
 
     model = linear(backend, seed=7)
     history = model.fit(X, Y, epochs=2, batch_size=size)

@@ -46,12 +46,12 @@ def model(backend):
 
 def unchanged(model, call, kind, match):
     """Check that a call raises and leaves everything of the model as it was."""
-    before, epoch = fetch(model.backend, model._carry), model.epoch
+    before, epoch = fetch(model.backend, model.state), model.epoch
     with pytest.raises(kind, match=match) as raised:
         call()
     text = str(raised.value)
     assert "expected " in text and ", got " in text and text[0] != "(" and "\n" not in text
-    assert_same(fetch(model.backend, model._carry), before)
+    assert_same(fetch(model.backend, model.state), before)
     assert model.epoch == epoch
 
 

@@ -25,7 +25,7 @@ from anynet import (
     TopK,
     load,
 )
-from anynet.training.running_metrics import Totals
+from anynet.training.running_metrics import RunningMetrics
 
 sk = pytest.importorskip("sklearn.metrics")
 rng = np.random.default_rng(0)
@@ -85,7 +85,7 @@ CASES = [
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize(("metric", "data", "expected"), CASES, ids=lambda case: getattr(case, "name", None))
 def test_equals_scikit_learn(metric, data, expected, weighted, backend):
-    totals = Totals(backend, {"it": metric})
+    totals = RunningMetrics(backend, {"it": metric})
     for start, stop in pairwise(CUTS):
         p, t = (backend.asarray(a[start:stop].copy()) for a in data)
         w = backend.asarray(weights[start:stop].copy()) if weighted else None

@@ -70,7 +70,7 @@ def test_one_layer_is_a_model(backend):
 
 
 def test_gradients_have_the_shape_of_params_and_change_nothing(model, backend):
-    before, key = fetch(backend, model.params), fetch(backend, model._carry[2])
+    before, key = fetch(backend, model.params), fetch(backend, model.state.key)
     loss, grads = model.gradients(X, Y)
     again, same = model.gradients(X, Y)
     assert tuple(loss.shape) == () and float(loss) == float(again)
@@ -78,7 +78,7 @@ def test_gradients_have_the_shape_of_params_and_change_nothing(model, backend):
     assert shapes[0] == shapes[1]
     assert_same(fetch(backend, same), fetch(backend, grads))
     assert_same(fetch(backend, model.params), before)
-    assert_same(fetch(backend, model._carry[2]), key)
+    assert_same(fetch(backend, model.state.key), key)
     assert float(loss) == pytest.approx(model.evaluate(X, Y)["loss"], rel=1e-5)  # no dropout in either
 
 

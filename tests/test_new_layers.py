@@ -169,7 +169,7 @@ def test_buffers_move_by_their_rule_and_not_by_the_optimiser(model, backend):
     norm = fetch(backend, model.params[1])
     assert_close(norm["mean"], 0.1 * z.mean(axis=0), rtol=1e-12)
     assert_close(norm["var"], 0.9 + 0.1 * z.var(axis=0), rtol=1e-12)
-    assert set(dict(tree.leaves_with_paths(model._carry[1]["m"]))) == set(
+    assert set(dict(tree.leaves_with_paths(model.state.opt_state["m"]))) == set(
         dict(tree.leaves_with_paths(model.layer.trainable(model.params)))
     )
 

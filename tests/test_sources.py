@@ -20,6 +20,7 @@ from anynet import (
     load,
 )
 from anynet.callbacks import LambdaCallback
+from anynet.data.adapter import DataAdapter
 from anynet.data.prefetch import prefetch
 from anynet.data.sources import in_file, mapped_file
 
@@ -90,7 +91,7 @@ def test_array_too_large_for_the_device_trains_as_one_that_fits(backend, monkeyp
     one.fit(x, y, **settings)
     monkeypatch.setattr(backend, "room", lambda: 2 * x.nbytes - 1)
     sizes = []
-    see = LambdaCallback(on_batch_end=lambda run: sizes.append(len(run.call.data)))
+    see = LambdaCallback(on_batch_end=lambda run: sizes.append(len(run.chunk.data)))
     other.fit(x, y, **settings, callbacks=[see])
     assert max(sizes) <= 16 * backend.steps_per_call and len(sizes) > 1
     assert_equal(one, other, backend)
@@ -153,7 +154,7 @@ def test_iterator_is_enough_for_one_epoch():
 
 def test_bytes_stay_bytes_until_their_batch(backend):
     seen = []
-    see = LambdaCallback(on_batch_end=lambda run: seen.append(run.call.data.x.dtype))
+    see = LambdaCallback(on_batch_end=lambda run: seen.append(run.chunk.data.x.dtype))
     make(backend=backend).fit(x, y, callbacks=[see])
     assert seen and all(dtype == backend.xp.uint8 for dtype in seen)
 
@@ -231,7 +232,7 @@ def bad(batch, at=3):
         (lambda m: m.fit(bad((x[:4],))), TypeError, r"batch 4: expected \(x, y\) or .*, got tuple of 1"),
         (lambda m: m.fit(iter(())), ValueError, "fit: x: expected 1 batches or more, got 0"),
         (lambda m: m.fit(x), ValueError, "fit: expected y, the targets, got None; only an iterable of batches"),
-        (lambda m: m.fit(Batches(x, y), sample_weight=weight), ValueError, "expected no sample_weight beside batches"),
+        (lambda m: m.fit(Batches(x, y), sample_weight=weight), ValueError, "expected no sample_weight with an iterable of batches"),
         (
             lambda m: m.fit(Batches(x, y), class_weight="balanced"),
             ValueError,
@@ -266,10 +267,9 @@ def test_one_hot_targets_are_split_class_by_class():
     rare = np.array([0] * 80 + [1] * 10)
     model = Model([Dense(2)], input_shape=6, loss=SoftmaxCrossEntropy(), optimizer=SGD(0.0001))
     held = []
-    from anynet.data import adapter as fitting
-
-    source = fitting.make_source(model, "fit", x, np.eye(2)[rare])
-    _, validation = fitting.validation_source(model, source, source, None, 0.3)
+    adapter = DataAdapter(model.config, model.backend, model.output_shape)
+    settings = {"sample_weight": None, "class_weight": None, "validation_data": None, "validation_split": 0.3}
+    _, validation = adapter.sources(x, np.eye(2)[rare], **settings)
     held = model.backend.to_numpy(validation.targets)
     assert held.sum(axis=0).tolist() == [24, 3]
 
@@ -305,12 +305,12 @@ def test_frozen_layers_stay_bit_identical_and_others_go_on(backend):
 def test_the_optimizer_keeps_what_it_knows_of_the_others():
     model = make()
     model.fit(x, y)
-    velocity = model._carry[1]["velocity"][4]["weight"].copy()
+    velocity = model.state.opt_state["velocity"][4]["weight"].copy()
     model.freeze(1)
-    assert np.array_equal(model._carry[1]["velocity"][4]["weight"], velocity)
-    assert model._carry[1]["velocity"][1] == {}
+    assert np.array_equal(model.state.opt_state["velocity"][4]["weight"], velocity)
+    assert model.state.opt_state["velocity"][1] == {}
     model.unfreeze(1)
-    assert not model._carry[1]["velocity"][1]["weight"].any()
+    assert not model.state.opt_state["velocity"][1]["weight"].any()
 
 
 @pytest.mark.parametrize("pattern", ["0.*", "0.weight"])

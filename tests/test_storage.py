@@ -28,7 +28,7 @@ def data(count=30):
 
 
 def arrays(model):
-    return {tree.name(p): model.backend.to_numpy(a) for p, a in tree.leaves_with_paths(list(model._carry))}
+    return {tree.name(p): model.backend.to_numpy(a) for p, a in tree.leaves_with_paths(list(model.state))}
 
 
 def same(one, other):

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from array_api_compat import is_cupy_array, is_jax_array, is_torch_array
-
+from anynet.arrays.convert import library_of, to_numpy
 from anynet.backends.base import Backend
 
 if TYPE_CHECKING:
@@ -69,26 +67,18 @@ def get(backend: str | Backend, device: str | None = None) -> Backend:
 
 
 def of(x: Any) -> Backend:
-    """Return the backend that an array lives on; NumPy for lists and everything else that NumPy can read."""
-    if is_torch_array(x):
+    """Return the backend and device of an array; NumPy for lists and everything else that NumPy can convert."""
+    library = library_of(x)
+    if library == "torch":
         return get("torch", str(x.device))
-    if is_cupy_array(x):
+    if library == "cupy":
         return get("cupy", str(x.device.id))
-    if is_jax_array(x):
-        where = next(iter(x.devices()))
-        return get("jax", f"{where.platform}:{where.id}")
-    if _is_strict(x):
+    if library == "jax":
+        device = next(iter(x.devices()))
+        return get("jax", f"{device.platform}:{device.id}")
+    if library == "strict":
         return get("strict", x.device._device)
     return get("numpy")
-
-
-def to_numpy(x: Any) -> np.ndarray:
-    """Return an array of any library, a data frame or a nested list as a NumPy array on the host."""
-    if isinstance(x, np.ndarray):
-        return x
-    if is_torch_array(x) or is_cupy_array(x) or _is_strict(x):
-        return of(x).to_numpy(x)
-    return np.asarray(x)
 
 
 def available() -> list[str]:
@@ -110,13 +100,10 @@ def info() -> Info:
 
     Examples
     --------
-    >>> info().backends["numpy"]["version"] == np.__version__
+    >>> import numpy
+    >>> info().backends["numpy"]["version"] == numpy.__version__
     True
     """
     from anynet.backends.report import collect
 
     return collect()
-
-
-def _is_strict(x: Any) -> bool:
-    return type(x).__module__.partition(".")[0] == "array_api_strict"

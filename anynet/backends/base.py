@@ -60,6 +60,11 @@ class Backend:
             raise ValueError(f"compute_dtype: expected {' or '.join(there) or 'None'} on {self.name}, got {name!r}")
         return getattr(self.xp, name)
 
+    @property
+    def index_dtype(self) -> Any:
+        """The library's default dtype of indices."""
+        return self.xp.__array_namespace_info__().default_dtypes()["indexing"]
+
     def asarray(self, x: Any, dtype: Any = None, *, copy: bool | None = None) -> Array:
         """Return `x`, an array of any library or a nested list, as an array of this backend on its device.
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from anynet.arrays.convert import to_numpy
 from anynet.arrays.namespace import Array
 from anynet.backends.base import Backend, bad_device, missing
 
@@ -40,8 +41,6 @@ class CupyBackend(Backend):
 
     def asarray(self, x: Any, dtype: Any = None, *, copy: bool | None = None) -> Array:
         if not isinstance(x, self._cupy.ndarray):
-            from anynet.backends import to_numpy
-
             x = to_numpy(x)
         with self.device:
             return self._cupy.array(x, dtype=dtype, order="C") if copy else self._cupy.asarray(x, dtype=dtype)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from anynet.arrays.convert import to_numpy
 from anynet.arrays.namespace import Array
 from anynet.backends.base import Backend, Step, bad_device, missing
 from anynet.tree import map_arrays
@@ -49,8 +50,6 @@ class JaxBackend(Backend):
                 return x
             x = self.xp.array(x, dtype=dtype, copy=copy)
         else:
-            from anynet.backends import to_numpy
-
             x = to_numpy(x)
             new = np.dtype(self._jax.dtypes.canonicalize_dtype(x.dtype if dtype is None else dtype))
             if new.kind in "iu" and x.dtype.kind in "iu" and new.itemsize < x.dtype.itemsize:

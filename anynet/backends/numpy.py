@@ -9,6 +9,7 @@ from typing import Any
 import array_api_compat.numpy as xp
 import numpy as np
 
+from anynet.arrays.convert import to_numpy
 from anynet.arrays.namespace import Array
 from anynet.backends.base import Backend, bad_device
 from anynet.backends.recording import recordable
@@ -47,8 +48,6 @@ class NumpyBackend(Backend):
     def asarray(self, x: Any, dtype: Any = None, *, copy: bool | None = None) -> Array:
         if copy is None and type(x) is np.ndarray and (dtype is None or x.dtype == dtype):
             return x
-        from anynet.backends import to_numpy
-
         return np.array(to_numpy(x), dtype=dtype, copy=copy, order="C" if copy else None)
 
     def to_numpy(self, x: Array) -> np.ndarray:

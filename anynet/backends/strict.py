@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from anynet.arrays.convert import to_numpy
 from anynet.arrays.namespace import Array
 from anynet.backends.base import Backend, bad_device, missing
 
@@ -27,8 +28,6 @@ class StrictBackend(Backend):
 
     def asarray(self, x: Any, dtype: Any = None, *, copy: bool | None = None) -> Array:
         if copy or type(x).__module__.partition(".")[0] != "array_api_strict":
-            from anynet.backends import to_numpy
-
             x = self.xp.asarray(np.array(to_numpy(x), copy=copy, order="C" if copy else None))
         x = x.to_device(self.device)
         return x if dtype is None or x.dtype == dtype else self.xp.astype(x, dtype)

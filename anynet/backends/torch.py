@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from anynet.arrays.convert import to_numpy
 from anynet.arrays.namespace import Array
 from anynet.backends.base import Backend, missing, run_whole
 from anynet.backends.numpy import NumpyBackend
@@ -45,8 +46,6 @@ class TorchBackend(Backend):
                 return x
             x = x.contiguous() if copy else x
         else:
-            from anynet.backends import to_numpy
-
             x = np.asarray(to_numpy(x), order="C" if copy else None)
             if not x.flags.writeable or any(stride < 0 for stride in x.strides):
                 x = x.copy()  # torch knows neither read-only arrays nor negative strides

@@ -15,29 +15,34 @@ which runs last so that its file includes the other callbacks' changes. After Ct
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from anynet.history import History
 
 if TYPE_CHECKING:
-    from anynet.data.sources import Call
-    from anynet.training.running_metrics import Totals
+    from anynet.data.batch import Batch, Chunk
+    from anynet.layers.hooks import Hook
+    from anynet.model import Model
+    from anynet.training.running_metrics import RunningMetrics
+    from anynet.training.state import TrainState
 
 
 @dataclass
 class Run:
     """State of a `fit` that callbacks receive; setting `stop` ends training."""
 
-    model: Any
+    model: Model
     epochs: int
     """Total number of epochs."""
     batches: int | None
     """Number of batches per epoch; None during the first pass over an iterable."""
     history: History
-    totals: Totals
+    metrics: RunningMetrics
     """Running sums of the epoch."""
+    repeat_steps: Callable[[Hook, TrainState, Iterable[Batch]], Iterator[TrainState]]
+    """Function that repeats training steps from a state, with a hook on each layer, and yields the new states."""
     validated: bool = False
     """Whether each epoch ends with validation."""
     callbacks: tuple[Callback, ...] = ()
@@ -49,7 +54,7 @@ class Run:
     """Number of batches completed in this epoch."""
     loss: Any = None
     """Loss of the last batch, an array on the device; ``float`` waits for the computation."""
-    call: Call | None = None
+    chunk: Chunk | None = None
     """Examples of the last batches."""
     logs: dict[str, Any] = field(default_factory=dict)
     """Values of the epoch, by name."""
@@ -61,12 +66,12 @@ class Run:
     @property
     def names(self) -> list[str]:
         """Names of the values recorded per epoch."""
-        names = list(self.totals.metrics)
+        names = list(self.metrics.metrics)
         return names + [f"val_{name}" for name in names] if self.validated else names
 
     def running(self) -> dict[str, Any]:
         """Wait for the device and return the epoch's values so far, without metrics that need all examples."""
-        return self.totals.values(quick=True)
+        return self.metrics.values(quick=True)
 
 
 class Callback:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,8 +10,11 @@ from anynet import tree
 from anynet.arrays.namespace import Array, namespace
 from anynet.callbacks.base import Callback, Run
 from anynet.checks import check_int
-from anynet.data.sources import Call
-from anynet.layers.hooks import LayerCall, with_hook
+from anynet.layers.hooks import LayerCall
+
+if TYPE_CHECKING:
+    from anynet.data.batch import Chunk
+    from anynet.training.state import TrainState
 
 
 class NotFinite(Exception):
@@ -42,32 +45,34 @@ class StopOnNaN(Callback):
 
     def __init__(self, *, every: int = 10) -> None:
         self.every = check_int("StopOnNaN", "every", every, at_least=1)
-        self._before: Any = None
-        self._calls: list[tuple[int, Call]] = []
+        self._before: TrainState | None = None
+        self._chunks: list[tuple[int, Chunk]] = []
 
     def on_epoch_begin(self, run: Run) -> None:
-        self._look(run)
+        self._check(run)
 
     def on_batch_end(self, run: Run) -> None:
-        self._calls.append((run.batch, run.call))  # type: ignore[arg-type]
-        if len(self._calls) >= self.every:
-            self._look(run)
+        assert run.chunk is not None
+        self._chunks.append((run.batch, run.chunk))
+        if len(self._chunks) >= self.every:
+            self._check(run)
 
     def on_epoch_end(self, run: Run) -> None:
-        self._look(run)
+        self._check(run)
 
     def on_fit_end(self, run: Run) -> None:
-        self._before, self._calls = None, []
+        self._before, self._chunks = None, []
 
-    def _look(self, run: Run) -> None:
-        model = run.model
-        arrays = [run.loss] if self._calls else []
-        if all(_finite(a) for a in [*arrays, *tree.leaves(model._carry[0])]):
-            self._before = tree.map(lambda a: model.backend.asarray(a, copy=True), model._carry)
-            self._calls = []
+    def _check(self, run: Run) -> None:
+        state = run.model.state
+        losses = [run.loss] if self._chunks else []
+        if all(_finite(a) for a in [*losses, *tree.leaves(state.params)]):
+            self._before, self._chunks = state, []
             return
-        model._carry = self._before or model._carry
-        where = _search(model, self._calls) or "the parameters, before the first batch"
+        where = "the parameters, before the first batch"
+        if self._before is not None:
+            run.model.state = self._before
+            where = _search(run, self._before, self._chunks) or where
         raise FloatingPointError(
             f"StopOnNaN: expected finite numbers, got NaN or infinity in epoch {run.epoch}, first in {where}; "
             "lower the learning rate, scale x to a size of about 1, or check for a logarithm of zero or division by zero"
@@ -81,45 +86,31 @@ def _finite(x: Array) -> bool:
     return bool(xp.all(xp.isfinite(x)))
 
 
-def _search(model: Any, calls: list[tuple[int, Call]]) -> str | None:
-    """Repeat the batches of the calls, and return the location of the first number that is not finite."""
-    functions = model._compiled
-    layer = with_hook(model.layer, _see)
-    step = functions.make_step(layer)
-    carry = tree.map(lambda a: model.backend.asarray(a, copy=True), model._carry)
-    for last, call in calls:
-        first = last - -(-(call.stop - call.start) // call.size) + 1
-        for number, batch in enumerate(_batches(model, call), first):
-            try:
-                with np.errstate(all="ignore"):
-                    carry, _ = step(carry, *batch)
-            except NotFinite as found:
-                return f"{found}, batch {number}"
-            for path, array in tree.leaves_with_paths(carry[0]):
-                if not _finite(array):
-                    return f"the update of {tree.name(path)} by {type(functions.optimizer).__name__}, batch {number}"
+def _search(run: Run, state: TrainState, chunks: list[tuple[int, Chunk]]) -> str | None:
+    """Repeat the batches of the chunks, and return the location of the first number that is not finite."""
+    batches = [batch for _, chunk in chunks for batch in chunk.batches()]
+    steps = run.repeat_steps(_raise_if_not_finite, state, batches)
+    for number in range(chunks[-1][0] - len(batches) + 1, chunks[-1][0] + 1):
+        try:
+            with np.errstate(all="ignore"):
+                state = next(steps)
+        except NotFinite as found:
+            return f"{found}, batch {number}"
+        for path, array in tree.leaves_with_paths(state.params):
+            if not _finite(array):
+                return f"the update of {tree.name(path)} by {type(run.model.optimizer).__name__}, batch {number}"
     return None
 
 
-def _batches(model: Any, call: Call) -> Any:
-    for start in range(call.start, call.stop, call.size):
-        rows = slice(start, min(start + call.size, call.stop))
-        if call.order is None:
-            yield tuple(None if a is None else a[rows, ...] for a in call.data)
-        else:
-            take = model.backend.xp.take
-            yield tuple(None if a is None else take(a, call.order[rows], axis=0) for a in call.data)
-
-
-def _see(event: LayerCall) -> None:
-    name = f"layer {tree.name(event.path)}, {event.layer!r}" if event.path else repr(event.layer)
-    if event.method == "forward" and not _finite(event.output):
+def _raise_if_not_finite(call: LayerCall) -> None:
+    name = f"layer {tree.name(call.path)}, {call.layer!r}" if call.path else repr(call.layer)
+    if call.method == "forward" and not _finite(call.output):
         raise NotFinite(f"the output of {name}")
-    if event.method == "backward":
-        if not _finite(event.input):
+    if call.method == "backward":
+        if not _finite(call.input):
             raise NotFinite(f"the gradient of the loss that reaches {name}")
-        for path, array in tree.leaves_with_paths(event.grads):
+        for path, array in tree.leaves_with_paths(call.grads):
             if not _finite(array):
                 raise NotFinite(f"the gradient of {tree.name(path)} in {name}")
-        if event.output is not None and not _finite(event.output):
+        if call.output is not None and not _finite(call.output):
             raise NotFinite(f"the gradient that leaves {name}")

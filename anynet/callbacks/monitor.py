@@ -45,7 +45,7 @@ class Monitor:
                 f"{self._where}: expected monitor to be one of {', '.join(run.names)}, got {self.name!r}{hint}"
             )
         if self._mode == "auto":
-            more = run.totals.metrics[self.name.removeprefix("val_")].greater_is_better
+            more = run.metrics.metrics[self.name.removeprefix("val_")].greater_is_better
             if more is None:
                 raise ValueError(
                     f"{self._where}: expected mode 'min' or 'max' with {self.name!r}, got 'auto'; the metric "

@@ -1,4 +1,4 @@
-"""Layers, losses and optimisers as JSON: the fields of a dataclass with its class's name, and back."""
+"""Conversion of layers, losses, optimizers and plain data to JSON and back."""
 
 from __future__ import annotations
 
@@ -8,14 +8,21 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
+from anynet import initializers, layers, losses, metrics, optimizers, regularizers, schedules
+
+MODULES = (layers, losses, optimizers, schedules, metrics, regularizers, initializers)
+"""Modules in which `from_config` finds classes."""
+
 
 def to_config(value: Any) -> Any:
-    """Return plain data that `from_config` makes an equal value of.
+    """Return plain data from which `from_config` recreates an equal value; a dataclass becomes its class name and fields.
 
     Raises
     ------
     TypeError
-        If something is neither a dataclass nor a named function nor plain data.
+        If a value is neither a dataclass nor a named function nor plain data.
 
     Examples
     --------
@@ -36,21 +43,23 @@ def to_config(value: Any) -> Any:
         return value
     if inspect.isfunction(value) and value.__name__.isidentifier():
         return {"function": value.__name__}
+    if isinstance(value, np.ndarray) and value.ndim:
+        return {"array": [to_config(v) for v in value.tolist()], "dtype": value.dtype.str}
     if hasattr(value, "item") and getattr(value, "shape", None) == ():
         return value.item()
     raise TypeError(
-        f"save: expected hyper-parameters that are numbers, text, dataclasses or named functions, got "
+        f"save: expected hyperparameters that are numbers, text, dataclasses or named functions, got "
         f"{value!r}; write it as a frozen dataclass or with def"
     )
 
 
 def from_config(config: Any, custom: Iterable[Any] = ()) -> Any:
-    """Return the value that a config describes; classes are anynet's public ones, and classes and functions in `custom`.
+    """Return the value that `to_config` described; classes are public ones of anynet or among `custom`, as are functions.
 
     Raises
     ------
     ValueError
-        If a class is unknown or does not have such fields.
+        If a class is unknown or has other fields.
     """
     if isinstance(config, list):
         return tuple(from_config(v, custom) for v in config)
@@ -62,6 +71,8 @@ def from_config(config: Any, custom: Iterable[Any] = ()) -> Any:
         return float(config["float"])
     if config.keys() == {"function"}:
         return _find_function(config["function"], custom)
+    if config.keys() == {"array", "dtype"}:
+        return np.array(from_config(config["array"]), dtype=config["dtype"])
     cls = _find(config.get("class"), custom)
     fields = {name: from_config(value, custom) for name, value in config.items() if name != "class"}
     try:
@@ -69,7 +80,7 @@ def from_config(config: Any, custom: Iterable[Any] = ()) -> Any:
     except TypeError as error:
         raise ValueError(
             f"load: expected the fields of {cls.__name__}, got {', '.join(fields) or 'none'} ({error}); "
-            f"the file comes from another version of it"
+            f"the file was written by another version of it"
         ) from None
 
 
@@ -83,15 +94,26 @@ def _find_function(name: Any, custom: Iterable[Any]) -> Any:
 
 
 def _find(name: Any, custom: Iterable[Any]) -> type:
-    import anynet
-    from anynet import initializers, metrics, regularizers
-
     for cls in custom:
         if isinstance(cls, type) and cls.__name__ == name:
             return cls
     if isinstance(name, str):
-        for module in (anynet, initializers, metrics, regularizers):
+        for module in MODULES:
             found = getattr(module, name, None)
             if isinstance(found, type) and dataclasses.is_dataclass(found):
                 return found
     raise ValueError(f"load: expected a class of anynet, got {name!r}; pass your own with custom=[...]")
+
+
+def to_json(value: Any) -> Any:
+    """Return a number or nested lists of numbers as JSON, with numbers that are not finite as text."""
+    if isinstance(value, list):
+        return [to_json(v) for v in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def from_json(value: Any) -> Any:
+    """Return what `to_json` described."""
+    if isinstance(value, list):
+        return [from_json(v) for v in value]
+    return float(value) if value in ("nan", "inf", "-inf") else value

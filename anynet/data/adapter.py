@@ -1,4 +1,4 @@
-"""What `Model.fit` and `Model.evaluate` are given, made ready: checked, on the device where it fits, and cut in two."""
+"""What users may pass as data, converted for one model: arrays, lists, data frames, mapped files, iterables of batches."""
 
 from __future__ import annotations
 
@@ -7,206 +7,224 @@ from typing import Any
 
 import numpy as np
 
-from anynet.arrays.namespace import Array
-from anynet.backends import to_numpy
-from anynet.checks import check_number, several
-from anynet.data.convert import (
-    Data,
-    as_weights,
-    check_rows,
-    check_sizes,
-    class_labels,
-    class_weights,
-    same_length,
-    split,
-)
-from anynet.data.sources import Batches, Order, Plan, Resident, Source, Streamed, in_file
-from anynet.losses.base import Loss
-from anynet.losses.classification import ClassLoss
-from anynet.tree import map_arrays
+from anynet import tree
+from anynet.arrays.convert import to_numpy
+from anynet.backends.base import Backend
+from anynet.checks import several
+from anynet.config import ModelConfig
+from anynet.data.batch import Batch, eval_batch_size
+from anynet.data.convert import as_inputs, as_targets, as_weights, check_batch_size, same_length
+from anynet.data.plan import SPLIT_STREAM
+from anynet.data.sources import ArraySource, IterableSource, Source, StreamedSource, in_file
+from anynet.data.split import class_labels, class_weights, split_labels, stratified_split
 
-SPLIT = 2
-"""The stream of the seed that a validation split is drawn from."""
+Inputs = Any
+"""An array of N examples, or a tuple of arrays for several inputs."""
 
 
-def prepare(
-    model: Any,
-    x: Any,
-    y: Any,
-    epochs: int,
-    batch_size: int | None,
-    shuffle: bool | Order,
-    sample_weight: Any,
-    class_weight: Any,
-    validation_data: Any,
-    validation_split: float,
-) -> tuple[Source, Source | None, Plan]:
-    """Return what to train on, what to validate with, and how to go through it; raise if an argument does not fit."""
-    check_sizes("fit", epochs, batch_size)
-    check_number("fit", "validation_split", validation_split, "[0, 1)")
-    if model._compiled.optimizer.full_batch and batch_size is not None:
-        raise ValueError(
-            f"fit: expected batch_size=None for {type(model.optimizer).__name__}, whose steps need the loss of all "
-            f"examples, got {batch_size!r}"
-        )
-    source = make_source(model, "fit", x, y, sample_weight, class_weight)
-    weighted = source if isinstance(source, Batches) else weighted_by_class(model, source, class_weight)
-    source, validation = validation_source(model, source, weighted, validation_data, validation_split)
-    return (
-        source,
-        validation,
-        Plan(epochs, batch_size, shuffle if callable(shuffle) else bool(shuffle), model.seed, float(validation_split)),
-    )
+class DataAdapter:
+    """Convert and check the data that users pass to one model.
 
-
-def make_source(model: Any, where: str, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None) -> Source:
-    """Return the source of arrays, or of an iterable of batches when y is None: only that takes class weights here."""
-    if y is None:
-        return _iterable(model, where, x, sample_weight, class_weight)
-    x, y = _parts(x, model.input_shape), _parts(y, model.output_shape)
-    if _too_large(model, x) or _too_large(model, y):
-        return _streamed(model, where, x, y, sample_weight)
-    return Resident(model.backend, checked(model, where, model._data(where, x, y, sample_weight)), model.index_dtype)
-
-
-def weighted_by_class(model: Any, source: Any, class_weight: Any) -> Source:
-    """Return the source with each example's weight multiplied by that of its class.
-
-    A class's weight shapes training alone: what is held out for validation is taken from the source without.
+    Parameters
+    ----------
+    config : ModelConfig
+    backend : Backend
+        The backend that the data are moved to.
+    output_shape : tuple
+        Shape of the output for one example, or a tuple of shapes.
     """
-    if class_weight is None:
-        return source
-    labels = class_labels("fit", "class_weight", source.targets)
-    weight = model.backend.asarray(class_weights("fit", class_weight, labels), model._dtype)
-    return source.weighted(weight)
 
+    def __init__(self, config: ModelConfig, backend: Backend, output_shape: Any) -> None:
+        self._config, self._backend, self._output_shape = config, backend, output_shape
+        self._dtype = backend.dtype(config.dtype)
+        self._ready: Any = None
 
-def input_pieces(model: Any, x: Any, rows: int) -> Iterator[Array]:
-    """Yield checked inputs, at most `rows` at a time."""
-    parts = _parts(x, model.input_shape)
-    streamed = _too_large(model, parts)
-    if streamed:
-        check_rows("predict", parts)
-    data = Data(parts if streamed else model._inputs("predict", x), None)
-    for start in range(0, len(data), rows):
-        part = data.rows(start, start + rows).x
-        part = model._inputs("predict", part) if streamed else part
-        model.layer.check_input("predict", part)
-        yield part
+    # -- batches ------------------------------------------------------------------------------------------------------
 
+    @np.errstate(over="ignore")  # `check_finite` reports it more clearly than NumPy's warning
+    def inputs(self, where: str, x: Any) -> Inputs:
+        """Return inputs on the backend after checks of their kind and shape."""
+        config = self._config
+        integers = config.layer.integer_input
+        return as_inputs(self._backend, where, x, config.input_shape, self._dtype, integers=integers)
 
-def _parts(x: Any, shape: Any) -> Any:
-    """Return several arrays as a tuple; what else there is as it is."""
-    return tuple(x) if several(shape) and isinstance(x, (tuple, list)) else x
+    def batch(self, where: str, x: Any, y: Any, sample_weight: Any = None) -> Batch:
+        """Return a batch on the backend after checks of kinds and shapes; `check` inspects the values too.
 
+        Arrays of the kinds and shapes of the last batch that needed no conversion are returned immediately, because every
+        `Model.train_step` calls this.
+        """
+        kinds: Any = None
+        if sample_weight is None and hasattr(x, "dtype") and hasattr(y, "dtype"):
+            place = self._backend.place
+            kinds = (type(x), x.dtype, x.shape[1:], place(x), type(y), y.dtype, y.shape[1:], place(y))
+            if kinds == self._ready and x.shape[0] == y.shape[0] > 0:
+                return Batch(x, y)
+        batch = self._convert(where, x, y, sample_weight)
+        if kinds is not None and batch.x is x and batch.y is y:
+            self._ready = kinds
+        return batch
 
-def _too_large(model: Any, x: Any) -> bool:
-    """Return whether x, an array or a tuple of several, lies in a file or has no room on the device."""
-    return any(in_file(a) or not model.backend.fits(a) for a in (x if isinstance(x, tuple) else (x,)))
+    @np.errstate(over="ignore")
+    def _convert(self, where: str, x: Any, y: Any, sample_weight: Any) -> Batch:
+        loss, shape = self._config.required_loss, self._output_shape
+        inputs = self.inputs(where, x)
+        targets = loss.targets(as_targets(self._backend, where, y, shape), shape, self._dtype)
+        weight = as_weights(self._backend, where, sample_weight, self._dtype)
+        same_length(where, inputs, y=targets, sample_weight=weight)
+        return Batch(inputs, targets, weight)
 
+    def check(self, where: str, batch: Batch) -> Batch:
+        """Return the batch after checks of its values, which wait for the device."""
+        self._config.layer.check_input(where, batch.x)
+        self._config.required_loss.check_values(batch.y, self._output_shape)
+        return batch
 
-def checked(model: Any, where: str, data: Data) -> Data:
-    """Return data whose values were looked at too."""
-    model.layer.check_input(where, data.x)
-    model._compiled.loss.check_values(data.y, model.output_shape)
-    return data
+    def input_batches(self, x: Any) -> Iterator[Inputs]:
+        """Yield checked inputs for `Model.predict`, a bounded number of examples at a time."""
+        where, size = "predict", eval_batch_size(self._config.input_shape)
+        parts = _parts(x, self._config.input_shape)
+        streamed = self._is_too_large(parts)
+        if streamed:
+            check_batch_size(where, parts)
+        whole = Batch(parts if streamed else self.inputs(where, x), None)
+        for start in range(0, len(whole), size):
+            part = whole.slice(start, start + size).x
+            part = self.inputs(where, part) if streamed else part
+            self._config.layer.check_input(where, part)
+            yield part
 
+    # -- sources ------------------------------------------------------------------------------------------------------
 
-def _streamed(model: Any, where: str, x: Any, y: Any, sample_weight: Any) -> Streamed:
-    backend = model.backend
-    weight = None
-    if sample_weight is not None:
-        weight = backend.to_numpy(as_weights(backend, where, sample_weight, model._dtype))
-    x, y = (
-        map_arrays(lambda a: a if hasattr(a, "shape") and not hasattr(a, "iloc") else to_numpy(a), part)
-        for part in (x, y)
-    )
-    check_rows(where, x)
-    same_length(where, x, y=y, sample_weight=weight)
+    def sources(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        sample_weight: Any,
+        class_weight: Any,
+        validation_data: Any,
+        validation_split: float,
+    ) -> tuple[Source, Source | None]:
+        """Return the sources of `Model.fit`: training data, weighted by class, and validation data without these weights."""
+        if validation_data is not None and validation_split:
+            raise ValueError(f"fit: expected validation_data or validation_split, got both, {validation_split!r}")
+        source = self.source("fit", x, y, sample_weight, class_weight)
+        if validation_data is not None:
+            return self._weighted(source, class_weight), self._validation(validation_data)
+        if not validation_split:
+            return self._weighted(source, class_weight), None
+        if isinstance(source, IterableSource):
+            raise ValueError(
+                f"fit: expected no validation_split with an iterable of batches, got {validation_split!r}; "
+                "pass validation_data"
+            )
+        labels = split_labels(self._config.required_loss, source.targets)
+        rng = np.random.default_rng((self._config.seed, SPLIT_STREAM))
+        kept, held_out = stratified_split("fit", validation_split, len(source), labels, rng)
+        return self._weighted(source, class_weight).take(kept), source.take(held_out)
 
-    def prepare(x: Any, y: Any, weight: np.ndarray | None) -> Data:
-        data = checked(model, where, model._data(where, x, y))
-        return data if weight is None else Data(data.x, data.y, backend.asarray(weight, model._dtype))
+    def source(
+        self, where: str, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None
+    ) -> ArraySource | StreamedSource | IterableSource:
+        """Return a source of arrays, or of an iterable of batches if y is None, which alone applies `class_weight` here."""
+        if y is None:
+            return self._iterable(where, x, sample_weight, class_weight)
+        x, y = _parts(x, self._config.input_shape), _parts(y, self._output_shape)
+        if self._is_too_large(x) or self._is_too_large(y):
+            return self._streamed(where, x, y, sample_weight)
+        return ArraySource(self._backend, self.check(where, self.batch(where, x, y, sample_weight)))
 
-    prepare(
-        map_arrays(lambda a: a[:1], x), map_arrays(lambda a: a[:1], y), None
-    )  # so that a wrong shape is told before anything begins
-    return Streamed(backend, (x, y, weight), prepare)
+    def _weighted(self, source: Any, class_weight: Any) -> Any:
+        """Return the source with the weight of each example multiplied by that of its class."""
+        if class_weight is None or isinstance(source, IterableSource):
+            return source
+        labels = class_labels("fit", "class_weight", source.targets)
+        return source.weighted(self._backend.asarray(class_weights("fit", class_weight, labels), self._dtype))
 
+    def _validation(self, given: Any) -> Source:
+        where = "fit: validation_data"
+        if isinstance(given, (tuple, list)) and len(given) in (2, 3) and self._is_input(given[0]):
+            return self.source(where, *given)
+        if not is_batches(given):
+            raise TypeError(
+                f"fit: expected validation_data to be (x, y) or (x, y, sample_weight), got {type(given).__name__}; "
+                "or an iterable of such batches"
+            )
+        return self.source(where, given, None)
 
-def _iterable(model: Any, where: str, x: Any, sample_weight: Any, class_weight: Any) -> Batches:
-    if not is_batches(x):
-        raise ValueError(
-            f"{where}: expected y, the targets, got None; only an iterable of batches (x, y) comes without"
-        )
-    if sample_weight is not None:
-        raise ValueError(f"{where}: expected no sample_weight beside batches; yield (x, y, sample_weight) instead")
-    if class_weight is not None and not isinstance(class_weight, dict):
-        raise ValueError(
-            f"{where}: expected class_weight to be a dict with batches, got {class_weight!r}; the classes cannot be "
-            "counted before"
-        )
-    classes = np.arange(max(2, model.output_shape[-1] if model.output_shape else 1))
+    def _is_input(self, x: Any) -> bool:
+        """Return whether x is the input of this model; if not, it is a batch, a tuple that begins with one."""
+        if not several(self._config.input_shape):
+            return not isinstance(x, tuple)
+        return isinstance(x, (tuple, list)) and not any(isinstance(part, tuple) for part in x)
 
-    def prepare(place: str, x: Any, y: Any, weight: Any = None) -> Data:
-        data = model._data(place, x, y)
-        data = checked(model, place, data)
-        if weight is not None:
-            weight = as_weights(model.backend, place, weight, model._dtype, some=False)
-            same_length(place, data.x, sample_weight=weight)
-        if class_weight is not None:
-            labels = class_labels(place, "class_weight", data.y)
-            each = model.backend.asarray(class_weights(place, class_weight, labels, classes), model._dtype)
-            weight = each if weight is None else each * weight
-        return Data(data.x, data.y, weight)
+    def _is_too_large(self, x: Any) -> bool:
+        """Return whether one of the arrays is in a file or does not fit into the device's memory."""
+        return any(in_file(a) or not self._backend.fits(a) for a in (x if isinstance(x, tuple) else (x,)))
 
-    if class_weight is not None:
-        class_weights(where, class_weight, classes, classes)
-    return Batches(f"{where}: x", x, prepare)
+    def _streamed(self, where: str, x: Any, y: Any, sample_weight: Any) -> StreamedSource:
+        backend, weight = self._backend, None
+        if sample_weight is not None:
+            weight = to_numpy(as_weights(backend, where, sample_weight, self._dtype))
+        x, y = (tree.map_arrays(_sliceable, part) for part in (x, y))
+        check_batch_size(where, x)
+        same_length(where, x, y=y, sample_weight=weight)
+
+        def prepare(x: Any, y: Any, weight: np.ndarray | None) -> Batch:
+            batch = self.check(where, self.batch(where, x, y))
+            return batch if weight is None else Batch(batch.x, batch.y, backend.asarray(weight, self._dtype))
+
+        first = [tree.map_arrays(lambda a: a[:1], part) for part in (x, y)]
+        self.check(where, self.batch(where, *first))  # reports a wrong shape before training begins
+        return StreamedSource(backend, (x, y, weight), prepare)
+
+    def _iterable(self, where: str, x: Any, sample_weight: Any, class_weight: Any) -> IterableSource:
+        if not is_batches(x):
+            raise ValueError(
+                f"{where}: expected y, the targets, got None; only an iterable of batches (x, y) comes without"
+            )
+        if sample_weight is not None:
+            raise ValueError(
+                f"{where}: expected no sample_weight with an iterable of batches; yield (x, y, sample_weight) instead"
+            )
+        if class_weight is not None and not isinstance(class_weight, dict):
+            raise ValueError(
+                f"{where}: expected class_weight to be a dict with an iterable of batches, got {class_weight!r}; "
+                "the classes cannot be counted in advance"
+            )
+        classes = None
+        if class_weight is not None and not several(self._output_shape):
+            classes = np.arange(max(2, self._output_shape[-1] if self._output_shape else 1))
+            class_weights(where, class_weight, classes, classes)
+
+        def prepare(where: str, x: Any, y: Any, weight: Any = None) -> Batch:
+            batch = self.check(where, self.batch(where, x, y))
+            if weight is not None:
+                weight = as_weights(self._backend, where, weight, self._dtype, some_positive=False)
+                same_length(where, batch.x, sample_weight=weight)
+            if class_weight is not None:
+                labels = class_labels(where, "class_weight", batch.y)
+                factor = self._backend.asarray(class_weights(where, class_weight, labels, classes), self._dtype)
+                weight = factor if weight is None else factor * weight
+            return Batch(batch.x, batch.y, weight)
+
+        return IterableSource(f"{where}: x", x, prepare)
 
 
 def is_batches(x: Any) -> bool:
-    """Return whether this is an iterable of batches, not an array or a nested list of numbers."""
+    """Return whether x is an iterable of batches rather than an array or a nested list of numbers."""
     if isinstance(x, (list, tuple)):
         first = x[0] if x else None
         return isinstance(first, tuple) or (isinstance(first, list) and any(hasattr(part, "shape") for part in first))
     return isinstance(x, Iterable) and not hasattr(x, "shape") and not isinstance(x, (str, bytes, dict))
 
 
-def validation_source(
-    model: Any, source: Source, weighted: Source, given: Any, fraction: float
-) -> tuple[Source, Source | None]:
-    """Return what to train on, which is weighted, and what to validate with, which is not."""
-    if given is not None and fraction:
-        raise ValueError(f"fit: expected validation_data or validation_split, got both, {fraction!r}")
-    if given is not None:
-        where = "fit: validation_data"
-        if isinstance(given, (tuple, list)) and len(given) in (2, 3) and not all(isinstance(g, tuple) for g in given):
-            return weighted, make_source(model, where, *given)
-        if not is_batches(given):
-            raise TypeError(
-                f"fit: expected validation_data to be (x, y) or (x, y, sample_weight), got {type(given).__name__}; "
-                "or an iterable of such batches"
-            )
-        return weighted, make_source(model, where, given, None)
-    if not fraction:
-        return weighted, None
-    if isinstance(source, Batches):
-        raise ValueError(
-            f"fit: expected no validation_split with an iterable of batches, got {fraction!r}; pass validation_data"
-        )
-    parts: Any = source, weighted
-    labels = _strata(model._compiled.loss, parts[0].targets)
-    kept, held = split("fit", fraction, len(parts[0]), labels, np.random.default_rng((model.seed, SPLIT)))
-    return parts[1].take(kept), parts[0].take(held)
+def _parts(x: Any, shape: Any) -> Any:
+    """Return several arrays as a tuple, and anything else unchanged."""
+    return tuple(x) if several(shape) and isinstance(x, (tuple, list)) else x
 
 
-def _strata(loss: Loss, y: Any) -> np.ndarray | None:
-    """Return the classes to cut alike, or None for targets that are numbers or many answers at once."""
-    if isinstance(y, tuple):
-        return None
-    y = to_numpy(y)
-    single = y.ndim == 1 or y.shape[1:] == (1,)
-    if isinstance(loss, ClassLoss) or (loss.threshold is not None and single and np.array_equal(y, y.round())):
-        return class_labels("fit", "validation_split", y)
-    return None
+def _sliceable(x: Any) -> Any:
+    """Return an array unchanged, and a list or a data frame as a NumPy array."""
+    return x if hasattr(x, "shape") and not hasattr(x, "iloc") else to_numpy(x)

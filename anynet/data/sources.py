@@ -1,9 +1,9 @@
 """Where batches come from: arrays on the device, arrays too large for it, and iterables of batches.
 
 ===========  =====================================================================================
-`Resident`   arrays that fit: on the device once, each batch is taken from them there
-`Streamed`   arrays that do not, or that lie in a file: each batch is copied, the next in advance
-`Batches`    any iterable of ``(x, y)`` or ``(x, y, sample_weight)``
+`ArraySource`   arrays that fit: on the device once, each batch is taken from them there
+`StreamedSource`   arrays that do not, or that lie in a file: each batch is copied, the next in advance
+`IterableSource`    any iterable of ``(x, y)`` or ``(x, y, sample_weight)``
 ===========  =====================================================================================
 
 The shuffle of an epoch is a pure function of seed and epoch, so every source can begin in the middle of one.
@@ -15,95 +15,44 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Callable, Iterable, Iterator, Sized
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from anynet import tree
 from anynet.arrays.namespace import Array
 from anynet.backends.base import Backend
-from anynet.data.convert import Data
+from anynet.data.batch import Batch, Chunk
+from anynet.data.plan import Plan
 from anynet.data.prefetch import prefetch
 
-SHUFFLE = 1
-"""The stream of the seed that shuffles are drawn from; 0 is for initial weights."""
-
-TOUCHED = 2**26
+MAX_SEQUENTIAL_BYTES = 2**26
 """Bytes of a mapped file that are read in a row before its pages are given back."""
-LOOKS = 32
+MAX_RANDOM_READS = 32
 """Places of a mapped file that are looked at before its pages are given back: the kernel maps up to 2 MiB around each."""
 
 
-class Call(NamedTuple):
-    """What the backend's loop is given at a time: steps over batches of `size` between two places of the order."""
-
-    data: Data
-    order: Array | None
-    start: int
-    stop: int
-    size: int
-
-
-Order = Callable[[int, int], np.ndarray]
-"""From the number of an epoch, counted from 0, and that of the examples to a permutation of them."""
-
-
-class Plan(NamedTuple):
-    """How a fit goes through its data; the batches are a function of this and the epoch."""
-
-    epochs: int
-    batch_size: int | None
-    shuffle: bool | Order
-    seed: int
-    validation_split: float
-
-    def order(self, epoch: int, count: int, size: int) -> np.ndarray | None:
-        """Return the order of the examples in an epoch, or None for them as they lie."""
-        if not callable(self.shuffle):
-            return epoch_order(self.seed, epoch, count) if self.shuffle and size < count else None
-        order = np.asarray(self.shuffle(epoch, count))
-        if order.shape != (count,) or order.dtype.kind != "i" or not _is_permutation(order):
-            raise ValueError(
-                f"fit: expected shuffle(epoch, {count}) to return a permutation of {count} indices, got {order!r}"
-            )
-        return order
-
-
-def _is_permutation(order: np.ndarray) -> bool:
-    """Return whether integers (N,) are those from 0 to N − 1, without sorting them."""
-    seen = np.zeros(len(order), dtype=bool)
-    inside = int(order.min(initial=0)) >= 0 and int(order.max(initial=0)) < len(order)
-    if inside:
-        seen[order] = True
-    return inside and bool(seen.all())
-
-
-def epoch_order(seed: int, epoch: int, count: int) -> np.ndarray:
-    """Return the order of the examples in an epoch: a pure function of seed and epoch, drawn on the host."""
-    return np.random.default_rng((seed, SHUFFLE, epoch)).permutation(count)
-
-
 class Source:
-    """Batches for training, and pieces for evaluation."""
+    """IterableSource for training, and pieces for evaluation."""
 
     def batches(self, size: int | None) -> int | None:
         """Return the number of batches of an epoch, or None if it is not known before."""
         raise NotImplementedError
 
-    def calls(self, plan: Plan, epoch: int, skip: int) -> Iterator[Call]:
+    def chunks(self, plan: Plan, epoch: int, skip: int) -> Iterator[Chunk]:
         """Yield what is left of an epoch after `skip` batches."""
         raise NotImplementedError
 
-    def pieces(self, rows: int) -> Iterator[Data]:
+    def eval_batches(self, rows: int) -> Iterator[Batch]:
         """Yield all examples in order, at most `rows` at a time where the source may choose."""
         raise NotImplementedError
 
 
-class Resident(Source):
+class ArraySource(Source):
     """Arrays on the device."""
 
-    def __init__(self, backend: Backend, data: Data, index_dtype: Any) -> None:
-        self.data, self._backend, self._index_dtype = data, backend, index_dtype
+    def __init__(self, backend: Backend, data: Batch) -> None:
+        self.data, self._backend = data, backend
 
     def __len__(self) -> int:
         return len(self.data)
@@ -111,35 +60,35 @@ class Resident(Source):
     def batches(self, size: int | None) -> int:
         return -(-len(self) // min(size or len(self), len(self)))
 
-    def calls(self, plan: Plan, epoch: int, skip: int) -> Iterator[Call]:
+    def chunks(self, plan: Plan, epoch: int, skip: int) -> Iterator[Chunk]:
         count, size = len(self), min(plan.batch_size or len(self), len(self))
         rows = plan.order(epoch, count, size)
-        order = None if rows is None else self._backend.asarray(rows, self._index_dtype)
+        order = None if rows is None else self._backend.asarray(rows, self._backend.index_dtype)
         step = size * self._backend.steps_per_call
         for start in range(skip * size, count, step):
-            yield Call(self.data, order, start, min(start + step, count), size)
+            yield Chunk(self.data, order, start, min(start + step, count), size)
 
-    def pieces(self, rows: int) -> Iterator[Data]:
+    def eval_batches(self, rows: int) -> Iterator[Batch]:
         for start in range(0, len(self), rows):
-            yield self.data.rows(start, start + rows)
+            yield self.data.slice(start, start + rows)
 
-    def take(self, rows: np.ndarray) -> Resident:
+    def take(self, rows: np.ndarray) -> ArraySource:
         """Return a source of some of the examples."""
-        index = self._backend.asarray(rows, self._index_dtype)
-        return Resident(self._backend, self.data.take(index), self._index_dtype)
+        index = self._backend.asarray(rows, self._backend.index_dtype)
+        return ArraySource(self._backend, self.data.take(index))
 
     @property
     def targets(self) -> Array:
         """The targets of all examples."""
         return self.data.y
 
-    def weighted(self, factor: Array) -> Resident:
+    def weighted(self, factor: Array) -> ArraySource:
         """Return a source whose examples have weights multiplied by `factor`, an array on the device."""
         x, y, weight = self.data
-        return Resident(self._backend, Data(x, y, factor if weight is None else factor * weight), self._index_dtype)
+        return ArraySource(self._backend, Batch(x, y, factor if weight is None else factor * weight))
 
 
-class Streamed(Source):
+class StreamedSource(Source):
     """Arrays of which a batch at a time goes to the device, in a file or in memory.
 
     Parameters
@@ -147,7 +96,7 @@ class Streamed(Source):
     arrays : x, y and weight or None
         Of any library, x and y may be tuples of several; only the rows that are asked for are looked at.
     prepare : callable
-        ``prepare(x, y, weight) -> Data``, which checks a batch and copies it to the device.
+        ``prepare(x, y, weight) -> Batch``, which checks a batch and copies it to the device.
     rows : array of int, optional
         The examples to use; all by default.
     """
@@ -156,7 +105,7 @@ class Streamed(Source):
         self,
         backend: Backend,
         arrays: tuple[Any, Any, Any],
-        prepare: Callable[..., Data],
+        prepare: Callable[..., Batch],
         rows: np.ndarray | None = None,
     ) -> None:
         self.arrays, self._backend, self._prepare, self._rows = arrays, backend, prepare, rows
@@ -167,31 +116,35 @@ class Streamed(Source):
     def batches(self, size: int | None) -> int:
         return -(-len(self) // min(size or len(self), len(self)))
 
-    def calls(self, plan: Plan, epoch: int, skip: int) -> Iterator[Call]:
+    def chunks(self, plan: Plan, epoch: int, skip: int) -> Iterator[Chunk]:
         count, size = len(self), min(plan.batch_size or len(self), len(self))
         order = plan.order(epoch, count, size)
         step = size * self._backend.steps_per_call
         for data in prefetch(self._prepared(order, skip * size, step)):
-            yield Call(data, None, 0, len(data), size)
+            yield Chunk(data, None, 0, len(data), size)
 
-    def pieces(self, rows: int) -> Iterator[Data]:
+    def eval_batches(self, rows: int) -> Iterator[Batch]:
         return prefetch(self._prepared(None, 0, rows))
 
-    def take(self, rows: np.ndarray) -> Streamed:
+    def take(self, rows: np.ndarray) -> StreamedSource:
         """Return a source of some of the examples."""
-        return Streamed(self._backend, self.arrays, self._prepare, rows if self._rows is None else self._rows[rows])
+        return StreamedSource(
+            self._backend, self.arrays, self._prepare, rows if self._rows is None else self._rows[rows]
+        )
 
     @property
     def targets(self) -> Any:
         """The targets of all examples."""
         return self.arrays[1]
 
-    def weighted(self, factor: Array) -> Streamed:
+    def weighted(self, factor: Array) -> StreamedSource:
         """Return a source whose examples have weights multiplied by `factor`, an array on the device."""
         (x, y, weight), each = self.arrays, self._backend.to_numpy(factor)
-        return Streamed(self._backend, (x, y, each if weight is None else each * weight), self._prepare, self._rows)
+        return StreamedSource(
+            self._backend, (x, y, each if weight is None else each * weight), self._prepare, self._rows
+        )
 
-    def _prepared(self, order: np.ndarray | None, start: int, step: int) -> Iterator[Data]:
+    def _prepared(self, order: np.ndarray | None, start: int, step: int) -> Iterator[Batch]:
         for begin in range(start, len(self), step):
             end = min(begin + step, len(self))
             rows: Any = slice(begin, end) if order is None else order[begin:end]
@@ -207,7 +160,7 @@ class Streamed(Source):
             return np.array(array[rows])
         in_a_row = isinstance(rows, slice)
         count = rows.stop - rows.start if in_a_row else len(rows)
-        step = max(1, TOUCHED // max(1, array[:1].nbytes)) if in_a_row else LOOKS
+        step = max(1, MAX_SEQUENTIAL_BYTES // max(1, array[:1].nbytes)) if in_a_row else MAX_RANDOM_READS
         part = np.empty((count, *array.shape[1:]), array.dtype)
         for i in range(0, count, step):
             j = min(i + step, count)
@@ -216,7 +169,7 @@ class Streamed(Source):
         return part
 
 
-class Batches(Source):
+class IterableSource(Source):
     """An iterable of batches.
 
     Parameters
@@ -226,10 +179,10 @@ class Batches(Source):
     items : iterable
         Of ``(x, y)`` or ``(x, y, sample_weight)``.
     prepare : callable
-        ``prepare(where, x, y, weight) -> Data``.
+        ``prepare(where, x, y, weight) -> Batch``.
     """
 
-    def __init__(self, where: str, items: Iterable[Any], prepare: Callable[..., Data]) -> None:
+    def __init__(self, where: str, items: Iterable[Any], prepare: Callable[..., Batch]) -> None:
         self._where, self._items, self._prepare = where, items, prepare
         self._seen: int | None = None
 
@@ -239,14 +192,14 @@ class Batches(Source):
     def _expected(self) -> int | None:
         return len(self._items) if isinstance(self._items, Sized) else None
 
-    def calls(self, plan: Plan, epoch: int, skip: int) -> Iterator[Call]:
+    def chunks(self, plan: Plan, epoch: int, skip: int) -> Iterator[Chunk]:
         for data in prefetch(self._prepared(skip)):
-            yield Call(data, None, 0, len(data), len(data))
+            yield Chunk(data, None, 0, len(data), len(data))
 
-    def pieces(self, rows: int) -> Iterator[Data]:
+    def eval_batches(self, rows: int) -> Iterator[Batch]:
         return prefetch(self._prepared(0))
 
-    def _prepared(self, skip: int) -> Iterator[Data]:
+    def _prepared(self, skip: int) -> Iterator[Batch]:
         count = 0
         for item in self._items:
             count += 1

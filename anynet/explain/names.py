@@ -39,7 +39,7 @@ class Name:
 
 
 @dataclass
-class Call:
+class LayerUse:
     """One use of a plain layer, with what went in and came out in both directions."""
 
     path: tree.Path
@@ -64,36 +64,36 @@ class Call:
         return f"layer {tree.name(self.path)}, {kind}" if self.path else kind
 
 
-def calls(events: list[LayerCall]) -> list[Call]:
-    """Join each backward event with its forward event: the last one at the same place that is still alone."""
-    found: list[Call] = []
-    for event in events:
-        if event.method == "forward":
-            found.append(Call(event.path, event.layer, event.input, event.output))
+def layer_uses(calls: list[LayerCall]) -> list[LayerUse]:
+    """Join each backward call with its forward call, the last unmatched one at the same path."""
+    uses: list[LayerUse] = []
+    for call in calls:
+        if call.method == "forward":
+            uses.append(LayerUse(call.path, call.layer, call.input, call.output))
         else:
-            call = next(c for c in reversed(found) if c.path == event.path and c.dy is None)
-            call.dy, call.dx, call.grads = event.input, event.output, event.grads
-    return found
+            use = next(use for use in reversed(uses) if use.path == call.path and use.dy is None)
+            use.dy, use.dx, use.grads = call.input, call.output, call.grads
+    return uses
 
 
 class Names:
     """Gives every matrix of a step its name."""
 
-    def __init__(self, calls: list[Call], params: Any, x: Any, y_pred: Any) -> None:
+    def __init__(self, uses: list[LayerUse], params: Any, x: Any, y_pred: Any) -> None:
         self._known: dict[int, Name] = {}
         self._made: Counter[tuple[str, int]] = Counter()
         numbers: dict[tree.Path, int] = {}
         number = 0
         self.x = tuple(self._new(a, "A", 0) for a in tree.leaves(x))
-        for call in calls:
-            call.x_names = self._of(call.x, number)
-            call.first = call.path not in numbers
-            letter = "Z" if tree.leaves(tree.get(params, call.path)) else "A"
+        for use in uses:
+            use.x_names = self._of(use.x, number)
+            use.first = use.path not in numbers
+            letter = "Z" if tree.leaves(tree.get(params, use.path)) else "A"
             if letter == "Z":
-                number = numbers.setdefault(call.path, len(numbers) + 1)
-            call.y_names = tuple(self._new(a, letter, number) for a in tree.leaves(call.y))
+                number = numbers.setdefault(use.path, len(numbers) + 1)
+            use.y_names = tuple(self._new(a, letter, number) for a in tree.leaves(use.y))
         # where layers compute in half precision, the output is the last layer's, cast
-        last = tree.leaves(calls[-1].y) if calls else []
+        last = tree.leaves(uses[-1].y) if uses else []
         for a, b in zip(tree.leaves(y_pred), last, strict=False):
             if id(a) not in self._known and a.dtype != b.dtype and a.shape == b.shape:
                 self._known[id(a)] = self._known[id(b)]

@@ -9,13 +9,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.validation import check_is_fitted
 
 from anynet.backends.base import Backend
-from anynet.checkpoint import snapshot as checkpoint
+from anynet.checkpoint import snapshot
 from anynet.checkpoint.serialize import from_config, to_config
+from anynet.model import Model
 from anynet.sklearn.curves import DataLoss
 from anynet.sklearn.losses import HalfPoissonDeviance, SummedSigmoidCrossEntropy
 from anynet.sklearn.solvers import FoldedAdam, VelocitySGD
@@ -40,43 +40,35 @@ def save(estimator: Any, path: str | Path) -> None:
     description = {
         "class": type(estimator).__name__,
         "params": to_config(params),
-        "attributes": {name: _plain(value) for name, value in attributes.items()},
+        "attributes": {name: to_config(value) for name, value in attributes.items()},
         "y_type": None if binarizer is None else binarizer.y_type_,
     }
-    checkpoint.save(estimator.model_, Path(path), estimator=description)
+    model = estimator.model_
+    snapshot.write(Path(path), model.config, model.state, model.epoch, model.history, None, estimator=description)
 
 
 def load(cls: type, path: str | Path, backend: str | None, device: str | None, custom: Iterable[Any]) -> Any:
     """Read an estimator; see `BaseMLP.load`."""
     path, custom = Path(path), (*CUSTOM, *custom)
     where = f"{cls.__name__}.load"
-    model, description = checkpoint.read(path, backend or "numpy", device, custom)
-    told = description.get("estimator")
-    if told is None or told["class"] != cls.__name__:
-        found = "a model alone" if told is None else f"an {told['class']}"
+    saved = snapshot.read(where, path)
+    content = saved.description.get("estimator")
+    if content is None or content["class"] != cls.__name__:
+        found = "a model alone" if content is None else f"an {content['class']}"
         raise ValueError(f"{where}: expected a file that {cls.__name__}.save wrote, got {found} in {path}")
-    params = from_config(told["params"], custom)
+    params = from_config(content["params"], custom)
     estimator = cls(**{**params, "backend": backend, "device": device} if backend else params)
-    for name, value in told["attributes"].items():
+    for name, value in content["attributes"].items():
         setattr(estimator, name, _restored(value))
-    estimator.model_ = model
+    estimator.model_ = Model.from_snapshot(where, saved, backend or "numpy", device, custom)
     if backend is None:
         estimator._kind = "numpy"
-    if told["y_type"] is not None:
+    if content["y_type"] is not None:
         estimator._binarizer = LabelBinarizer()
-        vars(estimator._binarizer).update(classes_=estimator.classes_, y_type_=told["y_type"], sparse_input_=False)
+        vars(estimator._binarizer).update(classes_=estimator.classes_, y_type_=content["y_type"], sparse_input_=False)
     return estimator
 
 
-def _plain(value: Any) -> Any:
-    """Return an attribute as what JSON knows: arrays with their dtype, for labels may be of any kind."""
-    if isinstance(value, np.ndarray):
-        return {"array": [to_config(v) for v in value.tolist()], "dtype": value.dtype.str}
-    return to_config(value)
-
-
 def _restored(value: Any) -> Any:
-    if isinstance(value, dict) and "array" in value:
-        return np.array(from_config(value["array"]), dtype=value["dtype"])
     found = from_config(value)
     return list(found) if isinstance(found, tuple) else found

@@ -16,7 +16,7 @@ from sklearn.utils import check_random_state
 
 from anynet import backends, tree
 from anynet.backends.base import Backend
-from anynet.data.convert import Data
+from anynet.data.batch import Batch
 from anynet.model import Model
 from anynet.regularizers import L2
 from anynet.sklearn import network
@@ -247,12 +247,12 @@ def _batches(estimator: Any, data: Examples, size: int | None, order: Shuffle | 
     targets = estimator._make_targets(data.y)
     if not issparse(data.X) or size is None:
         return dense(data.X), targets
-    return (SparseBatches(Data(data.X, targets, data.weight), size, order),)
+    return (SparseBatches(Batch(data.X, targets, data.weight), size, order),)
 
 
 def _held_out(estimator: Any, data: Examples) -> Any:
     """Return `validation_data` for `Model.fit`."""
-    whole = Data(data.X, estimator._make_targets(data.y, smooth=False), data.weight)
+    whole = Batch(data.X, estimator._make_targets(data.y, smooth=False), data.weight)
     if issparse(data.X):
         return SparseBatches(whole, HELD_OUT_ROWS)
     return tuple(whole if data.weight is not None else whole[:2])

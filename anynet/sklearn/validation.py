@@ -20,8 +20,8 @@ from anynet import backends
 from anynet.arrays.namespace import Array
 from anynet.backends.base import Backend
 from anynet.checks import check_finite
-from anynet.data.convert import Data
-from anynet.data.sources import Order
+from anynet.data.batch import Batch
+from anynet.data.plan import Order
 
 FLOATS = (np.float64, np.float32)
 
@@ -120,7 +120,7 @@ class SparseBatches:
 
     Parameters
     ----------
-    data : Data
+    data : Batch
         Sparse X, and targets and weights on the host.
     size : int
         Examples in a batch.
@@ -128,8 +128,8 @@ class SparseBatches:
         As `shuffle` of `Model.fit`; none means no shuffling.
     """
 
-    def __init__(self, data: Data, size: int, order: Order | None = None) -> None:
-        self._data, self._size, self._order, self._epoch = Data(data.x.tocsr(), data.y, data.weight), size, order, 0
+    def __init__(self, data: Batch, size: int, order: Order | None = None) -> None:
+        self._data, self._size, self._order, self._epoch = Batch(data.x.tocsr(), data.y, data.weight), size, order, 0
 
     def __len__(self) -> int:
         return -(-self._data.x.shape[0] // self._size)

@@ -1,90 +1,87 @@
-"""The pure functions of one model as its backend runs them, each made when it is first needed."""
+"""The pure functions of one model, compiled by its backend, each on first use."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 from anynet.backends.base import Backend
-from anynet.layers import Layer
-from anynet.losses.base import Loss
+from anynet.config import ModelConfig
+from anynet.data.batch import Batch
+from anynet.layers.hooks import Hook, with_hook
 from anynet.metrics import Metric
-from anynet.optimizers.base import Optimizer
-from anynet.regularizers import Regularizer
-from anynet.training import step as training
+from anynet.training import step as pure
+from anynet.training.state import TrainState, place_state
 
 Function = Callable[..., Any]
 
 
+def repeat_steps(
+    config: ModelConfig, backend: Backend, hook: Hook, state: TrainState, batches: Iterable[Batch]
+) -> Iterator[TrainState]:
+    """Repeat training steps from a state, and yield the new states; nothing is compiled, so the hook may read values."""
+    step = Compiled(replace(config, layer=with_hook(config.layer, hook)), backend).plain_step()
+    state = place_state(state, backend)
+    for batch in batches:
+        state, _ = step(state, *batch)
+        yield state
+
+
 class Compiled:
-    """`training`'s functions, made for all that a model was given, and compiled by its backend."""
+    """The functions of `anynet.training.step` for one configuration, compiled by one backend."""
 
-    def __init__(
-        self,
-        layer: Layer,
-        loss: Loss | None,
-        optimizer: Optimizer | None,
-        regularizer: Regularizer | None,
-        metrics: tuple[Metric, ...],
-        backend: Backend,
-        dtype: Any,
-        compute_dtype: Any,
-    ) -> None:
-        self.layer, self._loss, self._optimizer, self._regularizer = layer, loss, optimizer, regularizer
-        self._metrics, self._backend, self._dtypes = metrics, backend, (dtype, compute_dtype)
+    def __init__(self, config: ModelConfig, backend: Backend) -> None:
+        self._config, self._backend = config, backend
+        half = config.compute_dtype
+        self._dtypes = backend.dtype(config.dtype), None if half is None else backend.half(half)
 
-    @property
-    def loss(self) -> Loss:
-        """The loss; ValueError if there is none."""
-        if self._loss is None:
-            raise ValueError("Model: expected a loss, got none; pass loss=..., for example SoftmaxCrossEntropy()")
-        return self._loss
+    def _objective(self) -> Function:
+        config, (dtype, compute_dtype) = self._config, self._dtypes
+        return pure.make_objective(config.layer, config.required_loss, dtype, config.regularizer, compute_dtype)
+
+    def plain_step(self, metrics: tuple[Metric, ...] = (), *, compile_objective: bool = False) -> Function:
+        """Return a training step that is not compiled, except for its objective if requested."""
+        config, objective = self._config, self._objective()
+        if compile_objective:
+            objective = self._backend.compile(objective)
+        elementwise = self._backend.elementwise
+        return pure.make_step(
+            objective, config.layer, config.required_loss, config.required_optimizer, metrics, elementwise
+        )
 
     @property
-    def optimizer(self) -> Optimizer:
-        """The optimiser; ValueError if there is none."""
-        if self._optimizer is None:
-            raise ValueError("Model: expected an optimizer, got none; pass optimizer=..., for example Adam()")
-        return self._optimizer
-
-    def objective(self, layer: Layer) -> Function:
-        """Return what training minimises, for the network or an equal one."""
-        dtype, compute_dtype = self._dtypes
-        return training.make_objective(layer, self.loss, dtype, self._regularizer, compute_dtype)
-
-    def make_step(self, layer: Layer, metrics: tuple[Metric, ...] = (), *, compiled: bool = False) -> Function:
-        """Return a step that is not compiled; with a `compiled` objective for optimisers that decide on the host."""
-        objective = self.objective(layer)
-        objective = self._backend.compile(objective) if compiled else objective
-        return training.make_step(objective, layer, self.loss, self.optimizer, metrics, self._backend.elementwise)
+    def _decides_on_host(self) -> bool:
+        """Whether the optimizer reads the loss on the host, so that only the objective can be compiled."""
+        return self._config.required_optimizer.full_batch
 
     @cached_property
     def step(self) -> Function:
-        """One step without metrics."""
-        if self.optimizer.full_batch:
-            return self.make_step(self.layer, compiled=True)
-        return self._backend.compile(self.make_step(self.layer), donate=(0,))
+        """One training step without metrics."""
+        if self._decides_on_host:
+            return self.plain_step(compile_objective=True)
+        return self._backend.compile(self.plain_step(), donate=(0,))
 
     @cached_property
     def loop(self) -> Function:
-        """Steps with metrics over a range of examples."""
-        whole = not self.optimizer.full_batch
-        return self._backend.loop(self.make_step(self.layer, self._metrics, compiled=not whole), compiled=whole)
+        """Training steps with metrics over a range of examples."""
+        step = self.plain_step(self._config.metrics, compile_objective=self._decides_on_host)
+        return self._backend.loop(step, compiled=not self._decides_on_host)
 
     @cached_property
     def gradients(self) -> Function:
-        """The loss and its gradients, without the noise of training."""
-        objective = self.objective(self.layer)
-        return self._backend.compile(lambda params, *data: objective(params, *data)[:2])
+        """The loss and its gradients without the randomness of training."""
+        objective = self._objective()
+        return self._backend.compile(lambda params, *batch: objective(params, *batch)[:2])
 
     @cached_property
     def predict(self) -> Function:
         """Predictions."""
-        return self._backend.compile(training.make_predict(self.layer, *self._dtypes))
+        return self._backend.compile(pure.make_predict(self._config.layer, *self._dtypes))
 
     @cached_property
     def evaluate(self) -> Function:
-        """The sums of the loss and the metrics."""
-        metrics = list(training.scored(self._loss, self._metrics).values())
-        return self._backend.compile(training.make_evaluate(self.layer, metrics, *self._dtypes))
+        """Sums of the loss and the metrics."""
+        metrics = list(self._config.reported.values())
+        return self._backend.compile(pure.make_evaluate(self._config.layer, metrics, *self._dtypes))

@@ -1,25 +1,29 @@
-"""Freeze layers of a model that is there already, and thaw them, without losing what the optimiser knows of the others."""
+"""Freezing and unfreezing the layers of a trained model."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from anynet import tree
 from anynet.checks import check_int
+from anynet.config import ModelConfig
 from anynet.layers import Frozen, Sequential
 from anynet.layers.base import Layer
+from anynet.optimizers import lr_factor
+from anynet.training.state import TrainState
 
 
 def parameters(layer: Layer, params: Any, path: tree.Path = ()) -> Iterator[tuple[tree.Path, Any]]:
-    """Yield each parameter of a network that is trained or frozen, with its name.
+    """Yield the path and the array of each trained or frozen parameter of a network.
 
-    One inside `Frozen` comes twice, also under the name that it has when the layer is not frozen.
+    A parameter inside `Frozen` is yielded twice, also under its path when the layer is not frozen.
     """
     children = dict(layer.children())
     if not children:
         yield from tree.leaves_with_paths(layer.trainable(params), path)
-    elif isinstance(params, dict):  # a container may have parameters of its own
+    elif isinstance(params, dict):  # a container may have its own parameters
         yield from tree.leaves_with_paths({key: value for key, value in params.items() if key not in children}, path)
     for key, child in children.items():
         yield from parameters(child, params[key], (*path, key))
@@ -27,17 +31,22 @@ def parameters(layer: Layer, params: Any, path: tree.Path = ()) -> Iterator[tupl
             yield from parameters(child, params[key], path)
 
 
-def set_frozen(model: Any, numbers: Sequence[int], frozen: bool) -> None:
-    """Freeze or thaw some layers of a model; those that are as they should be stay."""
+def set_frozen(
+    config: ModelConfig, state: TrainState, numbers: Sequence[int], frozen: bool
+) -> tuple[ModelConfig, TrainState]:
+    """Return the configuration and the state with some layers frozen or unfrozen.
+
+    The optimizer state of the other layers is kept; layers already in the requested condition are not changed.
+    """
     where = "freeze" if frozen else "unfreeze"
-    network = model.layer
+    network = config.layer
     if not isinstance(network, Sequential):
         raise TypeError(
             f"{where}: expected a model of a list of layers, got one of {type(network).__name__}; "
-            "write Frozen(...) around what shall stay"
+            "write Frozen(...) around the layers to freeze"
         )
     layers: list[Any] = list(network.layers)
-    params = list(model._carry[0])
+    params = list(state.params)
     for number in numbers:
         if not -len(layers) <= check_int(where, "the number of a layer", number, at_least=-len(layers)) < len(layers):
             raise ValueError(f"{where}: expected the number of a layer < {len(layers)}, got {number}")
@@ -45,13 +54,14 @@ def set_frozen(model: Any, numbers: Sequence[int], frozen: bool) -> None:
             layers[number], params[number] = Frozen(layers[number]), {"layer": params[number]}
         elif not frozen and isinstance(layers[number], Frozen):
             layers[number], params[number] = layers[number].layer, params[number]["layer"]
-    changed, old = Sequential(layers), model._carry[1]
-    state = model.optimizer.init(changed.trainable(params)) if model.optimizer else {}
+    config = replace(config, layer=Sequential(layers))
+    return config, TrainState(params, _opt_state(config, params, state.opt_state), state.key)
+
+
+def _opt_state(config: ModelConfig, params: Any, old: dict[str, Any]) -> dict[str, Any]:
+    """Return the optimizer state for changed layers: that of `old` where it has one, else the initial one."""
+    new = config.optimizer.init(config.layer.trainable(params)) if config.optimizer else {}
     known = dict(tree.leaves_with_paths(old))
-    places = [(path, known.get(path, fresh)) for path, fresh in tree.leaves_with_paths(state)]
-    state = tree.set_leaves(state, iter([array for _, array in places]), like=state)
-    if "factor" in old:
-        state["factor"] = old["factor"]
-    model.layer = changed
-    model._carry = (params, tree.map(lambda a: model.backend.asarray(a, copy=True), state), model._carry[2])
-    model._compile()
+    leaves = [known.get(path, initial) for path, initial in tree.leaves_with_paths(new)]
+    new = tree.set_leaves(new, iter(leaves), like=new)
+    return {**new, lr_factor.KEY: old[lr_factor.KEY]} if lr_factor.KEY in old else new

@@ -1,20 +1,20 @@
-"""The learning-rate range test: raise the rate from tiny to huge, and look where the loss is least."""
+"""The learning-rate range test."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import chain, count
+from itertools import count
 from typing import Any
 
 import numpy as np
 
 from anynet.checks import check_int, check_number
-from anynet.data.adapter import make_source
-from anynet.data.sources import Plan
+from anynet.data.adapter import DataAdapter
+from anynet.data.plan import Plan
 
-WORSE = 4.0
-"""The test ends when the loss is so many times the least that it was."""
+MAX_LOSS_RATIO = 4.0
+"""Ratio of the loss to its minimum at which the test ends."""
 
 
 @dataclass(frozen=True)
@@ -106,37 +106,29 @@ def learning_rate_test(
     check_number(where, "high", high, f"({low:g}, inf)")
     check_int(where, "steps", steps, at_least=2)
     check_number(where, "smoothing", smoothing, "[0, 1)")
-    optimizer: Any = model._compiled.optimizer
+    optimizer = model.config.required_optimizer
     start = getattr(optimizer, "learning_rate", None)
     if not isinstance(start, (int, float)):
         raise ValueError(f"{where}: expected an optimizer whose learning_rate is a number, got {optimizer!r}")
     copy = model.to(model.backend)
-    source = make_source(copy, where, x, y)
+    source = DataAdapter(copy.config, copy.backend, copy.output_shape).source(where, x, y)
+    plan = Plan(1, batch_size, True, model.seed, 0.0)
+    batches = (batch for epoch in count() for chunk in source.chunks(plan, epoch, 0) for batch in chunk.batches())
     rates: list[float] = []
     losses: list[float] = []
-    average, plan = 0.0, Plan(1, batch_size, True, model.seed, 0.0)
-    epochs = (_batches(source, plan, epoch) for epoch in count())
-    for rate, batch in zip(np.geomspace(low, high, steps).tolist(), chain.from_iterable(epochs), strict=False):
+    average = 0.0
+    for rate, batch in zip(np.geomspace(low, high, steps).tolist(), batches, strict=False):
         copy.learning_rate_factor = rate / start
         with np.errstate(all="ignore"):
-            copy._own()
-            copy._carry, (loss, *_) = copy._compiled.step(copy._carry, *batch)
-        average = smoothing * average + (1.0 - smoothing) * float(loss)
+            loss = float(copy.train_step(*batch))
+        average = smoothing * average + (1.0 - smoothing) * loss
         smooth = average / (1.0 - smoothing ** (len(rates) + 1))
         if not math.isfinite(smooth):
             break
         rates.append(rate)
         losses.append(smooth)
-        if smooth > WORSE * min(losses):
+        if smooth > MAX_LOSS_RATIO * min(losses):
             break
     if not rates:
-        raise ValueError(f"{where}: expected a finite loss at the first step, got {float(loss)}; lower low, {low:g}")
+        raise ValueError(f"{where}: expected a finite loss at the first step, got {loss}; lower low, {low:g}")
     return RangeTest(tuple(rates), tuple(losses))
-
-
-def _batches(source: Any, plan: Plan, epoch: int) -> Any:
-    """Yield the batches of an epoch, one at a time."""
-    for call in source.calls(plan, epoch, 0):
-        for start in range(call.start, call.stop, call.size):
-            stop = min(start + call.size, call.stop)
-            yield call.data.rows(start, stop) if call.order is None else call.data.take(call.order[start:stop])

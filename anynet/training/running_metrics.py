@@ -1,8 +1,8 @@
-"""Running sums over the batches of an epoch: what the loss and the metrics are made of.
+"""Running sums of the loss and the metrics over the batches of an epoch.
 
-What steps leave on the device stays there until somebody asks, or until there is much of it; then it comes to the host in
-one transfer for each quantity. Sums are taken in float64, strictly one batch after the other, so they are bit for bit the
-same however often they were brought over: an epoch that was interrupted and resumed has the values of one that was not.
+The sums of each batch stay on the device until they are read, or until `MAX_PENDING_BATCHES` are pending; then each quantity
+is copied to the host in one transfer. Batches are added in float64 one by one, so the number of transfers does not change a
+bit: an epoch that was interrupted and resumed has the same values as one that was not.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import numpy as np
 from anynet.backends.base import Backend
 from anynet.metrics import Metric
 
-WAITING = 1024
-"""Batches whose sums may wait on the device."""
+MAX_PENDING_BATCHES = 1024
+"""Upper bound of the batches whose sums are pending on the device."""
 
 
 @dataclass(frozen=True)
 class StepLoss(Metric):
-    """The mean of what training steps returned as their loss, each weighted with its batch's total weight or size."""
+    """Mean loss of training steps, weighted by the total weight or the size of their batches."""
 
     keeps_examples = True
     greater_is_better = False
@@ -32,8 +32,8 @@ class StepLoss(Metric):
         return float(losses @ shares / max(float(shares.sum()), np.finfo(np.float64).tiny))
 
 
-class Totals:
-    """Sums of metrics over batches, on one backend.
+class RunningMetrics:
+    """Sums of metrics over the batches of one backend.
 
     Parameters
     ----------
@@ -46,18 +46,18 @@ class Totals:
         self.batches = 0
         """Number of batches summed."""
         self._backend = backend
-        self._waiting: list[Sequence[tuple[Any, ...]]] = []
+        self._pending: list[Sequence[tuple[Any, ...]]] = []
         self._sums: list[list[list[np.ndarray]]] = []
 
     def add(self, sums: Sequence[tuple[Any, ...]]) -> None:
-        """Add a batch: for each metric what its `sums` returned."""
-        self._waiting.append(sums)
+        """Add the sums of a batch, one tuple per metric."""
+        self._pending.append(sums)
         self.batches += 1
-        if len(self._waiting) >= WAITING:
+        if len(self._pending) >= MAX_PENDING_BATCHES:
             self._fetched()
 
     def values(self, *, quick: bool = False) -> dict[str, Any]:
-        """Return each metric of all batches so far; `quick` leaves out those that keep a row for each example."""
+        """Return the metrics of all batches so far; `quick` leaves out those that keep all examples."""
         return {
             name: metric.value(tuple(_joined(parts)))
             for (name, metric), parts in zip(self.metrics.items(), self._fetched(), strict=bool(self.batches))
@@ -65,18 +65,18 @@ class Totals:
         }
 
     def state(self) -> dict[str, Any]:
-        """Return all that is needed to go on summing, as plain data and NumPy arrays."""
+        """Return the state to save for resuming: plain data and NumPy arrays."""
         return {"batches": self.batches, "sums": [_joined(parts) for parts in self._fetched()]}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a `state`."""
+        """Restore a saved `state`."""
         self.batches = int(state["batches"])
         self._sums = [[[np.asarray(part)] for part in parts] for parts in state["sums"]]
 
     def _fetched(self) -> list[list[list[np.ndarray]]]:
-        """Return, for each metric and each of its sums, pieces on the host: one total, or rows to be joined."""
-        if self._waiting:
-            columns = list(zip(*self._waiting, strict=True))  # one for each metric
+        """Return the parts of each sum of each metric on the host: one total, or arrays to concatenate."""
+        if self._pending:
+            columns = list(zip(*self._pending, strict=True))  # one per metric
             if not self._sums:
                 self._sums = [[[] for _ in column[0]] for column in columns]
             for metric, column, pieces in zip(self.metrics.values(), columns, self._sums, strict=True):
@@ -86,18 +86,18 @@ class Totals:
                         piece.append(part)
                     else:
                         piece[:] = [_accumulated(piece, part)]
-            self._waiting = []
+            self._pending = []
         return self._sums
 
-    def _gather(self, values: Sequence[Any], rows: bool) -> np.ndarray:
-        """Return values of batches as one host array: their rows below each other, or one entry for each batch."""
+    def _gather(self, values: Sequence[Any], keeps_examples: bool) -> np.ndarray:
+        """Return the values of batches as one host array, concatenated or with one entry per batch."""
         if isinstance(values[0], (int, float)):
             return np.asarray(values, dtype=np.float64)
-        if any(isinstance(v, (np.ndarray, np.generic)) for v in values):  # brought over already
+        if any(isinstance(v, (np.ndarray, np.generic)) for v in values):  # already on the host
             parts = [np.asarray(self._backend.to_numpy(v)) for v in values]
-            return np.concatenate([np.atleast_1d(part) for part in parts]) if rows else np.stack(parts)
+            return np.concatenate([np.atleast_1d(part) for part in parts]) if keeps_examples else np.stack(parts)
         xp = self._backend.xp
-        if not rows:
+        if not keeps_examples:
             return self._backend.to_numpy(values[0][None, ...] if len(values) == 1 else xp.stack(values))
         lined = [xp.reshape(v, (1,)) if v.ndim == 0 else v for v in values]
         return self._backend.to_numpy(lined[0] if len(lined) == 1 else xp.concat(lined))

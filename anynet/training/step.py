@@ -1,9 +1,9 @@
-"""The pure functions of training: the objective, one step, predictions and sums for evaluation.
+"""The pure functions of training: the objective, one step, predictions and the sums for evaluation.
 
-A step's way: the parameters, the optimiser's state and the key come in as one `carry`. Forward gives predictions and
-caches; the loss gives a number and its derivative; backward turns that into gradients; the optimiser returns new
-parameters; and all of it goes out as the next carry. Nothing else is read or changed, so a backend may compile the
-step, give up the old carry's memory, or take many steps in one call.
+The parameters, the optimizer state and the key enter a step as one `TrainState`. Forward returns predictions and caches;
+the loss returns a number and its derivative; backward turns the derivative into gradients; the optimizer returns new
+parameters; and all of it leaves as the next `TrainState`. A step reads and changes nothing else, so a backend may compile
+it, reuse the memory of the old state, or take many steps in one call.
 """
 
 from __future__ import annotations
@@ -15,18 +15,16 @@ from anynet import tree
 from anynet.arrays.namespace import Array, namespace
 from anynet.layers.base import Layer
 from anynet.losses.base import Loss
-from anynet.metrics import LossMetric, Metric
+from anynet.metrics import Metric
 from anynet.optimizers import lr_factor
 from anynet.optimizers.base import Elementwise, Optimizer
 from anynet.random import next_key
 from anynet.regularizers import Regularizer
-
-Carry = tuple[Any, Any, Array]
-"""Parameters, optimiser state, key."""
+from anynet.training.state import TrainState
 
 
 def cast(x: Any, dtype: Any, *, integers: Any) -> Any:
-    """Return a batch in the model's dtype; indices stay as they are."""
+    """Return a batch in the model's dtype; integer inputs keep theirs."""
     if isinstance(x, tuple):
         flags = integers if isinstance(integers, tuple) else (integers,) * len(x)
         return tuple(cast(a, dtype, integers=flag) for a, flag in zip(x, flags, strict=True))
@@ -34,7 +32,7 @@ def cast(x: Any, dtype: Any, *, integers: Any) -> Any:
 
 
 def cast_floats(values: tree.Tree, dtype: Any) -> tree.Tree:
-    """Return a tree with its floating-point arrays in a dtype; as it is with None."""
+    """Return a tree with its floating-point arrays in a dtype; unchanged for None."""
     if dtype is None:
         return values
     return tree.map(lambda a: namespace(a).astype(a, dtype) if _is_float(a) else a, values)
@@ -47,10 +45,11 @@ def _is_float(x: Array) -> bool:
 def make_objective(
     layer: Layer, loss: Loss, dtype: Any, regularizer: Regularizer | None = None, compute_dtype: Any = None
 ) -> Callable[..., tuple[Array, Any, Any]]:
-    """Return ``objective(params, x, y, weight, key, scale) -> loss, grads, (y_pred, cache)``: what training minimises.
+    """Return ``objective(params, x, y, weight, key, scale) -> loss, grads, (y_pred, cache)``, which training minimizes.
 
-    With a key as in training. With a `compute_dtype` the layers work in that, and the loss and all that goes in and out in
-    the model's; the `scale` then keeps small derivatives from vanishing on their way.
+    A key selects the behavior in training. With a `compute_dtype`, layers compute in that dtype; the loss, the inputs and the
+    results have the model's. `scale` multiplies the derivative of the loss before backward, so that small values do not
+    underflow, and divides the gradients after it.
     """
     integers = layer.integer_input
 
@@ -76,7 +75,7 @@ def make_objective(
 
 
 def denominator(loss: Loss, value: Array, y: Array, weight: Array | None) -> Array | float:
-    """Return what the loss of a batch was divided by: the number of examples, or the sum of what they count."""
+    """Return the divisor of the mean loss of a batch: the number of examples, or the sum of their weights."""
     shares = loss.effective_weights(value, y, weight)
     if shares is None:
         return float(y.shape[0])
@@ -91,23 +90,20 @@ def make_step(
     optimizer: Optimizer,
     metrics: Sequence[Metric],
     elementwise: Elementwise,
-) -> Callable[..., tuple[Carry, Any]]:
-    """Return ``step(carry, x, y, weight) -> carry, (loss, total weight or None, sums of each metric)``."""
+) -> Callable[..., tuple[TrainState, Any]]:
+    """Return ``step(state, x, y, weight) -> state, (loss, total weight or None, sums of each metric)``."""
 
-    def step(carry: Carry, x: Array, y: Array, weight: Array | None = None) -> tuple[Carry, Any]:
-        params, state, key = carry
-        scale = optimizer.loss_scale(state)
-        value, (y_pred, cache), params, state = lr_factor.step(
-            optimizer, lambda params: objective(params, x, y, weight, key, scale), params, state, elementwise
+    def step(state: TrainState, x: Array, y: Array, weight: Array | None = None) -> tuple[TrainState, Any]:
+        params, opt_state, key = state
+        scale = optimizer.loss_scale(opt_state)
+        value, (y_pred, cache), params, opt_state = lr_factor.step(
+            optimizer, lambda params: objective(params, x, y, weight, key, scale), params, opt_state, elementwise
         )
         params = layer.update_buffers(params, cache)
         shares = loss.effective_weights(value, y, weight)
         total = None if shares is None else namespace(shares).sum(shares)
-        return (params, state, next_key(key) if layer.uses_key else key), (
-            value,
-            total,
-            [metric.sums(y_pred, y, weight) for metric in metrics],
-        )
+        sums = [metric.sums(y_pred, y, weight) for metric in metrics]
+        return TrainState(params, opt_state, next_key(key) if layer.uses_key else key), (value, total, sums)
 
     return step
 
@@ -133,9 +129,3 @@ def make_evaluate(layer: Layer, metrics: Sequence[Metric], dtype: Any, compute_d
         return [metric.sums(y_pred, y, weight) for metric in metrics]
 
     return evaluate
-
-
-def scored(loss: Loss | None, metrics: Sequence[Metric]) -> dict[str, Metric]:
-    """Return what `evaluate` reports, by name: the loss, where there is one, and the metrics."""
-    first: dict[str, Metric] = {} if loss is None else {"loss": LossMetric(loss)}
-    return first | {metric.name: metric for metric in metrics}

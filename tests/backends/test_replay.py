@@ -118,7 +118,7 @@ def test_shapes_take_turns_and_the_parameters_stay_side_by_side():
         *make(NETWORK, (4,), optimizer=Adam()), [(rng.normal(size=(n, 4)), rng.normal(size=(n, 3))) for n in sizes]
     )
     assert len(replayed._programs) == 2
-    weights = [a for path, a in tree.leaves_with_paths(replayed._carry[0])]
+    weights = [a for path, a in tree.leaves_with_paths(replayed.state.params)]
     assert len({id(a.base) for a in weights}) == 1 and all(
         p.is_bound(replayed._leaves) for p in replayed._programs.values()
     )
@@ -152,7 +152,7 @@ def test_conditions_are_joined_whatever_they_were_while_recording():
     overflow = 0.0 * x, np.full((8, 3), 1e304)  # of all gradients that of the last bias alone becomes infinite
     with np.errstate(all="ignore"):
         replayed = assert_replays(step, carry, [(x, y)] * 4 + [overflow] + [(x, y)] * 2)
-    assert all(np.isfinite(a).all() for a in tree.leaves(replayed._carry[0]))
+    assert all(np.isfinite(a).all() for a in tree.leaves(replayed.state.params))
 
 
 def model(patience):
@@ -181,7 +181,7 @@ def test_others_may_come_in_between():
                 each.predict(x), each.evaluate(x, y)
             if number == 32:
                 each.fit(x, y, epochs=3, batch_size=8)
-        assert_identical(quick._carry, plain._carry)
+        assert_identical(quick.state, plain.state)
     assert quick._compiled.step._active is not None
     for handed_out, before in seen:
         assert_identical(handed_out, before)
@@ -218,7 +218,7 @@ def test_an_optimizer_state_of_another_structure():
             if factor is not None:
                 each.learning_rate_factor = factor
             each.fit(x, y, epochs=5, batch_size=None)
-        assert_identical(quick._carry, plain._carry)
+        assert_identical(quick.state, plain.state)
 
 
 class Odd(Layer):
@@ -351,7 +351,7 @@ def test_an_error_leaves_the_model_usable():
     x, y = rng.normal(size=(6, 4)), rng.normal(size=(6, 3))
     step, carry = make(NETWORK, (4,))
     replayed = assert_replays(step, carry, [(x, y)] * 4)
-    program, carry = replayed._active, replayed._carry
+    program, carry = replayed._active, replayed.state
     program._steps[3:] = [lambda: (_ for _ in ()).throw(KeyboardInterrupt)]
     before = tree.map(lambda a: a.copy(), carry)
     with pytest.raises(KeyboardInterrupt):
@@ -368,7 +368,7 @@ def held_by(make_model, take_steps):
         trained = make_model()
         take_steps(trained)
         gc.collect()
-        own = sum(a.nbytes for a in tree.leaves(trained._carry))
+        own = sum(a.nbytes for a in tree.leaves(trained.state))
         held = tracemalloc.get_traced_memory()[0] - own
         tracemalloc.reset_peak()
         take_steps(trained)
@@ -424,7 +424,7 @@ def test_a_batch_is_not_kept():
     replayed = assert_replays(step, carry, several(lambda rng: (rng.normal(size=(5, 4)), rng.normal(size=(5, 3)))))
     x, y = rng.normal(size=(5, 4)), rng.normal(size=(5, 3))
     seen = weakref.ref(x), weakref.ref(y)
-    replayed(replayed._carry, x, y)
+    replayed(replayed.state, x, y)
     del x, y
     assert seen[0]() is None and seen[1]() is None
 
@@ -435,8 +435,8 @@ def test_the_arrays_of_an_old_carry_are_not_kept():
     step, carry = make(NETWORK, (4,), optimizer=Adam())
     batches = [(rng.normal(size=(n, 4)), rng.normal(size=(n, 3))) for n in (5, 6)]
     replayed = assert_replays(step, carry, [batch for batch in batches for _ in range(4)])
-    old = [weakref.ref(leaf) for leaf in tree.leaves(replayed._carry) if isinstance(leaf, np.ndarray)]
-    carry = tree.map(lambda a: a.copy(), replayed._carry)
+    old = [weakref.ref(leaf) for leaf in tree.leaves(replayed.state) if isinstance(leaf, np.ndarray)]
+    carry = tree.map(lambda a: a.copy(), replayed.state)
     for _ in range(2):
         carry, _ = replayed(carry, *batches[0])
     gc.collect()

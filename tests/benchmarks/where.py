@@ -41,7 +41,7 @@ def parts(backend, network):
     trainer.hold(*data.rows(network, network.batch))
     model, x, y = trainer.model, trainer.x, trainer.y
     backend, layer, loss, optimizer = model.backend, model.layer, model.loss, model.optimizer
-    params, state, key = model.to(backend)._carry
+    params, state, key = model.to(backend).state
     backend.steps_ahead = 10**9
 
     forward = backend.compile(lambda params, x: layer.forward(params, x, key=key))

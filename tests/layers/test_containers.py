@@ -163,7 +163,7 @@ def test_frozen_layers_stay_bit_for_bit(backend):
     for moved in (0, 2, 3):
         for path, array in tree.leaves_with_paths(before[moved]):
             assert not np.array_equal(tree.get(after[moved], path), array), path
-    slots = [path for path, _ in tree.leaves_with_paths(model._carry[1]) if 1 in path]
+    slots = [path for path, _ in tree.leaves_with_paths(model.state.opt_state) if 1 in path]
     assert not slots
 
 

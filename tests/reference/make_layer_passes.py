@@ -7,7 +7,7 @@ own functions and its autograd.
 import warnings
 
 import torch
-import torch.nn.out_of_place as F
+import torch.nn.functional as F
 
 from tests.reference import write
 

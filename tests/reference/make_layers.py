@@ -5,7 +5,7 @@ Each row is one of ours, what PyTorch calls it, and inputs.
 
 import numpy as np
 import torch
-from torch.nn import out_of_place as F
+from torch.nn import functional as F
 
 from tests.reference import write
 

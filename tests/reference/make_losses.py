@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 import torch
-import torch.nn.out_of_place as F
+import torch.nn.functional as F
 
 torch.set_default_dtype(torch.float64)
 torch.manual_seed(0)

@@ -51,7 +51,7 @@ def result(model, history):
     """Return all that a run leaves, as host arrays."""
     from anynet import tree
 
-    arrays = {tree.name(p): model.backend.to_numpy(a) for p, a in tree.leaves_with_paths(list(model._carry))}
+    arrays = {tree.name(p): model.backend.to_numpy(a) for p, a in tree.leaves_with_paths(list(model.state))}
     return arrays | {f"history.{name}": np.array(column) for name, column in history.items()}
 
 

@@ -1,0 +1,39 @@
+"""Move arrays of any library to the host, without a backend."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from array_api_compat import is_cupy_array, is_jax_array, is_torch_array
+
+
+def library_of(x: Any) -> str:
+    """Return the name of the backend of an array: ``"numpy"`` for lists and everything else that NumPy can convert.
+
+    Examples
+    --------
+    >>> library_of([1.0, 2.0])
+    'numpy'
+    """
+    if is_torch_array(x):
+        return "torch"
+    if is_cupy_array(x):
+        return "cupy"
+    if is_jax_array(x):
+        return "jax"
+    return "strict" if type(x).__module__.partition(".")[0] == "array_api_strict" else "numpy"
+
+
+def to_numpy(x: Any) -> np.ndarray:
+    """Return an array of any library, a data frame or a nested list as a NumPy array on the host."""
+    if isinstance(x, np.ndarray):
+        return x
+    library = library_of(x)
+    if library == "torch":
+        return x.detach().cpu().numpy()
+    if library == "cupy":
+        return x.get()
+    if library == "strict":
+        x = x.to_device(x.__array_namespace__().Device("CPU_DEVICE"))
+    return np.asarray(x)

@@ -1,0 +1,125 @@
+"""The settings of a model: an immutable value without arrays."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from anynet.checks import check_int, check_kind, check_shapes
+from anynet.layers import Dense, Layer, Sequential, Sigmoid, Softmax
+from anynet.losses.base import Loss
+from anynet.metrics import LossMetric, Metric, resolve
+from anynet.optimizers.base import Optimizer
+from anynet.regularizers import Regularizer
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The arguments of `Model` that do not depend on the machine, checked and in normal form.
+
+    Two models with equal configurations start with the same parameters and take the same steps on the same data.
+    The parameters are those of `Model`, except that `layer` is one layer; a list of layers becomes a `Sequential`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument has the wrong type or is out of range.
+
+    Examples
+    --------
+    >>> from anynet import SGD, Dense, MeanSquaredError
+    >>> config = ModelConfig([Dense(1)], input_shape=3, loss=MeanSquaredError(), optimizer=SGD(0.1))
+    >>> config.input_shape, config.required_optimizer.learning_rate
+    ((3,), 0.1)
+    """
+
+    layer: Layer
+    input_shape: Any
+    loss: Loss | None = None
+    optimizer: Optimizer | None = None
+    regularizer: Regularizer | None = None
+    metrics: Any = ()
+    dtype: str = "float32"
+    compute_dtype: str | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        layer = self.layer if isinstance(self.layer, Layer) else Sequential(self.layer)
+        normal = {"layer": layer, "input_shape": check_shapes("Model", "input_shape", self.input_shape)}
+        if self.loss is not None:
+            check_kind("Model", "loss", self.loss, Loss, "SoftmaxCrossEntropy()")
+            _warn_if_output_mismatches_loss(layer, self.loss)
+        if self.optimizer is not None:
+            check_kind("Model", "optimizer", self.optimizer, Optimizer, "Adam()")
+        if self.regularizer is not None:
+            check_kind("Model", "regularizer", self.regularizer, Regularizer, "L2(1e-4)")
+        normal |= {
+            "metrics": resolve(self.metrics, self.loss),
+            "seed": check_int("Model", "seed", self.seed, at_least=0),
+        }
+        for name, value in normal.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def required_loss(self) -> Loss:
+        """The loss; ValueError if there is none."""
+        if self.loss is None:
+            raise ValueError("Model: expected a loss, got none; pass loss=..., for example SoftmaxCrossEntropy()")
+        return self.loss
+
+    @property
+    def required_optimizer(self) -> Optimizer:
+        """The optimizer; ValueError if there is none."""
+        if self.optimizer is None:
+            raise ValueError("Model: expected an optimizer, got none; pass optimizer=..., for example Adam()")
+        return self.optimizer
+
+    @property
+    def reported(self) -> dict[str, Metric]:
+        """The quantities that `Model.evaluate` reports by name: the loss, if there is one, and the metrics."""
+        loss: dict[str, Metric] = {} if self.loss is None else {"loss": LossMetric(self.loss)}
+        return loss | {metric.name: metric for metric in self.metrics}
+
+
+class Setting(Generic[T]):
+    """A read-only attribute of a model: the field of that name of its `config`."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+        self.__doc__ = f"`ModelConfig.{name}` of `config`, read-only."
+
+    def __get__(self, model: Any, owner: type | None = None) -> T:
+        return self if model is None else getattr(model.config, self._name)  # type: ignore[return-value]
+
+    def __set__(self, model: Any, value: Any) -> None:
+        name = self._name
+        raise AttributeError(
+            f"Model.{name}: expected no assignment, since it was compiled into the training step, got {value!r}; create "
+            f"Model.from_config(dataclasses.replace(model.config, {name}=...), model.backend) and set its params"
+        )
+
+
+def _warn_if_output_mismatches_loss(layer: Layer, loss: Loss) -> None:
+    """Warn if a loss on logits follows a layer of probabilities, or a loss on probabilities follows a Dense layer.
+
+    Only layers whose output is certain count; any other layer may return either.
+    """
+    last = layer
+    while isinstance(last, Sequential) and last.layers:
+        last = last.layers[-1]
+    ends, name = type(last).__name__, type(loss).__name__
+    if loss.expects == "logits" and isinstance(last, (Sigmoid, Softmax)):
+        advice = f"leave {ends}() out, since {name} brings its own"
+    elif loss.expects == "probabilities" and isinstance(last, Dense):
+        advice = f"end it in Sigmoid() or Softmax(), or use {_OF_LOGITS.get(name, 'a loss of logits')}"
+    else:
+        return
+    warnings.warn(
+        f"Model: expected {loss.expects} for {name}, got a network that ends in {ends}; {advice}", stacklevel=5
+    )
+
+
+_OF_LOGITS = {"BinaryCrossEntropy": "SigmoidCrossEntropy()", "CategoricalCrossEntropy": "SoftmaxCrossEntropy()"}

@@ -1,0 +1,69 @@
+"""A batch on a backend, and a chunk of batches.
+
+Legend: N examples.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from anynet import tree
+from anynet.arrays.namespace import Array, namespace
+from anynet.checks import several
+
+MAX_EVAL_EXAMPLES = 2048
+"""Upper bound of the examples that predictions and evaluations take at a time."""
+MAX_EVAL_NUMBERS = 2**24
+"""Upper bound of the numbers in their inputs."""
+
+
+class Batch(NamedTuple):
+    """Inputs, targets and weights of N examples on a backend.
+
+    Several inputs, or several targets, are a tuple of arrays.
+    """
+
+    x: Any
+    y: Any
+    weight: Array | None = None
+
+    def __len__(self) -> int:
+        return int(tree.leaves(self.x)[0].shape[0])
+
+    def slice(self, start: int, stop: int) -> Batch:
+        """Return the examples from `start` to before `stop`, or to the last, as views."""
+        stop = min(stop, len(self))
+        return Batch(*(tree.map_arrays(lambda a: a[start:stop, ...], a) for a in self))
+
+    def take(self, index: Array) -> Batch:
+        """Return the examples at the given indices."""
+        xp = namespace(index)
+        return Batch(*(tree.map_arrays(lambda a: xp.take(a, index, axis=0), a) for a in self))
+
+
+class Chunk(NamedTuple):
+    """Consecutive batches of one call of the backend's loop.
+
+    They have `size` examples, the last perhaps fewer, and cover the positions from `start` to before `stop` of `order`, or of
+    the data as stored if `order` is None.
+    """
+
+    data: Batch
+    order: Array | None
+    start: int
+    stop: int
+    size: int
+
+    def batches(self) -> Iterator[Batch]:
+        """Yield the batches."""
+        for start in range(self.start, self.stop, self.size):
+            stop = min(start + self.size, self.stop)
+            yield self.data.slice(start, stop) if self.order is None else self.data.take(self.order[start:stop])
+
+
+def eval_batch_size(input_shape: Any) -> int:
+    """Return the number of examples of a shape to predict or evaluate at a time, which bounds the memory footprint."""
+    shapes = input_shape if several(input_shape) else (input_shape,)
+    return max(1, min(MAX_EVAL_EXAMPLES, MAX_EVAL_NUMBERS // max(1, sum(map(math.prod, shapes)))))

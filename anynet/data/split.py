@@ -1,0 +1,91 @@
+"""Class labels, class weights and the stratified validation split, on the host."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from anynet.arrays.convert import to_numpy
+from anynet.checks import check_number
+from anynet.losses.base import Loss
+from anynet.losses.classification import ClassLoss
+
+
+def class_labels(where: str, name: str, y: Any) -> np.ndarray:
+    """Return the class of each example on the host, from integers, one-hot rows or binary targets."""
+    if isinstance(y, tuple):
+        raise ValueError(f"{where}: expected one array of targets with {name}, got several; pass sample_weight instead")
+    labels = to_numpy(y)
+    if labels.ndim == 2 and labels.shape[1] > 1:
+        return labels.argmax(axis=1)
+    labels = labels.reshape(-1)
+    if not np.array_equal(labels, np.round(labels)):
+        raise ValueError(f"{where}: expected classes in y for {name}, got other numbers")
+    return labels.astype(np.int64)
+
+
+def class_weights(where: str, class_weight: Any, labels: np.ndarray, classes: np.ndarray | None = None) -> np.ndarray:
+    """Return the weight of each example, that of its class in a dict or ``"balanced"``.
+
+    ``"balanced"`` is N / (number of classes · count of the class), as in scikit-learn. A class without an entry has weight 1.
+    By default the classes are those among the labels.
+    """
+    if isinstance(class_weight, str):
+        if class_weight != "balanced":
+            raise ValueError(f"{where}: expected class_weight to be 'balanced' or a dict, got {class_weight!r}")
+        found, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
+        return (len(labels) / (len(found) * counts))[index]
+    if not isinstance(class_weight, dict):
+        raise TypeError(f"{where}: expected class_weight to be 'balanced' or a dict, got {class_weight!r}")
+    classes = np.unique(labels) if classes is None else classes
+    for label, weight in class_weight.items():
+        if label not in classes:
+            raise ValueError(
+                f"{where}: expected class_weight for classes in y, got one for {label!r}; classes are {classes.tolist()}"
+            )
+        check_number(where, f"class_weight[{label!r}]", weight, "[0, inf)")
+    each = np.array([float(class_weight.get(int(c), 1.0)) for c in classes])
+    if not each.any():
+        raise ValueError(f"{where}: expected a class_weight > 0 for a class in y, got only zeros")
+    return each[np.searchsorted(classes, labels)]
+
+
+def stratified_split(
+    where: str, fraction: float, count: int, labels: np.ndarray | None, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return shuffled indices of the training and the validation examples, split in each class alike if there are labels.
+
+    Raises
+    ------
+    ValueError
+        If either part would be empty.
+    """
+    if not 0.0 < fraction < 1.0:
+        raise ValueError(f"{where}: expected validation_split in [0, 1), got {fraction!r}")
+    order = rng.permutation(count)
+    if labels is not None:
+        order = order[np.argsort(labels[order], kind="stable")]
+        # Spread each class evenly over the order: a cut at any position then takes its share of each class.
+        place = np.empty(count)
+        for label in np.unique(labels):
+            members = np.flatnonzero(labels[order] == label)
+            place[members] = (np.arange(len(members)) + rng.random()) / len(members)
+        order = order[np.argsort(place, kind="stable")]
+    held = round(fraction * count)
+    if held == 0 or held == count:
+        raise ValueError(
+            f"{where}: expected validation_split to leave examples on both sides, got {fraction!r} of {count}"
+        )
+    return rng.permutation(order[held:]), order[:held]
+
+
+def split_labels(loss: Loss, y: Any) -> np.ndarray | None:
+    """Return the classes to stratify by, or None for numeric targets and for several targets per example."""
+    if isinstance(y, tuple):
+        return None
+    y = to_numpy(y)
+    single = y.ndim == 1 or y.shape[1:] == (1,)
+    if isinstance(loss, ClassLoss) or (loss.threshold is not None and single and np.array_equal(y, y.round())):
+        return class_labels("fit", "validation_split", y)
+    return None

@@ -1,0 +1,204 @@
+"""A network with its state on a backend: parameters, optimizer state and random key, their copies and files."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from anynet import backends, tree
+from anynet.backends.base import Backend
+from anynet.checkpoint import snapshot
+from anynet.checks import check_number
+from anynet.config import ModelConfig, Setting
+from anynet.data.adapter import DataAdapter
+from anynet.history import History
+from anynet.layers import Layer
+from anynet.layers.summary import summary
+from anynet.losses.base import Loss
+from anynet.metrics import Metric
+from anynet.optimizers import lr_factor
+from anynet.optimizers.base import Optimizer
+from anynet.regularizers import Regularizer
+from anynet.training.compiled import Compiled
+from anynet.training.freezing import parameters, set_frozen
+from anynet.training.state import StateOwner, TrainState, initial_state, place_like
+
+if TYPE_CHECKING:
+    from anynet.callbacks.base import Run
+
+
+class Network:
+    """The part of `Model` that holds its settings and its state, without data."""
+
+    layer = Setting[Layer]()
+    input_shape = Setting[Any]()
+    loss = Setting[Loss | None]()
+    optimizer = Setting[Optimizer | None]()
+    regularizer = Setting[Regularizer | None]()
+    metrics = Setting[tuple[Metric, ...]]()
+    dtype = Setting[str]()
+    compute_dtype = Setting[str | None]()
+    seed = Setting[int]()
+
+    @classmethod
+    def from_config(cls, config: ModelConfig, backend: str | Backend = "numpy", device: str | None = None) -> Self:
+        """Return a model with the given settings and its initial parameters.
+
+        Examples
+        --------
+        >>> from dataclasses import replace
+        >>> from anynet import SGD, Adam, Dense
+        >>> model = Model([Dense(1)], input_shape=3, optimizer=Adam())
+        >>> other = Model.from_config(replace(model.config, optimizer=SGD(0.1)))
+        >>> other.params = model.params
+        """
+        model = cls.__new__(cls)
+        model._initialize(config, backends.get(backend, device))
+        return model
+
+    @classmethod
+    def from_snapshot(
+        cls,
+        where: str,
+        saved: snapshot.Snapshot,
+        backend: str | Backend,
+        device: str | None = None,
+        custom: Iterable[Any] = (),
+    ) -> Self:
+        """Return the model of a file that was read; `where` begins the messages of errors."""
+        model = cls.from_config(saved.config(where, custom), backend, device)
+        model.state = saved.state(where, model._owner.current)
+        model.epoch, model.history = saved.epoch, saved.history
+        return model
+
+    def _initialize(self, config: ModelConfig, backend: Backend) -> None:
+        self.backend, self.epoch, self.history = backend, 0, History()
+        self._run: weakref.ref[Run] | None = None
+        params, self.output_shape = config.layer.init(np.random.default_rng((config.seed, 0)), config.input_shape)
+        if config.loss is not None:
+            config.loss.check_outputs(self.output_shape)
+        if config.optimizer is not None:
+            config.optimizer.check_parameters(list(parameters(config.layer, params)))
+        self._configure(config, initial_state(config, backend, params))
+
+    def _configure(self, config: ModelConfig, state: TrainState) -> None:
+        """Take a configuration and a state that fits it; the state's arrays belong to the model from now on."""
+        self.config = config
+        self._compiled = Compiled(config, self.backend)
+        self._data = DataAdapter(config, self.backend, self.output_shape)
+        self._owner = StateOwner(state, self.backend)
+
+    # -- state --------------------------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> TrainState:
+        """Parameters, optimizer state and random key; training never changes arrays read from here.
+
+        Assign a state with arrays of the same shapes, of any library, to set it.
+        """
+        return self._owner.shared
+
+    @state.setter
+    def state(self, new: TrainState) -> None:
+        place, dtype, old = self.backend.asarray, self.backend.dtype(self.dtype), self._owner.current
+        opt_state = {name: value for name, value in old.opt_state.items() if name != lr_factor.KEY}
+        if lr_factor.KEY in new.opt_state:  # it is present only once it has been set
+            opt_state[lr_factor.KEY] = new.opt_state[lr_factor.KEY]
+        params = place_like("state", old.params, new.params, lambda a: place(a, dtype, copy=True))
+        rest = place_like("state", (opt_state, old.key), tuple(new[1:]), lambda a: place(a, copy=True))
+        self._owner.replace(TrainState(params, *rest))
+
+    @property
+    def params(self) -> Any:
+        """The parameters: for a list of layers, a list with one dict per layer, ``{}`` for a layer without parameters.
+
+        Training never changes arrays read from here. Assign arrays of the same shapes, of any library, to set them.
+        """
+        return self._owner.shared.params
+
+    @params.setter
+    def params(self, new: Any) -> None:
+        place, dtype = self.backend.asarray, self.backend.dtype(self.dtype)
+        params = place_like("params", self._owner.current.params, new, lambda a: place(a, dtype, copy=True))
+        self._owner.replace(self._owner.owned._replace(params=params))
+
+    @property
+    def learning_rate_factor(self) -> float:
+        """Factor of the optimizer's learning rate, initially 1; `ReduceLROnPlateau` sets it."""
+        return float(self._owner.current.opt_state.get(lr_factor.KEY, 1.0))
+
+    @learning_rate_factor.setter
+    def learning_rate_factor(self, value: float) -> None:
+        check_number("Model", "learning_rate_factor", value, "[0, inf)")
+        lr_factor.check("Model", self.config.required_optimizer)
+        state = self._owner.owned
+        factor = self.backend.asarray(np.full((), value, dtype=self.dtype), copy=True)
+        self._owner.replace(state._replace(opt_state={**state.opt_state, lr_factor.KEY: factor}))
+
+    # -- structure ----------------------------------------------------------------------------------------------------
+
+    def freeze(self, *layers: int) -> None:
+        """Exclude layers from training: each layer, given by its number in the list, becomes `Frozen`.
+
+        The optimizer state of the other layers is kept.
+        """
+        self._configure(*set_frozen(self.config, self._owner.owned, layers, True))
+
+    def unfreeze(self, *layers: int) -> None:
+        """Train frozen layers again, all of them without an argument; their optimizer state starts from zero."""
+        numbers = layers or range(len(tuple(self.layer.children())))
+        self._configure(*set_frozen(self.config, self._owner.owned, numbers, False))
+
+    def summary(self) -> str:
+        """Return a table of the layers with their output shapes and numbers of parameters."""
+        return (
+            summary(self.layer, self.input_shape, self._owner.current.params)
+            + f" as {self.dtype} on {self.backend.name}"
+        )
+
+    # -- copies and files ---------------------------------------------------------------------------------------------
+
+    def to(self, backend: str | Backend, device: str | None = None) -> Self:
+        """Return a copy of the model on another backend, with its parameters, optimizer state and random key."""
+        model = self.from_config(self.config, backend, device)
+        model.state, model.epoch, model.history = self._owner.current, self.epoch, History(self.history)
+        return model
+
+    def averaged(self) -> Self:
+        """Return a copy with the parameters that an averaging optimizer such as `EMA` or `SWA` keeps, if it is one."""
+        model = self.to(self.backend)
+        params, opt_state, _ = model.state
+        model.params = self.config.required_optimizer.averaged(params, opt_state)
+        return model
+
+    def save(self, path: str | Path) -> None:
+        """Write architecture, parameters, optimizer state, random key and history to one safetensors file, without pickle.
+
+        A callback that saves during `fit` also saves the position, for ``fit(..., resume=path)``. An existing file is
+        replaced only by a complete one. `anynet.load` reads the file on any backend.
+        """
+        run = None if self._run is None else self._run()
+        snapshot.write(Path(path), self.config, self._owner.current, self.epoch, self.history, run)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the picklable content, with arrays on the host; compiled functions and a fit in progress are left out."""
+        state = tree.map(lambda a: np.array(self.backend.to_numpy(a)), self._owner.current)
+        return {
+            "config": self.config,
+            "backend": self.backend,
+            "state": state,
+            "epoch": self.epoch,
+            "history": self.history,
+        }
+
+    def __setstate__(self, content: dict[str, Any]) -> None:
+        self._initialize(content["config"], content["backend"])
+        self.state, self.epoch, self.history = content["state"], content["epoch"], content["history"]
+
+    def __repr__(self) -> str:
+        settings = f"input_shape={self.input_shape}, backend={self.backend.name!r}, dtype={self.dtype!r}"
+        return f"{type(self).__name__}({self.layer!r}, {settings})"

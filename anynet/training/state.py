@@ -1,0 +1,104 @@
+"""The state that training changes, and its owner, who copies it before a step overwrites arrays that a reader holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from anynet import random, tree
+from anynet.arrays.namespace import Array
+from anynet.backends.base import Backend
+from anynet.config import ModelConfig
+
+
+class TrainState(NamedTuple):
+    """Everything that a training step changes.
+
+    Attributes
+    ----------
+    params : tree of arrays
+        Parameters and buffers of the network.
+    opt_state : dict
+        State of the optimizer; empty without one.
+    key : array of shape (2,)
+        Random key of the next step.
+    """
+
+    params: tree.Tree
+    opt_state: dict[str, Any]
+    key: Array
+
+
+def initial_state(config: ModelConfig, backend: Backend, params: tree.Tree) -> TrainState:
+    """Return the state before the first step, on a backend, for initial parameters on the host."""
+    dtype = backend.dtype(config.dtype)
+    params = tree.map(lambda a: backend.asarray(a, dtype, copy=True), params)
+    optimizer = config.optimizer
+    opt_state = backend.compile(optimizer.init)(config.layer.trainable(params)) if optimizer else {}
+    return place_state(TrainState(params, opt_state, random.make_key(config.seed)), backend)
+
+
+def place_state(state: TrainState, backend: Backend, dtype: Any = None) -> TrainState:
+    """Return a copy of a state on a backend, with parameters of the given dtype.
+
+    All of its arrays are copies: JAX compiles a step again for arrays whose memory it may not reuse.
+    """
+    params = tree.map(lambda a: backend.asarray(a, dtype, copy=True), state.params)
+    opt_state, key = tree.map(lambda a: backend.asarray(a, copy=True), (state.opt_state, state.key))
+    return TrainState(params, opt_state, key)
+
+
+def place_like(where: str, old: tree.Tree, new: tree.Tree, place: Callable[[Any], Array]) -> tree.Tree:
+    """Return `new` with its arrays placed and in the order of `old`, or raise ValueError unless names and shapes agree."""
+    expected, given = dict(tree.leaves_with_paths(old)), dict(tree.leaves_with_paths(new))
+    if expected.keys() != given.keys():
+        odd = sorted(map(tree.name, expected.keys() ^ given.keys()))
+        raise ValueError(
+            f"{where}: expected {len(expected)} arrays as in Model.{where}, got {len(given)}; they differ in "
+            + ", ".join(odd[:5])
+        )
+    placed = []
+    for path, array in expected.items():
+        placed.append(place(given[path]))
+        if tuple(placed[-1].shape) != tuple(array.shape):
+            raise ValueError(
+                f"{where}: expected {tree.name(path)} of shape {tuple(array.shape)}, got {tuple(placed[-1].shape)}"
+            )
+    return tree.set_leaves(old, iter(placed), like=old)
+
+
+class StateOwner:
+    """Owner of a training state; a step may overwrite the arrays of `owned`, a reader may keep those of `shared`.
+
+    Parameters
+    ----------
+    state : TrainState
+        Its arrays belong to the owner from now on.
+    backend : Backend
+        The backend of the arrays.
+    """
+
+    def __init__(self, state: TrainState, backend: Backend) -> None:
+        self._state, self._backend, self._is_shared = state, backend, False
+
+    @property
+    def shared(self) -> TrainState:
+        """The state for a reader: later steps never change its arrays."""
+        self._is_shared = True
+        return self._state
+
+    @property
+    def current(self) -> TrainState:
+        """The state for a reader that is done with it before the next step."""
+        return self._state
+
+    @property
+    def owned(self) -> TrainState:
+        """The state for a step that overwrites or donates its arrays."""
+        if self._is_shared:
+            self.replace(place_state(self._state, self._backend))
+        return self._state
+
+    def replace(self, state: TrainState) -> None:
+        """Take a new state, whose arrays belong to the owner from now on."""
+        self._state, self._is_shared = state, False
