@@ -25,11 +25,13 @@ from anynet import (
 )
 from anynet.arrays.namespace import namespace
 from anynet.backends.numpy import NumpyBackend
+from anynet.backends.program import Program
 from anynet.backends.replay import SHAPES, Replayed
 from anynet.layers import Layer
 from anynet.metrics import Accuracy
 from anynet.random import make_key
 from anynet.training.step import make_objective, make_step
+from tests.backends import replay_differential
 from tests.layers.cases import LAYERS
 from tests.losses.cases import LOSSES
 from tests.optimizers.cases import OPTIMIZERS
@@ -441,3 +443,25 @@ def test_the_arrays_of_an_old_carry_are_not_kept():
         carry, _ = replayed(carry, *batches[0])
     gc.collect()
     assert len(replayed._programs) == 2 and not any(seen() is not None for seen in old)
+
+
+def test_random_networks_with_random_events_in_between():
+    """A few of those that `python -m tests.backends.replay_differential` takes."""
+    lines = []
+    assert replay_differential.run(networks=12, steps=25, seed=1, report=lines.append) == 0, "\n".join(lines)
+    assert " 300 steps" in lines[-1] and " 0 of them replayed" not in lines[-1], lines[-1]
+
+
+def test_the_differential_test_sees_a_difference(monkeypatch):
+    step = Program.run
+
+    def wrong(self, leaves, batch):
+        carry, out = step(self, leaves, batch)
+        if self.unsound:
+            next(a for a in tree.leaves(carry[0]) if a.ndim)[...] *= 1.0001
+        self.unsound = True  # not yet where trials are compared
+        return carry, out
+
+    monkeypatch.setattr(Program, "unsound", False, raising=False)
+    monkeypatch.setattr(Program, "run", wrong)
+    assert replay_differential.run(networks=3, steps=25, seed=1, report=lambda line: None) > 0
