@@ -12,10 +12,10 @@ import numpy as np
 from anynet.arrays.convert import to_numpy
 from anynet.arrays.namespace import Array
 from anynet.backends.base import Backend, bad_device
-from anynet.backends.recording import recordable
 from anynet.backends.replay import Replayed
-from anynet.backends.replayable import is_replayable
-from anynet.backends.tiles import run_tiled
+from anynet.backends.replay.replayable import is_replayable
+from anynet.backends.replay.trace import recordable
+from anynet.backends.tiled_rules import run_tiled
 
 COMPILER = 0.5
 """Seconds that it takes to import numba and load, or compile, a rule."""
@@ -101,6 +101,6 @@ def keep_freed_memory() -> None:
 
 def _compiled_or(tiled: Callable[..., None], rule: Callable[..., Any], slots: int) -> Callable[..., None]:
     """Return the compiled rule, or the tiled one where numba is not installed."""
-    from anynet.backends import compiled
+    from anynet.backends import numba_rules
 
-    return tiled if compiled.numba() is None else compiled.compile_rule(rule, slots)
+    return tiled if numba_rules.numba() is None else numba_rules.compile_rule(rule, slots)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from anynet.arrays.namespace import Array, namespace
-from anynet.backends.scatter import scatter_add
+from anynet.arrays.scatter import scatter_add
 from anynet.checks import check_int
 from anynet.initializers import Normal, as_initializer
 from anynet.layers.base import Cache, Grads, Key, Layer, Params, Shape, init_param, single_shape

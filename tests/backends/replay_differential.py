@@ -222,7 +222,7 @@ class Pair:
 
     def difference(self):
         """Return where the two differ, or None."""
-        ours, theirs = (list(tree.places(model._carry)) for model in (self.quick, self.plain))
+        ours, theirs = (list(tree.leaves_with_paths(model._carry)) for model in (self.quick, self.plain))
         if [path for path, _ in ours] != [path for path, _ in theirs]:
             return "structure"
         for (path, a), (_, b) in zip(ours, theirs, strict=True):

@@ -5,7 +5,7 @@ import pytest
 
 from anynet.backends import numpy as numpy_backend
 from anynet.backends.numpy import NumpyBackend
-from anynet.backends.tiles import run_tiled
+from anynet.backends.tiled_rules import run_tiled
 from anynet.optimizers.base import out_of_place
 from tests.optimizers.cases import ELEMENTWISE
 
@@ -48,7 +48,7 @@ def test_tiles_give_the_numbers_of_the_plain_rule(rule, dtype):
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_the_compiler_gives_the_numbers_of_the_plain_rule(rule, dtype):
     pytest.importorskip("numba", reason="numba, the extra 'fast', is not installed")
-    from anynet.backends.compiled import compile_rule
+    from anynet.backends.numba_rules import compile_rule
 
     rows, coefficients = rows_and_coefficients(*RULES[rule], dtype)
     expected = out_of_place(rule)(rows, coefficients)
@@ -60,7 +60,7 @@ def test_the_compiler_gives_the_numbers_of_the_plain_rule(rule, dtype):
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_arrays_of_any_layout_are_written_to(rule, compiled):
     """Every second array lies in column order, gradients too."""
-    from anynet.backends.compiled import compile_rule
+    from anynet.backends.numba_rules import compile_rule
 
     if compiled:
         pytest.importorskip("numba", reason="numba, the extra 'fast', is not installed")
@@ -107,9 +107,9 @@ def test_a_long_run_takes_the_compiler_as_soon_as_it_will_pay(monkeypatch):
 
 
 def test_without_numba_the_tiles_stay(monkeypatch):
-    from anynet.backends import compiled
+    from anynet.backends import numba_rules
 
-    monkeypatch.setattr(compiled, "numba", lambda: None)
+    monkeypatch.setattr(numba_rules, "numba", lambda: None)
     optimizer, slots = next(iter(RULES.values()))
     tiled = run_tiled(optimizer.rule)
     assert numpy_backend._compiled_or(tiled, optimizer.rule, slots) is tiled

@@ -1,6 +1,7 @@
-"""Scatter-add, which the array API standard does not have: each library in its own way.
+"""Scatter-add, which the array API standard lacks, in the form that each library offers.
 
-A layer knows no backend, only arrays; so what it asks for is chosen by the kind of array, as its namespace is.
+The implementation is chosen by the kind of the arrays, as their namespace is, so that a layer needs no backend. The namespace of
+an array of another kind, such as that of an array that is being traced, may bring its own `scatter_add`.
 
 Legend: M indices, V rows, D columns.
 
@@ -11,36 +12,31 @@ Legend: M indices, V rows, D columns.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from array_api_compat import device, is_cupy_array, is_jax_array, is_numpy_array, is_torch_array
 
 from anynet.arrays.namespace import Array, namespace
-from anynet.backends.recording import Recorded
 
 
-def scatter_add(index: Any, values: Any, rows: int) -> Any:
-    """Return an array (V, D) of zeros, to whose rows `index` (M,) the rows of `values` (M, D) were added.
+def scatter_add(index: Array, values: Array, rows: int) -> Array:
+    """Add the rows of `values` (M, D) to rows `index` (M,) of an array (V, D) of zeros, and return it.
 
-    Indices may repeat, and are not checked. On a GPU the order of the additions, and with it the last digit, may vary.
+    Indices may repeat and are not checked. On a GPU the order of the additions, and with it the last digit, may vary.
     """
     if is_numpy_array(values):
         return _numpy(index, values, rows)
-    if isinstance(values, Recorded):
-        return values.recorder.call(_numpy, (index, values, rows), {})
     if is_torch_array(values):
         return values.new_zeros((rows, values.shape[1])).index_add_(0, index, values)
+    xp = namespace(values)
     if is_jax_array(values):
-        xp = namespace(values)
         return xp.zeros((rows, values.shape[1]), dtype=values.dtype, device=device(values)).at[index].add(values)
     if is_cupy_array(values):
         return _cupy(index, values, rows)
-    return _standard(index, values, rows)
+    return getattr(xp, "scatter_add", _standard)(index, values, rows)
 
 
 def _numpy(index: np.ndarray, values: np.ndarray, rows: int) -> np.ndarray:
-    """Sort equal indices together and add up each run; `np.add.at` takes one element after another."""
+    """Sort equal indices together and sum each run; `np.add.at` takes one element after another."""
     total = np.zeros((rows, values.shape[1]), dtype=values.dtype)
     if len(index):
         order = np.argsort(index, kind="stable")
@@ -50,17 +46,18 @@ def _numpy(index: np.ndarray, values: np.ndarray, rows: int) -> np.ndarray:
     return total
 
 
-def _cupy(index: Any, values: Any, rows: int) -> Any:
+def _cupy(index: Array, values: Array, rows: int) -> Array:
     import cupy
+    import cupyx
 
     with values.device:
         total = cupy.zeros((rows, values.shape[1]), dtype=values.dtype)
-        cupy.add.at(total, index, values)
+        cupyx.scatter_add(total, index, values)
     return total
 
 
 def _standard(index: Array, values: Array, rows: int) -> Array:
-    """Multiply with a matrix of zeros and ones (V, M): right anywhere, and slow."""
+    """Multiply with a matrix (V, M) of zeros and ones: correct for any library, and slow."""
     xp = namespace(values)
     row = xp.arange(rows, dtype=index.dtype, device=device(index))
     return xp.astype(row[:, None] == index[None, :], values.dtype) @ values

@@ -2,9 +2,9 @@
 
 A step written in Python makes a new array for each intermediate result, and walks through layers and trees of parameters to
 find out what to do; for a small network that costs more than the mathematics. So after a few steps of one shape its
-operations are written down (`anynet.backends.recording`) and from then on carried out one after another, into arrays that are
-there already (`anynet.backends.program`). They are the same operations of NumPy in the same order, so the numbers are the
-same bit for bit. That is not taken on trust but compared, twice; a step that differs, or cannot be written down, stays
+operations are written down (`anynet.backends.replay.trace`) and from then on carried out one after another, into arrays that are
+there already (`anynet.backends.replay.executable`). They are the same operations of NumPy in the same order, so the numbers are
+the same bit for bit. That is not taken on trust but compared, twice; a step that differs, or cannot be written down, stays
 as it is.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from anynet import tree
-from anynet.backends.program import Program
+from anynet.backends.replay.executable import Program
 
 TRIALS = 2
 """Steps in which the results must agree."""

@@ -13,6 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from anynet.arrays.namespace import Array
+from anynet.arrays.scatter import scatter_add
+
 
 class CannotRecord(Exception):
     """The function did something that cannot be written down."""
@@ -62,12 +65,12 @@ class Recorder:
         self.refused = reason
         return CannotRecord(reason)
 
-    def wrap(self, value: Any) -> Recorded | None:
+    def wrap(self, value: Array | None) -> Recorded | None:
         """Return an array, wrapped, with the next number; None, which has a number too, stays None."""
         self.kinds.append(None if value is None else kind(value))
         return None if value is None else Recorded(value, self, len(self.kinds) - 1)
 
-    def input(self, value: Any) -> Recorded | None:
+    def input(self, value: Array | None) -> Recorded | None:
         """Wrap an array of a batch."""
         self.inputs.add(len(self.kinds))
         return self.wrap(value)
@@ -120,7 +123,7 @@ class Recorder:
         self.operations.append(Operation(function, plain, options, numbers, result))
 
 
-def kind(value: Any) -> Kind:
+def kind(value: Array) -> Kind:
     """Return what is known of an array, or of a number of NumPy's."""
     is_array = isinstance(value, np.ndarray) and value.ndim > 0
     return Kind(value.shape, value.dtype, value.strides, value.nbytes, value.flags.c_contiguous, is_array)
@@ -178,7 +181,7 @@ argsort searchsorted sort take take_along_axis
 
 asarray astype broadcast_to can_cast full_like ones_like result_type zeros_like
 concat expand_dims flip matrix_transpose moveaxis permute_dims reshape roll squeeze stack tile tril triu
-matmul tensordot vecdot
+matmul scatter_add tensordot vecdot
 """
 STATIC = frozenset(_STATIC.split())
 """Functions of the standard whose results' shapes and dtypes follow from those of their arrays. Any other ends a recording."""
@@ -190,7 +193,7 @@ class Namespace:
     def __getattr__(self, name: str) -> Any:
         import array_api_compat.numpy as compat  # not above: layers import this module, whatever their arrays are
 
-        found = getattr(compat, name)
+        found = scatter_add if name == "scatter_add" else getattr(compat, name)
         if not callable(found) or isinstance(found, type):
             return found
 

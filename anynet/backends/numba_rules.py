@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from anynet.arrays import elementwise
-from anynet.backends.tiles import write_back
+from anynet.backends.tiled_rules import write_back
 
 
 @cache

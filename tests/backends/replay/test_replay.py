@@ -25,8 +25,8 @@ from anynet import (
 )
 from anynet.arrays.namespace import namespace
 from anynet.backends.numpy import NumpyBackend
-from anynet.backends.program import Program
 from anynet.backends.replay import SHAPES, Replayed
+from anynet.backends.replay.executable import Program
 from anynet.layers import Layer
 from anynet.metrics import Accuracy
 from anynet.random import make_key

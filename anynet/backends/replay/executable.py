@@ -13,7 +13,8 @@ import array_api_compat.numpy as compat
 import numpy as np
 
 from anynet import tree
-from anynet.backends.recording import UFUNCS, CannotRecord, Operation, Recorder, Update, owner
+from anynet.arrays.namespace import Array
+from anynet.backends.replay.trace import UFUNCS, CannotRecord, Operation, Recorder, Update, owner
 
 OVERHEAD = 2048
 """Bytes of Python objects for each operation."""
@@ -266,7 +267,7 @@ def _into(op: Operation, kinds: list[Any]) -> Callable[..., Any] | None:
     return UFUNCS.get(op.function, op.function if isinstance(op.function, np.ufunc) else None)
 
 
-def _cast(x: np.ndarray, dtype: Any, out: np.ndarray) -> None:
+def _cast(x: Array, dtype: Any, out: np.ndarray) -> None:
     np.copyto(out, x, casting="unsafe")
 
 

@@ -24,7 +24,7 @@ from anynet import (
 )
 from anynet.backends.numpy import NumpyBackend
 from anynet.backends.replay import Replayed
-from anynet.backends.replayable import is_replayable
+from anynet.backends.replay.replayable import is_replayable
 from tests.layers.cases import LAYERS
 from tests.losses.cases import LOSSES
 from tests.optimizers.cases import OPTIMIZERS
