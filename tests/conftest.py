@@ -50,7 +50,7 @@ class ReadOnlyNumpy(NumpyBackend):
     """
 
     replayable = True
-    patience = 1
+    warmup_steps = 1
 
     def asarray(self, x, dtype=None, *, copy=None):
         array = super().asarray(x, dtype, copy=copy)

@@ -232,7 +232,11 @@ def bad(batch, at=3):
         (lambda m: m.fit(bad((x[:4],))), TypeError, r"batch 4: expected \(x, y\) or .*, got tuple of 1"),
         (lambda m: m.fit(iter(())), ValueError, "fit: x: expected 1 batches or more, got 0"),
         (lambda m: m.fit(x), ValueError, "fit: expected y, the targets, got None; only an iterable of batches"),
-        (lambda m: m.fit(Batches(x, y), sample_weight=weight), ValueError, "expected no sample_weight with an iterable"),
+        (
+            lambda m: m.fit(Batches(x, y), sample_weight=weight),
+            ValueError,
+            "expected no sample_weight with an iterable",
+        ),
         (
             lambda m: m.fit(Batches(x, y), class_weight="balanced"),
             ValueError,

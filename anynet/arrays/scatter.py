@@ -12,13 +12,15 @@ Legend: M indices, V rows, D columns.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from array_api_compat import device, is_cupy_array, is_jax_array, is_numpy_array, is_torch_array
 
 from anynet.arrays.namespace import Array, namespace
 
 
-def scatter_add(index: Array, values: Array, rows: int) -> Array:
+def scatter_add(index: Any, values: Any, rows: int) -> Any:
     """Add the rows of `values` (M, D) to rows `index` (M,) of an array (V, D) of zeros, and return it.
 
     Indices may repeat and are not checked. On a GPU the order of the additions, and with it the last digit, may vary.
@@ -46,13 +48,12 @@ def _numpy(index: np.ndarray, values: np.ndarray, rows: int) -> np.ndarray:
     return total
 
 
-def _cupy(index: Array, values: Array, rows: int) -> Array:
+def _cupy(index: Any, values: Any, rows: int) -> Any:
     import cupy
-    import cupyx
 
     with values.device:
         total = cupy.zeros((rows, values.shape[1]), dtype=values.dtype)
-        cupyx.scatter_add(total, index, values)
+        cupy.add.at(total, index, values)
     return total
 
 

@@ -12,9 +12,9 @@ import numpy as np
 from anynet.arrays.convert import to_numpy
 from anynet.arrays.namespace import Array
 from anynet.backends.base import Backend, bad_device
-from anynet.backends.replay import Replayed
+from anynet.backends.replay import ReplayedStep
 from anynet.backends.replay.replayable import is_replayable
-from anynet.backends.replay.trace import recordable
+from anynet.backends.replay.trace import traceable
 from anynet.backends.tiled_rules import run_tiled
 
 COMPILER = 0.5
@@ -34,7 +34,7 @@ class NumpyBackend(Backend):
         Whether numba may be used. It makes no difference to the numbers.
     """
 
-    patience = 8
+    warmup_steps = 8
     """How many steps of one shape `fit` takes as they are written before it has one replayed."""
 
     def __init__(self, device: str | None = None, *, compiled: bool = True) -> None:
@@ -54,13 +54,15 @@ class NumpyBackend(Backend):
         return np.asarray(x)
 
     def compile(self, function: Callable[..., Any], *, donate: Sequence[int] = ()) -> Callable[..., Any]:
-        return Replayed(function, self.patience) if tuple(donate) == (0,) and is_replayable(function) else function
+        return (
+            ReplayedStep(function, self.warmup_steps) if tuple(donate) == (0,) and is_replayable(function) else function
+        )
 
     def elementwise(self, rule: Callable[..., Any]) -> Callable[..., None]:
         def run(leaf_groups: Sequence[tuple[Array, ...]], coefficients: tuple[Any, ...]) -> None:
             self._runner(rule)(leaf_groups, coefficients)
 
-        return recordable(run)
+        return traceable(run)
 
     def _runner(self, rule: Callable[..., Any]) -> Callable[..., None]:
         run = self._rules.get(rule)

@@ -1,123 +1,144 @@
-"""Run a training step that was written down, in memory that is kept for it.
+"""Trace a NumPy training step once, then replay it in preallocated buffers.
 
-A step written in Python makes a new array for each intermediate result, and walks through layers and trees of parameters to
-find out what to do; for a small network that costs more than the mathematics. So after a few steps of one shape its
-operations are written down (`anynet.backends.replay.trace`) and from then on carried out one after another, into arrays that are
-there already (`anynet.backends.replay.executable`). They are the same operations of NumPy in the same order, so the numbers are
-the same bit for bit. That is not taken on trust but compared, twice; a step that differs, or cannot be written down, stays
-as it is.
+A step written in Python allocates an array for each intermediate result, and walks through layers and trees of parameters to
+find the next operation. For a small network this costs more than the mathematics. Therefore, after a few steps with batches of
+one shape and layout, the step is
+
+1. traced: it runs on tracers, which record a graph of its operations (`trace`),
+2. planned: each intermediate result gets a buffer or a last use (`memory.plan_memory`),
+3. executed: the same operations run in the same order, without the Python code between them (`executable.Executable`).
+
+The results are those of the step, bit for bit. Two steps verify this before the third is replayed. A step that differs, cannot be
+traced or needs too much memory runs as it is written. `replayable.is_replayable` decides which steps may be traced at all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from anynet import tree
-from anynet.backends.replay.executable import Program
+from anynet.backends.replay.executable import Executable
+from anynet.backends.replay.memory import plan_memory
+from anynet.backends.replay.trace import UntraceableError, trace
 
-TRIALS = 2
-"""Steps in which the results must agree."""
-ROOM = 2**25
-"""Bytes that all programs of a step may need. A model has two steps, that of `train_step` and that of `fit`."""
-SHAPES = 4
-"""How many shapes of a batch are written down."""
+VERIFY_STEPS = 2
+"""Number of steps in which the results of tracing must equal those of the step."""
+MAX_GRAPHS = 4
+"""Number of batch signatures for which a step is traced."""
+MAX_BYTES = 2**25
+"""Memory of all executables of a step. A model has two steps, that of `train_step` and that of `fit`."""
 
 
-class Replayed:
+class ReplayedStep:
     """A step, ``step(carry, *batch) -> carry, out``, which may change the arrays of its carry in place.
 
     Parameters
     ----------
     step : callable
-    patience : int
-        Steps of one shape that are taken as they come, before it is tried to write one down.
+    warmup_steps : int
+        Steps with one batch signature that run as they are written, before the step is traced.
     """
 
-    def __init__(self, step: Callable[..., tuple[Any, Any]], patience: int) -> None:
-        self._step, self._patience = step, patience
-        self._taken: dict[Any, int] = {}
-        self._programs: dict[Any, Program] = {}
+    def __init__(self, step: Callable[..., tuple[Any, Any]], warmup_steps: int) -> None:
+        self._step, self._warmup_steps = step, warmup_steps
+        self._counts: dict[Any, int] = {}
+        """Steps taken with each signature."""
+        self._executables: dict[Any, Executable] = {}
         self._carry: Any = None
-        """What was returned last. With another one, somebody has come in between."""
+        """The carry that the last step returned. Another one comes from outside, and its step is not replayed."""
         self._leaves: list[Any] = []
-        self._active: Program | None = None
-        """The program that is bound to the leaves of that carry."""
+        self._active: Executable | None = None
+        """The executable that is bound to the leaves of that carry."""
 
     def __call__(self, carry: Any, *batch: Any) -> tuple[Any, Any]:
-        kinds = _kinds(batch)
-        program = self._programs.get(kinds)
-        if program is not None and carry is self._carry and self._ready(program):
+        signature = _signature(batch)
+        executable = self._executables.get(signature)
+        if executable is not None and carry is self._carry and self._bind(signature, executable):
             try:
-                self._carry, out = program.run(self._leaves, batch)
+                self._carry, out = executable.run(self._leaves, batch)
             except BaseException:
-                program.unbind()  # it is broken off, and holds intermediate results
+                executable.unbind()
                 self._active = None
                 raise
             return self._carry, out
         if carry is not self._carry:
-            for program in self._programs.values():
-                program.unbind()  # or it would keep the arrays of a carry that is gone
+            for bound in self._executables.values():
+                bound.unbind()  # or the arrays of the old carry would be kept
         self._active = None
-        self._carry, out = self._step(carry, *batch) if kinds in self._programs else self._try(kinds, carry, batch)
+        self._carry, out = (
+            self._step(carry, *batch) if signature in self._executables else self._try(signature, carry, batch)
+        )
         return self._carry, out
 
-    def _ready(self, program: Program) -> bool:
-        """Have a program work on the present carry; return whether it can."""
-        if program is self._active:
+    def _bind(self, signature: Any, executable: Executable) -> bool:
+        """Bind an executable to the present carry, and return whether it could be bound."""
+        if executable is self._active:
             return True
         if self._active is None:
             self._leaves = tree.leaves(self._carry)
-        if not (self._active and program.is_bound(self._leaves)) and not program.bind(self._carry, self._leaves):
-            kinds = next(kinds for kinds, known in self._programs.items() if known is program)
-            del self._programs[kinds], self._taken[kinds]  # the carry has another structure: begin again
+        if not executable.is_bound(self._leaves) and not executable.bind(self._carry, self._leaves):
+            del self._executables[signature], self._counts[signature]  # the carry has another structure: trace again
             return False
-        self._active = program
+        self._active = executable
         return True
 
-    def _try(self, kinds: Any, carry: Any, batch: tuple[Any, ...]) -> tuple[Any, Any]:
-        """Take a step as it is written; when enough have been taken, try whether it can be replayed."""
-        count = self._taken[kinds] = self._taken.get(kinds, 0) + 1
-        if kinds is None or not 0 < count - self._patience <= TRIALS or len(self._programs) == SHAPES:
+    def _try(self, signature: Any, carry: Any, batch: Sequence[Any]) -> tuple[Any, Any]:
+        """Take a step as it is written. After the warm-up trace it too, and compare the results."""
+        count = self._counts[signature] = self._counts.get(signature, 0) + 1
+        last = self._warmup_steps + VERIFY_STEPS
+        if signature is None or not self._warmup_steps < count <= last or len(self._executables) == MAX_GRAPHS:
             return self._step(carry, *batch)
         try:
-            room = ROOM - sum(other.nbytes for other in self._programs.values())
-            program = Program(self._step, _copy(carry), batch, room)
-            copied = _copy(carry)
-            leaves = tree.leaves(copied)
-            replayed = program.run(leaves, batch) if program.bind(copied, leaves) else None
-            program.unbind()
-        except Exception:  # numbers were asked for, or whatever else somebody's layer may do
-            replayed = None
-        taken = self._step(carry, *batch)
-        if replayed is None or not _same(replayed, taken):
-            self._taken[kinds] = self._patience + TRIALS  # not again
-        elif count == self._patience + TRIALS:
-            self._programs[kinds] = program
-        return taken
+            executable, result = self._trace(carry, batch, steady=count == last)
+        except Exception:  # whatever a step may raise where it meets tracers
+            result = None
+        expected = self._step(carry, *batch)
+        if result is None or not _identical(result, expected):
+            self._counts[signature] = last  # do not try again
+        elif count == last:
+            self._executables[signature] = executable
+        return expected
+
+    def _trace(self, carry: Any, batch: Sequence[Any], steady: bool) -> tuple[Executable, tuple[Any, Any]]:
+        """Trace a step, and return its executable with the results of a step from a copy of the carry."""
+        graph = trace(self._step, _copy(carry), batch)
+        plan = plan_memory(graph)
+        if plan.nbytes + sum(other.nbytes for other in self._executables.values()) > MAX_BYTES:
+            raise UntraceableError("too much memory")
+        if steady and not graph.is_steady:
+            raise UntraceableError("a carry whose dtypes or layouts change")
+        executable = Executable(graph, plan)
+        copied = _copy(carry)
+        leaves = tree.leaves(copied)
+        if not executable.bind(copied, leaves):
+            raise UntraceableError("a view that is a copy in another layout")
+        result = executable.run(leaves, batch)
+        executable.unbind()
+        return executable, result
 
 
-def _kinds(batch: tuple[Any, ...]) -> Any:
-    """Return what the arrays of a batch have in common with those of others that one program serves; None for others."""
-    kinds: list[Any] = []
+def _signature(batch: Sequence[Any]) -> Any:
+    """Return what a graph depends on: shape, dtype and strides of each array of a batch; None if there are other arrays."""
+    signature: list[Any] = []
     for array in batch:
         if array is None:
-            kinds.append(None)
+            signature.append(None)
         elif type(array) is np.ndarray:
-            kinds.append((array.shape, array.dtype, array.strides))
+            signature.append((array.shape, array.dtype, array.strides))
         else:
             return None
-    return tuple(kinds)
+    return tuple(signature)
 
 
 def _copy(values: tree.Tree) -> tree.Tree:
     return tree.map(lambda a: a.copy(order="K") if isinstance(a, np.ndarray) else a, values)
 
 
-def _same(a: Any, b: Any) -> bool:
-    """Return whether two trees of arrays are the same to the last bit."""
+def _identical(a: Any, b: Any) -> bool:
+    """Return whether two trees of arrays are equal to the last bit."""
     ours, theirs = list(tree.leaves_with_paths(a)), list(tree.leaves_with_paths(b))
     return len(ours) == len(theirs) and all(
         path == other

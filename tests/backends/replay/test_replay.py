@@ -25,8 +25,8 @@ from anynet import (
 )
 from anynet.arrays.namespace import namespace
 from anynet.backends.numpy import NumpyBackend
-from anynet.backends.replay import SHAPES, Replayed
-from anynet.backends.replay.executable import Program
+from anynet.backends.replay import MAX_GRAPHS, ReplayedStep
+from anynet.backends.replay.executable import Executable
 from anynet.layers import Layer
 from anynet.metrics import Accuracy
 from anynet.random import make_key
@@ -60,7 +60,7 @@ def assert_identical(a, b):
 
 def assert_replays(step, carry, batches):
     """Take steps as they are written and replayed, and compare all that comes out; return what replays."""
-    replayed = Replayed(step, patience=0)
+    replayed = ReplayedStep(step, warmup_steps=0)
     plain, other = (tree.map(lambda a: a.copy(), carry) for _ in range(2))
     for batch in batches:
         plain, out = step(plain, *batch)
@@ -119,26 +119,26 @@ def test_shapes_take_turns_and_the_parameters_stay_side_by_side():
     replayed = assert_replays(
         *make(NETWORK, (4,), optimizer=Adam()), [(rng.normal(size=(n, 4)), rng.normal(size=(n, 3))) for n in sizes]
     )
-    assert len(replayed._programs) == 2
+    assert len(replayed._executables) == 2
     weights = [a for path, a in tree.leaves_with_paths(replayed.state.params)]
     assert len({id(a.base) for a in weights}) == 1 and all(
-        p.is_bound(replayed._leaves) for p in replayed._programs.values()
+        p.is_bound(replayed._leaves) for p in replayed._executables.values()
     )
 
 
 def test_not_every_shape_is_kept():
     rng = np.random.default_rng(2)
     step, carry = make(NETWORK, (4,))
-    replayed = Replayed(step, patience=0)
-    for n in range(1, SHAPES + 3):
+    replayed = ReplayedStep(step, warmup_steps=0)
+    for n in range(1, MAX_GRAPHS + 3):
         for _ in range(3):
             carry, _ = replayed(carry, rng.normal(size=(n, 4)), rng.normal(size=(n, 3)))
-    assert len(replayed._programs) == SHAPES
+    assert len(replayed._executables) == MAX_GRAPHS
 
 
 def test_noise_is_new_in_every_step():
     step, carry = make(Sequential([Dropout(0.5), Dense(3)]), (4,), optimizer=SGD(1e-9))
-    replayed = Replayed(step, patience=0)
+    replayed = ReplayedStep(step, warmup_steps=0)
     batch, losses = (np.ones((8, 4)), np.ones((8, 3))), set()
     for _ in range(10):
         carry, (loss, *_) = replayed(carry, *batch)
@@ -159,7 +159,7 @@ def test_conditions_are_joined_whatever_they_were_while_recording():
 
 def model(patience):
     backend = NumpyBackend(compiled=False)
-    backend.patience = patience
+    backend.warmup_steps = patience
     layers = [Dense(5), BatchNorm(), ReLU(), Dense(3)]
     return Model(layers, input_shape=4, loss=SoftmaxCrossEntropy(), optimizer=Adam(0.01), backend=backend)
 
@@ -326,25 +326,25 @@ ODD = [
 @pytest.mark.parametrize("odd", [*ODD, ChangingTheBatch])
 def test_what_cannot_be_written_down_stays_as_it_is(odd):
     step, carry = make(Sequential([odd(), Dense(3)]), (4,))
-    replayed, rng, firsts = Replayed(step, patience=0), np.random.default_rng(0), []
+    replayed, rng, firsts = ReplayedStep(step, warmup_steps=0), np.random.default_rng(0), []
     plain = tree.map(lambda a: a.copy(), carry)
     for _ in range(6):
         batch = rng.normal(size=(5, 4)), rng.normal(size=(5, 3))
         carry, (loss, *_) = replayed(carry, *batch)
         plain, _ = step(plain, *batch)
         firsts.append(float(loss))
-    assert not replayed._programs and len(set(firsts)) == 6
+    assert not replayed._executables and len(set(firsts)) == 6
     if odd is not Random:
         assert_identical(carry, plain)
 
 
 def test_a_large_step_stays_as_it_is(monkeypatch):
-    monkeypatch.setattr("anynet.backends.replay.ROOM", 1000)
+    monkeypatch.setattr("anynet.backends.replay.MAX_BYTES", 1000)
     step, carry = make(NETWORK, (4,))
-    replayed = Replayed(step, patience=0)
+    replayed = ReplayedStep(step, warmup_steps=0)
     for _ in range(4):
         carry, _ = replayed(carry, np.ones((50, 4)), np.ones((50, 3)))
-    assert not replayed._programs
+    assert not replayed._executables
 
 
 def test_an_error_leaves_the_model_usable():
@@ -353,14 +353,14 @@ def test_an_error_leaves_the_model_usable():
     x, y = rng.normal(size=(6, 4)), rng.normal(size=(6, 3))
     step, carry = make(NETWORK, (4,))
     replayed = assert_replays(step, carry, [(x, y)] * 4)
-    program, carry = replayed._active, replayed.state
-    program._steps[3:] = [lambda: (_ for _ in ()).throw(KeyboardInterrupt)]
+    executable, carry = replayed._active, replayed.state
+    executable._instructions[3:] = [lambda: (_ for _ in ()).throw(KeyboardInterrupt)]
     before = tree.map(lambda a: a.copy(), carry)
     with pytest.raises(KeyboardInterrupt):
         replayed(carry, x, y)
     assert_identical(carry, before)
     assert_identical(replayed(carry, x, y), step(before, x, y))
-    assert replayed._active is program
+    assert replayed._active is executable
 
 
 def held_by(make_model, take_steps):
@@ -385,7 +385,7 @@ def test_results_without_a_buffer_are_given_up_after_their_last_use():
 
     def convolution(patience):
         backend = NumpyBackend(compiled=False)
-        backend.patience = patience
+        backend.warmup_steps = patience
         layers = [Conv2D(2, 5, padding="same")]
         return Model(layers, input_shape=x.shape[1:], loss=HalfSquaredError(), optimizer=SGD(1e-3), backend=backend)
 
@@ -405,7 +405,7 @@ def test_all_that_a_model_holds_has_one_limit():
 
     def wide():
         backend = NumpyBackend(compiled=False)
-        backend.patience = 0
+        backend.warmup_steps = 0
         layers = [ReLU(), BatchNorm(), Tanh(), Dense(2)]
         return Model(layers, input_shape=8, loss=SoftmaxCrossEntropy(), optimizer=SGD(1e-3), backend=backend)
 
@@ -416,7 +416,7 @@ def test_all_that_a_model_holds_has_one_limit():
             trained.fit(x[:size], y[:size], batch_size=None, epochs=4)
 
     held, _, trained = held_by(wide, steps)
-    assert len(trained._compiled.step._programs) > 1
+    assert len(trained._compiled.step._executables) > 1
     assert held < 2**26
 
 
@@ -432,7 +432,7 @@ def test_a_batch_is_not_kept():
 
 
 def test_the_arrays_of_an_old_carry_are_not_kept():
-    """Each program is bound to the arrays of one carry; when another comes, none stays bound to the old one."""
+    """Each executable is bound to the arrays of one carry; when another comes, none stays bound to the old one."""
     rng = np.random.default_rng(0)
     step, carry = make(NETWORK, (4,), optimizer=Adam())
     batches = [(rng.normal(size=(n, 4)), rng.normal(size=(n, 3))) for n in (5, 6)]
@@ -442,7 +442,7 @@ def test_the_arrays_of_an_old_carry_are_not_kept():
     for _ in range(2):
         carry, _ = replayed(carry, *batches[0])
     gc.collect()
-    assert len(replayed._programs) == 2 and not any(seen() is not None for seen in old)
+    assert len(replayed._executables) == 2 and not any(seen() is not None for seen in old)
 
 
 def test_random_networks_with_random_events_in_between():
@@ -453,7 +453,7 @@ def test_random_networks_with_random_events_in_between():
 
 
 def test_the_differential_test_sees_a_difference(monkeypatch):
-    step = Program.run
+    step = Executable.run
 
     def wrong(self, leaves, batch):
         carry, out = step(self, leaves, batch)
@@ -462,6 +462,6 @@ def test_the_differential_test_sees_a_difference(monkeypatch):
         self.unsound = True  # not yet where trials are compared
         return carry, out
 
-    monkeypatch.setattr(Program, "unsound", False, raising=False)
-    monkeypatch.setattr(Program, "run", wrong)
+    monkeypatch.setattr(Executable, "unsound", False, raising=False)
+    monkeypatch.setattr(Executable, "run", wrong)
     assert replay_differential.run(networks=3, steps=25, seed=1, report=lambda line: None) > 0

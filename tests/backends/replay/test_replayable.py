@@ -23,7 +23,7 @@ from anynet import (
     tree,
 )
 from anynet.backends.numpy import NumpyBackend
-from anynet.backends.replay import Replayed
+from anynet.backends.replay import ReplayedStep
 from anynet.backends.replay.replayable import is_replayable
 from tests.layers.cases import LAYERS
 from tests.losses.cases import LOSSES
@@ -36,8 +36,8 @@ def make(layers=(Dense(3),), loss=HalfSquaredError(), optimizer=SGD(0.1), **more
 
 def is_replayed(model):
     """Return whether the steps of `fit` may be replayed; those of `train_step` have no metrics, and agree without any."""
-    in_fit = any(isinstance(cell.cell_contents, Replayed) for cell in model._compiled.loop.__closure__)
-    assert model.metrics or isinstance(model._compiled.step, Replayed) == in_fit
+    in_fit = any(isinstance(cell.cell_contents, ReplayedStep) for cell in model._compiled.loop.__closure__)
+    assert model.metrics or isinstance(model._compiled.step, ReplayedStep) == in_fit
     return in_fit
 
 

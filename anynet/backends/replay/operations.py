@@ -1,0 +1,94 @@
+"""The operations of NumPy that a trace may hold, and how they are called when it is replayed."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import array_api_compat.numpy as compat
+import numpy as np
+
+_STATIC = """
+abs acos acosh add asin asinh atan atan2 atanh bitwise_and bitwise_invert bitwise_left_shift bitwise_or
+bitwise_right_shift bitwise_xor ceil clip copysign cos cosh divide equal exp expm1 floor floor_divide greater
+greater_equal hypot isfinite isinf isnan less less_equal log log10 log1p log2 logaddexp logical_and logical_not
+logical_or logical_xor maximum minimum multiply negative nextafter not_equal positive pow reciprocal remainder round
+sign signbit sin sinh sqrt square subtract tan tanh trunc where
+
+all any argmax argmin count_nonzero cumulative_prod cumulative_sum diff max mean min prod std sum var
+argsort searchsorted sort take take_along_axis
+
+asarray astype broadcast_to can_cast full_like ones_like result_type zeros_like
+concat expand_dims flip matrix_transpose moveaxis permute_dims reshape roll squeeze stack tile tril triu
+matmul scatter_add tensordot vecdot
+"""
+STATIC = frozenset(_STATIC.split())
+"""Functions whose result shapes and dtypes follow from the shapes and dtypes of their arguments. Any other ends a trace."""
+
+UFUNCS: dict[Callable[..., Any], np.ufunc] = {
+    operator.add: np.add,
+    operator.sub: np.subtract,
+    operator.mul: np.multiply,
+    operator.truediv: np.divide,
+    operator.floordiv: np.floor_divide,
+    operator.mod: np.remainder,
+    operator.matmul: np.matmul,
+    operator.and_: np.bitwise_and,
+    operator.or_: np.bitwise_or,
+    operator.xor: np.bitwise_xor,
+    operator.lshift: np.left_shift,
+    operator.rshift: np.right_shift,
+    operator.lt: np.less,
+    operator.le: np.less_equal,
+    operator.gt: np.greater,
+    operator.ge: np.greater_equal,
+    operator.eq: np.equal,
+    operator.ne: np.not_equal,
+    operator.neg: np.negative,
+    operator.invert: np.invert,
+    operator.abs: np.absolute,
+}
+"""The ufunc that an operator calls for arrays with axes. `**` is left out: it takes shortcuts that `np.power` does not."""
+
+REDUCTIONS = {compat.sum: np.add.reduce, compat.max: np.maximum.reduce, compat.min: np.minimum.reduce}
+
+
+def reduction(
+    function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any], dtype: np.dtype
+) -> Callable[..., Any] | None:
+    """Return the method of a ufunc that computes the same reduction without Python code of NumPy, or None."""
+    if len(args) == 1 and set(options) <= {"axis", "keepdims"} and dtype.kind == "f":
+        return REDUCTIONS.get(function)
+    return None
+
+
+def out_function(function: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any] | None:
+    """Return a function that writes the same result into its argument `out`, or None if there is none."""
+    if function in REDUCTIONS.values():
+        return function
+    if options:
+        return None
+    if function is compat.astype:
+        return _cast
+    return UFUNCS.get(function, function if isinstance(function, np.ufunc) else None)
+
+
+def _cast(x: np.ndarray, dtype: Any, out: np.ndarray) -> None:
+    np.copyto(out, x, casting="unsafe")
+
+
+def is_product(function: Callable[..., Any]) -> bool:
+    """Return whether a function is a product of matrices, which may run on several cores."""
+    return function in (operator.matmul, np.matmul)
+
+
+class UpdateRows:
+    """Run an update rule over rows ``(p, g, *slots)``, whose arrays and coefficients come one by one."""
+
+    def __init__(self, run: Callable[..., None], rows: int, width: int) -> None:
+        self.run, self.rows, self.width = run, rows, width
+
+    def __call__(self, *args: Any) -> None:
+        width, end = self.width, self.rows * self.width
+        self.run([args[i : i + width] for i in range(0, end, width)], args[end:])
