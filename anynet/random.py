@@ -34,6 +34,7 @@ import numpy as np
 from array_api_compat import device as _device
 
 from anynet.arrays.namespace import Array, namespace
+from anynet.arrays.reduce import is_half, narrowed
 
 __all__ = ["bernoulli", "fold_in", "make_key", "next_key", "normal", "random_bits", "threefry2x32", "uniform"]
 
@@ -132,10 +133,11 @@ def normal(key: Array, shape: tuple[int, ...], dtype: object) -> Array:
     xp = namespace(key)
     size = math.prod(shape)
     half = (size + 1) // 2
-    u = uniform(key, (2 * half,), dtype)
+    u = uniform(key, (2 * half,), xp.float32 if is_half(dtype) else dtype)  # 2²⁴ steps do not fit in 16 bits
     radius = xp.sqrt(-2.0 * xp.log(1.0 - u[:half]))  # 1 − u is in (0, 1]
     angle = (2.0 * math.pi) * u[half:]
-    return xp.reshape(xp.concat((radius * xp.cos(angle), radius * xp.sin(angle)))[:size], shape)
+    z = narrowed(xp.concat((radius * xp.cos(angle), radius * xp.sin(angle))), dtype)
+    return xp.reshape(z[:size], shape)
 
 
 def bernoulli(key: Array, probability: float, shape: tuple[int, ...]) -> Array:

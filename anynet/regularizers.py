@@ -15,6 +15,7 @@ from dataclasses import KW_ONLY, dataclass
 
 from anynet import tree
 from anynet.arrays.namespace import Array, namespace
+from anynet.arrays.reduce import total
 from anynet.checks import check_kind, check_number
 
 
@@ -163,8 +164,7 @@ class L1(Penalty):
     """
 
     def of(self, w: Array) -> Array:
-        xp = namespace(w)
-        return self.strength * xp.sum(xp.abs(w))
+        return self.strength * total(namespace(w).abs(w))
 
     def slope(self, w: Array, factor: Array | float = 1.0) -> Array:
         return (factor * self.strength) * namespace(w).sign(w)

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from anynet import Accuracy, MeanSquaredError, Metric, SigmoidCrossEntropy, SoftmaxCrossEntropy
+from anynet import Accuracy, MeanSquaredError, Metric, Recall, SigmoidCrossEntropy, SoftmaxCrossEntropy, TopK
 from anynet.metrics import LossMetric, resolve
-from tests.tools import fetch, place
+from tests.tools import cast, fetch, halves, place
 
 RNG = np.random.default_rng(0)
 LOGITS, LABELS = RNG.normal(size=(50, 4)), RNG.integers(0, 4, 50)
@@ -22,6 +22,18 @@ def value(metric, backend, y_pred, y_true, weight=None, batches=(50,)):
         sums.append(fetch(backend, backend.compile(lambda *args: metric.sums(*args))(*part)))
         start += size
     return metric.value(tuple(sum(column) for column in zip(*sums, strict=True)))
+
+
+@pytest.mark.parametrize(
+    "metric", [Accuracy(), TopK(2), Recall(average="macro"), LossMetric(SoftmaxCrossEntropy())], ids=lambda m: m.name
+)
+def test_counts_of_large_batches_in_half(metric, backend):
+    many, labels = np.tile(LOGITS, (2000, 1)), np.tile(LABELS, 2000)
+    expected = value(metric, backend, many, labels, batches=(100_000,))
+    for name in halves(backend):
+        at = cast(backend, place(backend, many, "float32"), getattr(backend.xp, name))
+        sums = metric.sums(at, place(backend, labels))
+        assert metric.value(tuple(fetch(backend, sums))) == pytest.approx(expected, rel=0.02)
 
 
 @pytest.mark.parametrize("weight", [None, WEIGHT], ids=["mean", "weighted"])

@@ -5,13 +5,10 @@ import pytest
 
 from anynet import SGD, Adam, BatchNorm, Dense, LossScale, MeanSquaredError, Model, ReLU, load
 from anynet.layers import Layer
+from tests.tools import halves
 
 X = np.random.default_rng(0).normal(size=(64, 3)).astype(np.float32)
 Y = (X[:, :1] * X[:, 1:2]).astype(np.float32)
-
-
-def halves(backend):
-    return [name for name in ("float16", "bfloat16") if hasattr(backend.xp, name)]
 
 
 def make(backend, half, optimizer=None, scale=1.0):

@@ -25,6 +25,17 @@ def fetch(backend, values):
     return tree.map(lambda a: np.array(backend.to_numpy(a)), values)
 
 
+def halves(backend):
+    """Return the names of a backend's floating-point dtypes of 16 bits."""
+    return [name for name in ("float16", "bfloat16") if hasattr(backend.xp, name)]
+
+
+def cast(backend, values, dtype):
+    """Return a tree of a backend's arrays with its floats in a dtype."""
+    xp = backend.xp
+    return tree.map(lambda a: xp.astype(a, dtype) if xp.isdtype(a.dtype, "real floating") else a, values)
+
+
 def assert_close(actual, expected, *, rtol, atol=0.0):
     """Compare trees of host arrays: the same places, shapes, and values within `rtol` of the largest in each array."""
     given, wanted = dict(tree.leaves_with_paths(actual)), dict(tree.leaves_with_paths(expected))

@@ -13,7 +13,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from anynet.arrays.namespace import Array, namespace
+from anynet.arrays.namespace import Array
+from anynet.arrays.reduce import total
 from anynet.checks import check_int
 from anynet.initializers import GlorotUniform, Zeros, as_initializer
 from anynet.layers.base import Cache, Grads, Key, Layer, Params, Shape, axis_sizes, init_param
@@ -138,7 +139,7 @@ class Conv2D(Layer):
         geometry = self._geometry(x)
         grads = {"weight": weight_gradient(x, dy, weight.shape, geometry)}
         if self.use_bias:
-            grads["bias"] = namespace(dy).sum(dy, axis=(0, 1, 2))
+            grads["bias"] = total(dy, axis=(0, 1, 2))
         return (input_gradient(dy, weight, x.shape, geometry) if need_dx else None), grads
 
     def _geometry(self, x: Array) -> Geometry:
@@ -265,7 +266,7 @@ class Conv1D(Layer):
         geometry, dy4 = self._geometry(cache), dy[:, None, :, :]
         grads = {"weight": weight_gradient(x, dy4, weight.shape, geometry)[0, ...]}
         if self.use_bias:
-            grads["bias"] = namespace(dy).sum(dy, axis=(0, 1))
+            grads["bias"] = total(dy, axis=(0, 1))
         return (input_gradient(dy4, weight, x.shape, geometry)[:, 0, :, :] if need_dx else None), grads
 
     def _pad(self, length: int) -> Pair:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from anynet.arrays.namespace import Array, namespace
+from anynet.arrays.reduce import narrowed, widened
 from anynet.layers.windows import Pair, outputs, pad, spread, taps
 
 
@@ -58,9 +59,9 @@ def weight_gradient(x: Array, dy: Array, shape: tuple[int, ...], geometry: Geome
     for part, bands in patches(x, shape, geometry):
         for rows, columns, _ in bands:
             d = xp.reshape(dy[part, rows, :, :], (columns.shape[2], groups, shape[3] // groups))  # (M, G, F/G)
-            product = columns @ xp.permute_dims(d, (1, 0, 2))  # (G, K, M) @ (G, M, F/G)
+            product = widened(columns @ xp.permute_dims(d, (1, 0, 2)))  # (G, K, M) @ (G, M, F/G)
             total = product if total is None else total + product
-    return xp.reshape(xp.permute_dims(total, (1, 0, 2)), shape)
+    return xp.reshape(xp.permute_dims(narrowed(total, dy.dtype), (1, 0, 2)), shape)
 
 
 def input_gradient(dy: Array, weight: Array, shape: tuple[int, ...], geometry: Geometry) -> Array:

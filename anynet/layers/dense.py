@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from anynet.arrays.namespace import Array, namespace
+from anynet.arrays.namespace import Array
+from anynet.arrays.reduce import total
 from anynet.checks import check_int
 from anynet.initializers import GlorotUniform, Zeros, as_initializer
 from anynet.layers.base import Cache, Grads, Key, Layer, Params, Shape, axis_sizes, check_axis, init_param
@@ -93,6 +94,6 @@ class Dense(Layer):
         x = cache
         grads = {"weight": x.T @ dy}  # (I, N) @ (N, O)
         if self.use_bias:
-            grads["bias"] = namespace(dy).sum(dy, axis=0)
+            grads["bias"] = total(dy, axis=0)
         dx = dy @ params["weight"].T if need_dx else None
         return dx, grads

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from anynet.arrays.namespace import Array, namespace
+from anynet.arrays.reduce import narrowed, widened
 from anynet.arrays.scatter import scatter_add
 from anynet.checks import check_int
 from anynet.initializers import Normal, as_initializer
@@ -80,5 +81,5 @@ class Embedding(Layer):
 
     def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         reshape = namespace(dy).reshape
-        index, values = reshape(cache, (-1,)), reshape(dy, (-1, self.features))
-        return None, {"weight": scatter_add(index, values, self.entries)}
+        index, values = reshape(cache, (-1,)), widened(reshape(dy, (-1, self.features)))
+        return None, {"weight": narrowed(scatter_add(index, values, self.entries), dy.dtype)}

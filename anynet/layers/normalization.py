@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from anynet.arrays.namespace import Array, namespace
+from anynet.arrays.reduce import narrowed, widened
 from anynet.checks import check_number
 from anynet.initializers import Constant, Zeros, as_initializer
 from anynet.layers.base import Cache, Grads, Key, Layer, Params, Shape, init_param, last_axis
@@ -116,24 +117,25 @@ class BatchNorm(Layer):
             scale = (params["running_var"] + self.epsilon) ** -0.5
             x_hat = (x - params["running_mean"]) * scale
             return params["weight"] * x_hat + params["bias"], (x_hat, scale, None, None)
-        axes = tuple(range(x.ndim - 1))
-        mean = xp.mean(x, axis=axes)  # (C,)
-        centred = x - mean
+        axes, wide = tuple(range(x.ndim - 1)), widened(x)
+        mean = xp.mean(wide, axis=axes)  # (C,)
+        centred = wide - mean
         variance = xp.mean(centred * centred, axis=axes)
         scale = (variance + self.epsilon) ** -0.5
-        x_hat = centred * scale
+        x_hat = narrowed(centred * scale, x.dtype)
         return params["weight"] * x_hat + params["bias"], (x_hat, scale, mean, variance * (count / max(count - 1, 1)))
 
     def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         (x_hat, scale, mean, _), xp = cache, namespace(dy)
-        axes = tuple(range(dy.ndim - 1))
-        grads = {"weight": xp.sum(dy * x_hat, axis=axes), "bias": xp.sum(dy, axis=axes)}
+        axes, wide = tuple(range(dy.ndim - 1)), widened(dy)
+        weight, bias = xp.sum(wide * x_hat, axis=axes), xp.sum(wide, axis=axes)
+        grads = {"weight": narrowed(weight, dy.dtype), "bias": narrowed(bias, dy.dtype)}
         if not need_dx:
             return None, grads
         if mean is not None:  # training: the statistics moved with x
             count = math.prod(dy.shape[:-1])
-            dy = dy - grads["bias"] * (1.0 / count) - x_hat * (grads["weight"] * (1.0 / count))
-        return dy * (params["weight"] * scale), grads
+            wide = wide - bias * (1.0 / count) - x_hat * (weight * (1.0 / count))
+        return narrowed(wide * (params["weight"] * scale), dy.dtype), grads
 
     def update_buffers(self, params: Params, cache: Cache) -> Params:
         _, _, mean, variance = cache
@@ -142,8 +144,8 @@ class BatchNorm(Layer):
         old_mean, old_var = params["running_mean"], params["running_var"]
         return {
             **params,
-            "running_mean": old_mean + self.momentum * (mean - old_mean),
-            "running_var": old_var + self.momentum * (variance - old_var),
+            "running_mean": narrowed(old_mean + self.momentum * (mean - old_mean), old_mean.dtype),
+            "running_var": narrowed(old_var + self.momentum * (variance - old_var), old_var.dtype),
         }
 
 
@@ -206,20 +208,22 @@ class LayerNorm(Layer):
 
     def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
         xp = namespace(x)
-        centred = x - xp.mean(x, axis=-1, keepdims=True)
+        wide = widened(x)
+        centred = wide - xp.mean(wide, axis=-1, keepdims=True)
         scale = (xp.mean(centred * centred, axis=-1, keepdims=True) + self.epsilon) ** -0.5
-        x_hat = centred * scale
+        x_hat = narrowed(centred * scale, x.dtype)
         return params["weight"] * x_hat + params["bias"], (x_hat, scale)
 
     def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         (x_hat, scale), xp = cache, namespace(dy)
-        axes = tuple(range(dy.ndim - 1))
-        grads = {"weight": xp.sum(dy * x_hat, axis=axes), "bias": xp.sum(dy, axis=axes)}
+        axes, wide = tuple(range(dy.ndim - 1)), widened(dy)
+        weight, bias = xp.sum(wide * x_hat, axis=axes), xp.sum(wide, axis=axes)
+        grads = {"weight": narrowed(weight, dy.dtype), "bias": narrowed(bias, dy.dtype)}
         if not need_dx:
             return None, grads
-        g = dy * params["weight"]
+        g = wide * params["weight"]
         along = xp.mean(g * x_hat, axis=-1, keepdims=True)
-        return (g - xp.mean(g, axis=-1, keepdims=True) - x_hat * along) * scale, grads
+        return narrowed((g - xp.mean(g, axis=-1, keepdims=True) - x_hat * along) * scale, dy.dtype), grads
 
 
 @dataclass(frozen=True)
@@ -278,14 +282,16 @@ class RMSNorm(Layer):
 
     def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
         xp = namespace(x)
-        scale = (xp.mean(x * x, axis=-1, keepdims=True) + self.epsilon) ** -0.5
-        x_hat = x * scale
+        wide = widened(x)
+        scale = (xp.mean(wide * wide, axis=-1, keepdims=True) + self.epsilon) ** -0.5
+        x_hat = narrowed(wide * scale, x.dtype)
         return params["weight"] * x_hat, (x_hat, scale)
 
     def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         (x_hat, scale), xp = cache, namespace(dy)
-        grads = {"weight": xp.sum(dy * x_hat, axis=tuple(range(dy.ndim - 1)))}
+        wide = widened(dy)
+        grads = {"weight": narrowed(xp.sum(wide * x_hat, axis=tuple(range(dy.ndim - 1))), dy.dtype)}
         if not need_dx:
             return None, grads
-        g = dy * params["weight"]
-        return (g - x_hat * xp.mean(g * x_hat, axis=-1, keepdims=True)) * scale, grads
+        g = wide * params["weight"]
+        return narrowed((g - x_hat * xp.mean(g * x_hat, axis=-1, keepdims=True)) * scale, dy.dtype), grads

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from anynet.arrays.namespace import Array, namespace
+from anynet.arrays.reduce import narrowed, widened
 from anynet.layers.base import Cache, Grads, Key, Layer, Params, Shape, axis_sizes, empty_like
 from anynet.layers.windows import Pair, check_padding, outputs, overlap_add, pad, pads, pair, taps
 
@@ -177,10 +178,10 @@ class AvgPool2D(Pool2D):
 
     def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
         first, *others = self._windows(x, 0.0)
-        total = first * (1.0 / math.prod(self.pool_size))
+        total = widened(first) * (1.0 / math.prod(self.pool_size))
         for part in others:
-            total += part * (1.0 / math.prod(self.pool_size))
-        return total, empty_like(x)
+            total += widened(part) * (1.0 / math.prod(self.pool_size))
+        return narrowed(total, x.dtype), empty_like(x)
 
     def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         if not need_dx:

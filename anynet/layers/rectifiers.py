@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from anynet.arrays.namespace import Array, namespace
+from anynet.arrays.reduce import total
 from anynet.checks import check_number
 from anynet.initializers import Constant, as_initializer
 from anynet.layers.base import Cache, Grads, Key, Layer, Params, Shape, init_param, last_axis
@@ -118,7 +119,7 @@ class PReLU(Layer):
         x, w, xp = cache, params["weight"], namespace(dy)
         each = dy * xp.minimum(x, 0.0)
         rows = xp.reshape(each, (-1, x.shape[-1] if self.per_channel else 1))
-        grads = {"weight": xp.sum(rows, axis=0)}
+        grads = {"weight": total(rows, axis=0)}
         if not need_dx:
             return None, grads
         positive = xp.astype(x > 0, dy.dtype)

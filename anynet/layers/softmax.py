@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from anynet.arrays.namespace import Array, namespace
+from anynet.arrays.reduce import total
 from anynet.layers.base import Cache, Grads, Key, Layer, Params
 
 
@@ -50,8 +51,8 @@ class Softmax(Layer):
     def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         if not need_dx:
             return None, {}
-        y, xp = cache, namespace(dy)
-        return y * (dy - xp.sum(dy * y, axis=-1, keepdims=True)), {}
+        y = cache
+        return y * (dy - total(dy * y, axis=-1, keepdims=True)), {}
 
 
 @dataclass(frozen=True)
@@ -84,18 +85,18 @@ class LogSoftmax(Layer):
         if not need_dx:
             return None, {}
         y, xp = cache, namespace(dy)
-        return dy - xp.exp(y) * xp.sum(dy, axis=-1, keepdims=True), {}
+        return dy - xp.exp(y) * total(dy, axis=-1, keepdims=True), {}
 
 
 def softmax(x: Array) -> Array:
     """Return softmax over the last axis; the largest logit is taken off first, so that nothing overflows."""
     xp = namespace(x)
     e = xp.exp(x - xp.max(x, axis=-1, keepdims=True))
-    return e / xp.sum(e, axis=-1, keepdims=True)
+    return e / total(e, axis=-1, keepdims=True)
 
 
 def log_softmax(x: Array) -> Array:
     """Return log-softmax over the last axis."""
     xp = namespace(x)
     z = x - xp.max(x, axis=-1, keepdims=True)
-    return z - xp.log(xp.sum(xp.exp(z), axis=-1, keepdims=True))
+    return z - xp.log(total(xp.exp(z), axis=-1, keepdims=True))

@@ -15,6 +15,7 @@ from typing import Any
 from array_api_compat import device
 
 from anynet.arrays.namespace import Array, namespace
+from anynet.arrays.reduce import narrowed, widened
 from anynet.checks import check_int
 
 Pair = tuple[int, int]
@@ -97,9 +98,10 @@ def overlap_add(parts: Sequence[Array], axis: int, s: int, d: int, before: int, 
     for i, part in enumerate(parts):
         shift, lane = divmod(i * d, s)
         part = pad(part, axis, shift, most - shift)
-        lanes[lane] = part if lanes[lane] is None else lanes[lane] + part
+        lanes[lane] = part if lanes[lane] is None else widened(lanes[lane]) + part
     shape = next(lane for lane in lanes if lane is not None).shape
     lanes = [xp.zeros_like(lanes[0]) if lane is None else lane for lane in lanes]
+    lanes = [narrowed(lane, parts[0].dtype) for lane in lanes]
     total = shape[axis] * s
     mixed = xp.stack(lanes, axis=axis + 1) if s > 1 else lanes[0]
     return pad(xp.reshape(mixed, (*shape[:axis], total, *shape[axis + 1 :])), axis, -before, before + length - total)

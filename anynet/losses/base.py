@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from anynet.arrays.namespace import Array, DType, namespace
+from anynet.arrays.reduce import narrowed, total, widened
 from anynet.checks import check_finite as check_finite, several
 
 Cache: TypeAlias = Any
@@ -70,12 +71,13 @@ class Loss:
         """
         losses, cache = self.per_example(y_pred, y_true)
         xp = namespace(losses)
-        weights = self.effective_weights(losses, y_true, sample_weight)
-        if weights is None:
-            return xp.sum(losses) * (1.0 / losses.shape[0]), (cache, None)
-        total = xp.maximum(xp.sum(weights), float(xp.finfo(losses.dtype).smallest_normal))
-        weight = (1.0 if sample_weight is None else sample_weight) / total
-        return xp.sum(weight * losses), (cache, weight)
+        shares = self.effective_weights(losses, y_true, sample_weight)
+        if shares is None:
+            mean = xp.sum(widened(losses)) * (1.0 / losses.shape[0])
+            return narrowed(mean, losses.dtype), (cache, None)
+        counted = xp.maximum(xp.sum(widened(shares)), float(xp.finfo(losses.dtype).smallest_normal))
+        weight = narrowed((1.0 if sample_weight is None else sample_weight) / counted, losses.dtype)
+        return total(weight * losses), (cache, weight)
 
     def backward(self, cache: Cache) -> Array:
         """Return ∂L/∂y_pred."""
@@ -84,6 +86,14 @@ class Loss:
         if weight is None:
             return dy * (1.0 / dy.shape[0])
         return dy * namespace(dy).reshape(weight, (-1,) + (1,) * (dy.ndim - 1))
+
+    def sums(self, y_pred: Array, y_true: Array, sample_weight: Array | None = None) -> tuple[Array, ...]:
+        """Return the numerator and the denominator of the mean, 0-d arrays that may be added over batches."""
+        losses, _ = self.per_example(y_pred, y_true)
+        shares, losses = self.effective_weights(losses, y_true, sample_weight), widened(losses)
+        xp = namespace(losses)
+        counted = xp.ones_like(losses) if shares is None else widened(shares)
+        return xp.sum(losses if sample_weight is None else losses * sample_weight), xp.sum(counted)
 
     def targets(self, y: Targets, output_shape: OutputShape, dtype: DType) -> Targets:
         """Return an array of targets in the shape and dtype that `per_example` wants.

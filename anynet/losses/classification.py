@@ -23,6 +23,7 @@ from dataclasses import KW_ONLY, dataclass
 from array_api_compat import device
 
 from anynet.arrays.namespace import Array, DType, namespace
+from anynet.arrays.reduce import total
 from anynet.checks import check_number
 from anynet.losses.base import Cache, Loss, check_finite
 
@@ -99,7 +100,7 @@ class ClassLoss(Loss):
                 )
             return
         check_finite(where, "y", y)
-        if bool(xp.any(y < 0)) or float(xp.max(xp.abs(xp.sum(y, axis=1) - 1.0))) > 1e-3:
+        if bool(xp.any(y < 0)) or float(xp.max(xp.abs(total(y, axis=1) - 1.0))) > 1e-3:
             raise ValueError(f"{where}: expected one-hot rows in y, or rows of probabilities that sum to 1, got others")
 
 
@@ -139,7 +140,7 @@ def pick(values: Array, y_true: Array) -> Array:
     """Return Σ_c y_c · values_c for each row: the value of the true class where y is an integer."""
     xp = namespace(values)
     if len(y_true.shape) == 2:
-        return xp.sum(y_true * values, axis=1)
+        return total(y_true * values, axis=1)
     return xp.take_along_axis(values, y_true[:, None], axis=1)[:, 0]
 
 
@@ -194,16 +195,16 @@ class SoftmaxCrossEntropy(ClassLoss):
         xp, y_true = namespace(y_pred), self.distribution(y_true, like=y_pred)
         z = y_pred - xp.max(y_pred, axis=1, keepdims=True)
         e = xp.exp(z)
-        total = xp.sum(e, axis=1, keepdims=True)
-        log_total = xp.log(total[:, 0])
+        sums = total(e, axis=1, keepdims=True)
+        log_total = xp.log(sums[:, 0])
         if len(y_true.shape) == 2:
-            log_total = log_total * xp.sum(y_true, axis=1)
-        return log_total - pick(z, y_true), (e / total, y_true)
+            log_total = log_total * total(y_true, axis=1)
+        return log_total - pick(z, y_true), (e / sums, y_true)
 
     def derivative(self, cache: Cache) -> Array:
         p, y_true = cache
         if len(y_true.shape) == 2:
-            p = p * namespace(p).sum(y_true, axis=1, keepdims=True)
+            p = p * total(y_true, axis=1, keepdims=True)
         return p - one_hot(y_true, like=p)
 
 

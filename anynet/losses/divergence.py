@@ -9,6 +9,7 @@ import math
 from dataclasses import KW_ONLY, dataclass
 
 from anynet.arrays.namespace import Array, namespace
+from anynet.arrays.reduce import total
 from anynet.checks import check_number
 from anynet.losses.base import Cache, Loss, check_same_shape, outputs
 
@@ -100,7 +101,7 @@ class KLDivergence(Loss):
         check_same_shape("KLDivergence", y_pred, y_true)
         xp = namespace(y_pred)
         tiny = float(xp.finfo(y_true.dtype).smallest_normal)
-        return xp.sum(y_true * (xp.log(xp.maximum(y_true, tiny)) - y_pred), axis=outputs(y_pred)), y_true
+        return total(y_true * (xp.log(xp.maximum(y_true, tiny)) - y_pred), axis=outputs(y_pred)), y_true
 
     def derivative(self, cache: Cache) -> Array:
         return -cache

@@ -21,6 +21,7 @@ import math
 from dataclasses import dataclass
 
 from anynet.arrays.namespace import Array, namespace
+from anynet.arrays.reduce import total
 from anynet.checks import check_number
 from anynet.losses.base import Cache, Loss, check_same_shape, outputs
 
@@ -47,7 +48,7 @@ class HalfSquaredError(Loss):
     def per_example(self, y_pred: Array, y_true: Array) -> tuple[Array, Cache]:
         check_same_shape("HalfSquaredError", y_pred, y_true)
         error = y_pred - y_true
-        return 0.5 * namespace(error).sum(error * error, axis=outputs(error)), error
+        return 0.5 * total(error * error, axis=outputs(error)), error
 
     def derivative(self, cache: Cache) -> Array:
         return cache

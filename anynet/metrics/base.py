@@ -24,6 +24,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from anynet.arrays.namespace import Array, namespace
+from anynet.arrays.reduce import widened
 from anynet.losses.base import Loss
 
 
@@ -62,7 +63,7 @@ class Mean(Metric):
         )
 
     def sums(self, y_pred: Array, y_true: Array, sample_weight: Array | None = None) -> tuple[Array, ...]:
-        each = self.per_example(y_pred, y_true)
+        each = widened(self.per_example(y_pred, y_true))
         xp = namespace(each)
         weight = xp.ones_like(each) if sample_weight is None else sample_weight
         return xp.sum(each * weight), xp.sum(weight)
@@ -116,10 +117,7 @@ class LossMetric(Mean):
         return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(self.loss).__name__).lower()
 
     def sums(self, y_pred: Array, y_true: Array, sample_weight: Array | None = None) -> tuple[Array, ...]:
-        each, _ = self.loss.per_example(y_pred, y_true)
-        xp, shares = namespace(each), self.loss.effective_weights(each, y_true, sample_weight)
-        counted = xp.ones_like(each) if shares is None else shares
-        return xp.sum(each if sample_weight is None else each * sample_weight), xp.sum(counted)
+        return self.loss.sums(y_pred, y_true, sample_weight)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ import numpy as np
 from array_api_compat import device
 
 from anynet.arrays.namespace import Array, namespace
+from anynet.arrays.reduce import widened
 from anynet.checks import check_int
 from anynet.metrics.base import Mean, Metric
 
@@ -176,8 +177,8 @@ class ClassScore(Metric):
         check_classes(where, y_pred)
         if self.average == "binary" and y_pred.shape[1] > 2:
             raise ValueError(f"{where}: expected two classes with average='binary', got {y_pred.shape[1]}")
-        true = members(true_classes(y_pred, y_true), y_pred)
-        given = members(given_classes(y_pred, self.threshold), y_pred)
+        true = widened(members(true_classes(y_pred, y_true), y_pred))
+        given = widened(members(given_classes(y_pred, self.threshold), y_pred))
         seen = xp.sum(true + given, axis=0)
         weight = xp.ones_like(true[:, :1]) if sample_weight is None else sample_weight[:, None]
         parts = true * given * weight, given * weight, true * weight

@@ -12,18 +12,19 @@ from typing import Any
 import numpy as np
 
 from anynet.arrays.namespace import Array, namespace
+from anynet.arrays.reduce import widened
 from anynet.metrics.base import Mean, Metric
 
 
 def _flat(y_pred: Array, y_true: Array) -> tuple[Array, Array]:
-    """Return both as matrices (N, O)."""
+    """Return both as matrices (N, O), of 32 bits or more."""
     if y_pred.shape != y_true.shape:
         raise ValueError(
             f"metrics: expected targets of shape {tuple(y_pred.shape)}, as the output, got {tuple(y_true.shape)}"
         )
     shape = (y_pred.shape[0], math.prod(y_pred.shape[1:]))
     reshape = namespace(y_pred).reshape
-    return reshape(y_pred, shape), reshape(y_true, shape)
+    return widened(reshape(y_pred, shape)), widened(reshape(y_true, shape))
 
 
 @dataclass(frozen=True)

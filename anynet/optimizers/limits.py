@@ -6,6 +6,7 @@ from dataclasses import KW_ONLY, dataclass
 
 from anynet import tree
 from anynet.arrays.namespace import Array, namespace
+from anynet.arrays.reduce import narrowed, widened
 from anynet.checks import check_hyperparameter
 from anynet.optimizers.base import Elementwise, Schedule, State, out_of_place
 from anynet.optimizers.wrapper import Wrapper, wrapper_state
@@ -122,16 +123,17 @@ class Clip(Limit):
         if self.norm is None:
             return tree.map(lambda g: xp.minimum(xp.maximum(g, -limit), limit), grads)
         factor = xp.minimum(limit / (global_norm(arrays) + 1e-6), 1.0)
-        return tree.map(lambda g: g * factor, grads)
+        return tree.map(lambda g: g * narrowed(factor, g.dtype), grads)
 
 
 def global_norm(arrays: list[Array]) -> Array:
     """Return the Euclidean norm of all elements of a list of arrays."""
     xp = namespace(arrays[0])
-    total = xp.sum(arrays[0] * arrays[0])
+    arrays = [widened(array) for array in arrays]
+    squares = xp.sum(arrays[0] * arrays[0])
     for array in arrays[1:]:
-        total = total + xp.sum(array * array)
-    return xp.sqrt(total)
+        squares = squares + xp.sum(array * array)
+    return xp.sqrt(squares)
 
 
 @dataclass(frozen=True)
@@ -192,6 +194,7 @@ class MaxNorm(Limit):
     def limited(self, w: Array, limit: float | Array) -> Array:
         """Return the weights, of shape (..., units), with the norms limited."""
         xp = namespace(w)
-        squares = xp.sum(w * w, axis=tuple(range(w.ndim - 1)), keepdims=True)
+        wide = widened(w)
+        squares = xp.sum(wide * wide, axis=tuple(range(w.ndim - 1)), keepdims=True)
         norms = xp.sqrt(xp.maximum(squares, float(xp.finfo(w.dtype).smallest_normal)))
-        return w * xp.minimum(limit / norms, 1.0)
+        return narrowed(wide * xp.minimum(limit / norms, 1.0), w.dtype)

@@ -20,15 +20,15 @@ N = 3
 class Case:
     """A layer with parameters, a batch, and what flows back, all on the host in float64."""
 
-    def __init__(self, layer, shape, inputs=away_from_zero, *, seed=0):
+    def __init__(self, layer, shape, inputs=away_from_zero, *, seed=0, count=N):
         rng = np.random.default_rng(seed)
         self.layer, self.shape = layer, shape
         self.params, self.output_shape = layer.init(rng, shape)
         # Initial values are special (zeros, ones) and would hide errors; trained ones are not.
         trained = tree.map(lambda a: a + rng.uniform(-0.1, 0.1, a.shape), layer.trainable(self.params))
         self.params = tree.set_leaves(self.params, iter(tree.leaves(trained)), like=trained)
-        self.x = inputs(rng, (N, *shape))
-        self.dy = rng.normal(size=(N, *self.output_shape))
+        self.x = inputs(rng, (count, *shape))
+        self.dy = rng.normal(size=(count, *self.output_shape))
 
     def on(self, backend, dtype="float64", *, training=True):
         """Return params, x, key and dy on a backend."""

@@ -10,7 +10,7 @@ import anynet
 from anynet import tree
 from anynet.checkpoint.serialize import from_config, to_config
 from tests.losses.cases import LOSSES
-from tests.tools import PUBLIC, assert_close, assert_same, fetch, place
+from tests.tools import PUBLIC, assert_close, assert_same, cast, fetch, halves, place
 
 NUMPY = anynet.backends.get("numpy")
 
@@ -47,6 +47,21 @@ def test_gradient(row, backend, weight):
 
         numeric = (8 * (along(h) - along(-h)) - (along(2 * h) - along(-2 * h))) / (12 * h)
         assert np.sum(dy * d) == pytest.approx(numeric, rel=1e-7, abs=1e-10)
+
+
+@pytest.mark.without("numpy-readonly", "strict", "strict:device1", "jax")
+def test_large_batches_in_half(row, backend, weight):
+    """Sums over 65 536 examples in 16 bits, against float64."""
+    loss, *arrays = row
+    batch = [None if a is None else np.concatenate([a] * (65536 // len(a))) for a in (*arrays, weight)]
+    for name in halves(backend):
+        at = cast(backend, place(backend, batch, "float32"), getattr(backend.xp, name))
+        expected = loss.forward(*fetch(NUMPY, place(NUMPY, fetch(backend, cast(backend, at, backend.xp.float32)))))
+        value, cache = loss.forward(*at)
+        assert value.dtype == at[0].dtype
+        assert float(value) == pytest.approx(float(expected[0]), rel=0.02)
+        dy = fetch(backend, cast(backend, loss.backward(cache), backend.xp.float32))
+        assert np.linalg.norm(dy - loss.backward(expected[1])) <= 0.02 * np.linalg.norm(loss.backward(expected[1]))
 
 
 def test_autodiff_of_forward(row, autodiff, weight):

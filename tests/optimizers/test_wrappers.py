@@ -26,7 +26,7 @@ from anynet import (
     StepDecay,
     load,
 )
-from tests.tools import fetch, place
+from tests.tools import cast, fetch, halves, place
 
 WRAPPERS = [
     Clip(Adam(0.01), norm=0.1),
@@ -97,6 +97,19 @@ def test_clip_by_value(backend):
 
 
 LIMIT = StepDecay(2.0, 2, factor=0.25)  # 2, 2, 0.5, 0.5, 0.125
+
+
+def test_limits_in_half(backend):
+    """A norm of 700 has a square that float16 cannot hold."""
+    for name in halves(backend):
+        g = {"w": cast(backend, place(backend, np.full((100, 100), 7.0), "float32"), getattr(backend.xp, name))}
+        for optimizer, norm in ((Clip(SGD(1.0), norm=70.0), 70.0), (MaxNorm(SGD(1.0), 7.0), 70.0)):
+            # Clip's step goes from zero along the limited gradient, MaxNorm's from zero to minus the gradient.
+            start = {"w": g["w"] * 0.0}
+            moved, _ = optimizer.update(start, g, optimizer.init(start))
+            assert moved["w"].dtype == g["w"].dtype
+            at = fetch(backend, cast(backend, moved, backend.xp.float32))["w"]
+            assert np.linalg.norm(at) == pytest.approx(norm, rel=0.02)
 
 
 def test_a_limit_may_be_a_schedule(backend):

@@ -1,0 +1,46 @@
+"""Sums of 16-bit numbers, accumulated in float32.
+
+A running sum in float16 stops growing once it is 2048 times as large as what is added, in bfloat16 once it is 256 times
+as large. PyTorch and JAX accumulate in float32, NumPy does not. The standard leaves it open for `sum`; the `mean` of every
+library accumulates in float32. In float32 and float64 nothing here changes a number or makes a copy.
+
+>>> import numpy as np
+>>> ones = np.ones((4096, 2), dtype=np.float16)
+>>> np.sum(ones, axis=0).tolist(), total(ones, axis=0).tolist()
+([2048.0, 2048.0], [4096.0, 4096.0])
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from anynet.arrays.namespace import Array, namespace
+
+_halves: dict[tuple[type, Any], bool] = {}
+
+
+def is_half(dtype: Any) -> bool:
+    """Return whether a dtype of any library is a floating-point number of 16 bits."""
+    key = type(dtype), dtype  # array-api-strict's dtypes refuse to be compared with NumPy's
+    known = _halves.get(key)
+    if known is None:
+        known = _halves[key] = str(dtype).rpartition(".")[2] in ("float16", "bfloat16")
+    return known
+
+
+def total(x: Array, *, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Array:
+    """Return the sum over some axes in the dtype of x."""
+    xp = namespace(x)
+    if not is_half(x.dtype):
+        return xp.sum(x, axis=axis, keepdims=keepdims)
+    return xp.astype(xp.sum(x, axis=axis, dtype=xp.float32, keepdims=keepdims), x.dtype)
+
+
+def widened(x: Array) -> Array:
+    """Return 16-bit numbers in float32, and others unchanged."""
+    return namespace(x).astype(x, namespace(x).float32) if is_half(x.dtype) else x
+
+
+def narrowed(x: Array, dtype: Any) -> Array:
+    """Return what was computed from `widened` numbers in their dtype."""
+    return namespace(x).astype(x, dtype) if is_half(dtype) and x.dtype != dtype else x
