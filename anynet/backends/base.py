@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from anynet.arrays.batching import batches
 from anynet.arrays.namespace import Array
-from anynet.tree import map_arrays
 
 DTYPES = ("float32", "float64")
 HALVES = ("float16", "bfloat16")
@@ -107,19 +107,12 @@ class Backend:
         data as they lie, if None). A batch of data as they lie is a view. A step that decides on the host is not `compiled`.
         """
         step = self.compile(step, donate=(0,)) if compiled else step
-        take = self.xp.take
 
         def run(
             carry: Any, data: Sequence[Any], order: Array | None, start: int, stop: int, size: int
         ) -> tuple[Any, list[Any]]:
             outs = []
-            for i in range(start, stop, size):
-                rows = slice(i, min(i + size, stop))
-                if order is None:
-                    batch = [map_arrays(lambda a: a[rows, ...], a) for a in data]  # noqa: B023 - used at once
-                else:
-                    index = order[rows]
-                    batch = [map_arrays(lambda a: take(a, index, axis=0), a) for a in data]  # noqa: B023
+            for batch in batches(data, order, start, stop, size):
                 carry, out = step(carry, *batch)
                 outs.append(out)
             return carry, outs

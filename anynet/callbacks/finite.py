@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -79,11 +79,13 @@ class StopOnNaN(Callback):
         )
 
 
-def _finite(x: Array) -> bool:
-    xp = namespace(x)
-    if not xp.isdtype(x.dtype, "real floating"):
-        return True
-    return bool(xp.all(xp.isfinite(x)))
+def _finite(x: Any) -> bool:
+    """Return whether an array, or each of several, holds finite numbers only."""
+    return all(bool(namespace(a).all(namespace(a).isfinite(a))) for a in tree.leaves(x) if _is_float(a))
+
+
+def _is_float(x: Array) -> bool:
+    return namespace(x).isdtype(x.dtype, "real floating")
 
 
 def _search(run: Run, state: TrainState, chunks: list[tuple[int, Chunk]]) -> str | None:

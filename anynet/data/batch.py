@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from anynet import tree
-from anynet.arrays.namespace import Array, namespace
+from anynet.arrays.batching import batches, slice_batch, take_batch
+from anynet.arrays.namespace import Array
 from anynet.checks import several
 
 MAX_EVAL_EXAMPLES = 2048
@@ -35,12 +36,11 @@ class Batch(NamedTuple):
     def slice(self, start: int, stop: int) -> Batch:
         """Return the examples from `start` to before `stop`, or to the last, as views."""
         stop = min(stop, len(self))
-        return Batch(*(tree.map_arrays(lambda a: a[start:stop, ...], a) for a in self))
+        return Batch(*slice_batch(self, start, stop))
 
     def take(self, index: Array) -> Batch:
         """Return the examples at the given indices."""
-        xp = namespace(index)
-        return Batch(*(tree.map_arrays(lambda a: xp.take(a, index, axis=0), a) for a in self))
+        return Batch(*take_batch(self, index))
 
 
 class Chunk(NamedTuple):
@@ -57,10 +57,8 @@ class Chunk(NamedTuple):
     size: int
 
     def batches(self) -> Iterator[Batch]:
-        """Yield the batches."""
-        for start in range(self.start, self.stop, self.size):
-            stop = min(start + self.size, self.stop)
-            yield self.data.slice(start, stop) if self.order is None else self.data.take(self.order[start:stop])
+        """Return the batches one by one."""
+        return (Batch(*parts) for parts in batches(*self))
 
 
 def eval_batch_size(input_shape: Any) -> int:

@@ -87,8 +87,13 @@ class Loss:
             return dy * (1.0 / dy.shape[0])
         return dy * namespace(dy).reshape(weight, (-1,) + (1,) * (dy.ndim - 1))
 
+    @property
+    def term_weights(self) -> tuple[float, ...]:
+        """Weights of the means whose sum is the loss; `Losses` has several."""
+        return (1.0,)
+
     def sums(self, y_pred: Array, y_true: Array, sample_weight: Array | None = None) -> tuple[Array, ...]:
-        """Return the numerator and the denominator of the mean, 0-d arrays that may be added over batches."""
+        """Return numerator and denominator of each mean, 0-d arrays to add over batches."""
         losses, _ = self.per_example(y_pred, y_true)
         shares, losses = self.effective_weights(losses, y_true, sample_weight), widened(losses)
         xp = namespace(losses)

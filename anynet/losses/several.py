@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from anynet import tree
 from anynet.arrays.namespace import Array, DType
 from anynet.checks import check_kind, check_number, several
 from anynet.layers.base import Arrays
@@ -77,15 +78,25 @@ class Losses(Loss):
         return sum(w * one for w, one in zip(self.weights, each, strict=True)), list(caches)
 
     def derivative(self, cache: Cache) -> Arrays:
-        return tuple(w * loss.derivative(c) for w, loss, c in zip(self.weights, self.losses, cache, strict=True))
+        parts = zip(self.weights, self.losses, cache, strict=True)
+        return tuple(_scaled(w, loss.derivative(c)) for w, loss, c in parts)
 
     def forward(self, y_pred: Arrays, y_true: Targets, sample_weight: Array | None = None) -> tuple[Array, Cache]:
         parts = [loss.forward(p, t, sample_weight) for loss, p, t in zip(self.losses, y_pred, y_true, strict=True)]
         values, caches = zip(*parts, strict=True)
         return sum(w * value for w, value in zip(self.weights, values, strict=True)), list(caches)
 
+    @property
+    def term_weights(self) -> tuple[float, ...]:
+        return tuple(w * part for w, loss in zip(self.weights, self.losses, strict=True) for part in loss.term_weights)
+
+    def sums(self, y_pred: Arrays, y_true: Targets, sample_weight: Array | None = None) -> tuple[Array, ...]:
+        parts = zip(self.losses, y_pred, y_true, strict=True)
+        return tuple(total for loss, p, t in parts for total in loss.sums(p, t, sample_weight))
+
     def backward(self, cache: Cache) -> Arrays:
-        return tuple(w * loss.backward(c) for w, loss, c in zip(self.weights, self.losses, cache, strict=True))
+        parts = zip(self.weights, self.losses, cache, strict=True)
+        return tuple(_scaled(w, loss.backward(c)) for w, loss, c in parts)
 
     def targets(self, y: Targets, output_shape: OutputShape, dtype: DType) -> Targets:
         parts = zip(self.losses, y, output_shape, strict=True)
@@ -94,3 +105,8 @@ class Losses(Loss):
     def check_values(self, y: Targets, output_shape: OutputShape) -> None:
         for loss, one, shape in zip(self.losses, y, output_shape, strict=True):
             loss.check_values(one, shape)
+
+
+def _scaled(weight: float, dy: Any) -> Any:
+    """Return a derivative, or each of several, times a weight."""
+    return tree.map_arrays(lambda d: weight * d, dy)

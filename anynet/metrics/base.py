@@ -119,6 +119,10 @@ class LossMetric(Mean):
     def sums(self, y_pred: Array, y_true: Array, sample_weight: Array | None = None) -> tuple[Array, ...]:
         return self.loss.sums(y_pred, y_true, sample_weight)
 
+    def value(self, sums: tuple[Array, ...]) -> Any:
+        means = zip(self.loss.term_weights, sums[::2], sums[1::2], strict=True)
+        return sum(part * super(LossMetric, self).value((total, weight)) for part, total, weight in means)
+
 
 @dataclass(frozen=True)
 class Custom(Metric):

@@ -78,7 +78,7 @@ def denominator(loss: Loss, value: Array, y: Array, weight: Array | None) -> Arr
     """Return the divisor of the mean loss of a batch: the number of examples, or the sum of their weights."""
     shares = loss.effective_weights(value, y, weight)
     if shares is None:
-        return float(y.shape[0])
+        return float(tree.leaves(y)[0].shape[0])
     xp = namespace(shares)
     return xp.maximum(xp.sum(shares), float(xp.finfo(shares.dtype).smallest_normal))
 

@@ -5,6 +5,7 @@ import pytest
 
 import anynet
 from anynet import (
+    L2,
     SGD,
     Accuracy,
     Adam,
@@ -28,6 +29,7 @@ from anynet import (
     Sequential,
     Shared,
     SoftmaxCrossEntropy,
+    StopOnNaN,
     Tanh,
     check_gradients,
     tree,
@@ -39,13 +41,15 @@ X, INDEX = RNG.normal(size=(40, 3)), RNG.integers(0, 5, (40, 2))
 LABELS, NUMBERS = (X[:, 0] > 0).astype(int), INDEX[:, :1] + X[:, 1:2]
 
 
+LOSS = Losses([SoftmaxCrossEntropy(), HalfSquaredError()], weights=[1.0, 0.5])
+
+
 def both(**options):
     """Return a model of two inputs, one of them indices, and two outputs."""
     inside = Parallel([Dense(6), [Embedding(5, 4), Flatten()]])
     ends = Parallel([Dense(2), [Dense(4), Tanh(), Dense(1)]], combine=None)
-    loss = Losses([SoftmaxCrossEntropy(), HalfSquaredError()], weights=[1.0, 0.5])
     metrics = [OutputMetric(0, Accuracy())]
-    return Model([inside, ReLU(), ends], input_shape=((3,), (2,)), loss=loss, metrics=metrics, **options)
+    return Model([inside, ReLU(), ends], input_shape=((3,), (2,)), loss=LOSS, metrics=metrics, **options)
 
 
 def test_several_inputs_and_outputs_train(backend):
@@ -74,6 +78,89 @@ def test_several_losses_are_their_weighted_sum():
     assert model.gradients((X, INDEX), (LABELS, NUMBERS))[0] == pytest.approx(expected, rel=1e-12)
 
 
+def test_batches_of_several_inputs_and_outputs(backend):
+    """An iterable of batches trains and evaluates as the arrays that it was cut from."""
+    batches = [((X[i : i + 8], INDEX[i : i + 8]), (LABELS[i : i + 8], NUMBERS[i : i + 8])) for i in range(0, 40, 8)]
+    one, other = (both(optimizer=SGD(0.1), backend=backend) for _ in range(2))
+    given = one.fit(batches, validation_data=batches)
+    arrays = ((X, INDEX), (LABELS, NUMBERS))
+    whole = other.fit(*arrays, batch_size=8, shuffle=False, validation_data=arrays)
+    for name in whole:
+        assert given[name] == pytest.approx(whole[name], rel=1e-6)
+    assert one.evaluate(batches) == pytest.approx(other.evaluate(*arrays), rel=1e-6)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_validation_data_of_tuples_is_not_taken_for_batches(count):
+    """(x, y) and (x, y, sample_weight) where x, y or both are tuples; and as many batches."""
+    weights = np.ones(40)
+    for x, y, model in (
+        ((X, INDEX), (LABELS, NUMBERS), both(optimizer=SGD(0.1))),
+        (
+            X,
+            (LABELS, NUMBERS),
+            Model(Parallel([Dense(2), Dense(1)], combine=None), input_shape=3, loss=LOSS, optimizer=SGD(0.1)),
+        ),
+        (
+            (X, X),
+            NUMBERS,
+            Model(
+                [Parallel([Tanh(), Tanh()]), Dense(1)],
+                input_shape=((3,), (3,)),
+                loss=HalfSquaredError(),
+                optimizer=SGD(0.1),
+            ),
+        ),
+    ):
+        model.fit(x, y, validation_data=(x, y, weights)[:count])
+        expected = model.evaluate(x, y)["loss"]
+        assert model.history["val_loss"][-1] == pytest.approx(expected, rel=1e-6)
+        for container in (list, tuple):
+            model.fit(x, y, validation_data=container([(x, y)] * count))
+            assert model.history["val_loss"][-1] == pytest.approx(model.evaluate(x, y)["loss"], rel=1e-6)
+
+
+def test_several_outputs_with_a_regularizer(backend):
+    """Against the loss and the gradient without it, plus λ/2 Σ w² and λ w."""
+    model, plain = (both(regularizer=r, backend=backend, dtype="float64") for r in (L2(0.1), None))
+    (loss, grads), (before, old) = (m.gradients((X, INDEX), (LABELS, NUMBERS)) for m in (model, plain))
+    weights = [w for w in tree.leaves(fetch(backend, model.params)) if w.ndim >= 2]
+    assert float(loss) == pytest.approx(float(before) + 0.05 * sum(np.sum(w * w) for w in weights), rel=1e-12)
+    moved = [g for g in tree.leaves(fetch(backend, grads)) if g.ndim >= 2]
+    for w, g, o in zip(weights, moved, [g for g in tree.leaves(fetch(backend, old)) if g.ndim >= 2], strict=True):
+        np.testing.assert_allclose(g, o + 0.1 * w, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("sample_weight", [None, np.linspace(0.0, 2.0, 40)], ids=["mean", "weighted"])
+def test_several_losses_that_weigh_classes_train_and_evaluate_alike(sample_weight):
+    """Each mean is divided by what its own examples count, for any number of batches."""
+    loss = Losses([SoftmaxCrossEntropy(class_weight=[1.0, 9.0]), HalfSquaredError()], weights=[1.0, 0.5])
+    nested = Model(
+        Parallel([[Dense(2)], Parallel([Dense(2), Dense(1)], combine=None)], combine=None),
+        input_shape=3,
+        loss=Losses([loss.losses[0], loss], weights=[1.0, 2.0]),
+        optimizer=SGD(1e-30),
+        dtype="float64",
+    )
+    y = (LABELS, (LABELS, NUMBERS))
+    trained = nested.fit(X, y, batch_size=None, sample_weight=sample_weight)["loss"][-1]
+    assert nested.evaluate(X, y, sample_weight=sample_weight)["loss"] == pytest.approx(trained, rel=1e-12)
+    weights = np.ones(40) if sample_weight is None else sample_weight
+    batches = [
+        (X[i : i + 8], (LABELS[i : i + 8], tuple(a[i : i + 8] for a in y[1])), weights[i : i + 8])
+        for i in range(0, 40, 8)
+    ]
+    assert nested.evaluate(batches)["loss"] == pytest.approx(trained, rel=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_stop_on_nan_names_the_place_with_several_inputs_and_outputs(shuffle):
+    model = both(optimizer=SGD(1e38))
+    with pytest.raises(FloatingPointError, match=r"StopOnNaN: .* first in .* batch \d"):
+        model.fit((X, INDEX), (LABELS, NUMBERS), epochs=9, shuffle=shuffle, callbacks=[StopOnNaN(every=2)])
+
+
 def test_saved_and_loaded(tmp_path):
     model = both(optimizer=SGD(0.1))
     model.save(tmp_path / "model.safetensors")
@@ -90,6 +177,11 @@ def test_saved_and_loaded(tmp_path):
         (lambda m: m.fit((X, INDEX[:9]), (LABELS, NUMBERS)), ValueError, "with 40 rows, as x, got 9"),
         (lambda m: m.fit((X, INDEX), LABELS), TypeError, "fit: expected y to be a tuple of 2 arrays"),
         (lambda m: m.fit((X, INDEX), (LABELS, NUMBERS), class_weight="balanced"), ValueError, "one array of targets"),
+        (
+            lambda m: m.fit([((X, INDEX), (LABELS, NUMBERS))], class_weight={0: 2.0}),
+            ValueError,
+            "one array of targets",
+        ),
         (
             lambda m: m.predict((X, INDEX + 1)),
             ValueError,

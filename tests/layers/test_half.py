@@ -46,6 +46,6 @@ def test_gradients_of_large_batches(row, backend):
         expected = gradients(layer, place(numpy, rounded), key())
         run = backend.compile(lambda at, seed: gradients(layer, at, seed))
         actual = fetch(backend, cast(backend, run(at, place(backend, key())), backend.xp.float32))
-        for path, array in tree.places(expected):
+        for path, array in tree.leaves_with_paths(expected):
             error = np.linalg.norm(tree.get(actual, path) - array) / max(np.linalg.norm(array), 1e-3)
             assert error <= 0.02, (name, tree.name(path), error)
