@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +137,8 @@ class Model(Network):
         x : array of any library, or nested list, of shape ``(N, *input_shape)``; or an iterable of batches
             uint8 arrays are cast batch by batch (`Rescale` scales them), all others to the model's dtype at once. An array in
             a memory-mapped file, or too large for the device, is copied batch by batch in the background. An iterable yields
-            ``(x, y)`` or ``(x, y, sample_weight)`` and is iterated once per epoch.
+            ``(x, y)`` or ``(x, y, sample_weight)``; it is iterated once per epoch in the calling thread, and its batches are
+            copied, so it may refill the same arrays.
         y : array or list
             Integer classes (N,) or one-hot rows (N, C) for classification losses, else numbers of the output's shape. A tuple
             for a network with several outputs. None for an iterable of batches.
@@ -250,10 +252,11 @@ class Model(Network):
     def _evaluate(self, source: Source) -> dict[str, Any]:
         evaluate, params = self._compiled.evaluate, self._owner.current.params
         metrics, examples = RunningMetrics(self.backend, self.config.reported), 0.0
-        for batch in source.eval_batches(eval_batch_size(self.input_shape)):
-            metrics.add(evaluate(params, *batch))
-            if self.regularizer is not None:
-                examples += len(batch) if batch.weight is None else float(self.backend.xp.sum(batch.weight))
+        with closing(source.eval_batches(eval_batch_size(self.input_shape))) as batches:
+            for batch in batches:
+                metrics.add(evaluate(params, *batch))
+                if self.regularizer is not None:
+                    examples += len(batch) if batch.weight is None else float(self.backend.xp.sum(batch.weight))
         values = metrics.values()
         if self.regularizer is not None:
             values["loss"] += float(self.regularizer.value(self.layer.trainable(params), examples))

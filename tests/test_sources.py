@@ -1,6 +1,10 @@
 """Data as people have it: mapped files, iterables, bytes; and what is said when it does not fit."""
 
+import signal
+import sqlite3
 import sys
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -22,7 +26,7 @@ from anynet import (
 from anynet.callbacks import LambdaCallback
 from anynet.data.adapter import DataAdapter
 from anynet.data.prefetch import prefetch
-from anynet.data.sources import in_file, mapped_file
+from anynet.data.sources import Streamed, in_file, mapped_file
 
 rng = np.random.default_rng(0)
 x = rng.integers(0, 256, (90, 6), dtype=np.uint8)
@@ -148,6 +152,102 @@ def test_class_weight_of_an_iterable():
     assert_equal(one, other)
 
 
+class Refilled(Batches):
+    """Yields the same arrays, made by `make`, each time with other numbers in them."""
+
+    def __init__(self, *arrays, make):
+        super().__init__(*arrays)
+        self.make = make
+
+    def __iter__(self):
+        buffers = [self.make(array[: self.size]) for array in self.arrays]
+        for batch in super().__iter__():
+            for buffer, part in zip(buffers, batch, strict=True):
+                buffer[...] = self.make(part)
+            yield tuple(buffers)
+            for buffer in buffers:
+                buffer[...] = 0
+
+
+def label_sum(y_true, y_pred):
+    return float(y_true.sum())
+
+
+FLOAT32 = {"u": "float32", "f": "float32", "i": "int64"}
+MADE = [
+    lambda part: np.array(part),
+    lambda part: np.array(part, FLOAT32[part.dtype.kind]),
+    lambda part: np.array(part, "int32" if part.dtype.kind == "i" else "float64"),
+    lambda part: pytest.importorskip("torch").asarray(np.array(part, FLOAT32[part.dtype.kind])),
+]
+
+
+@pytest.mark.parametrize("make_buffer", MADE, ids=["bytes", "float32", "float64", "torch"])
+def test_buffers_that_are_refilled_train_as_copies(make_buffer, backend):
+    """The loss, the gradients, metrics that keep rows, callbacks that keep batches, validation and `evaluate`."""
+    arrays = x[:80], y[:80], weight[:80]
+    copies, buffers = Batches(*arrays), Refilled(*arrays, make=make_buffer)
+    one, other = (make(backend=backend, metrics=["accuracy", label_sum]) for _ in range(2))
+    expected = one.fit(copies, epochs=5, validation_data=copies)
+    kept = []
+    keep = LambdaCallback(on_batch_end=lambda run: kept.append(run.call.data))
+    history = other.fit(buffers, epochs=5, validation_data=buffers, callbacks=[keep])
+    assert_equal(one, other, backend)
+    for name in expected:
+        np.testing.assert_allclose(history[name], expected[name], rtol=1e-6, err_msg=name)
+    assert other.evaluate(buffers) == pytest.approx(one.evaluate(copies), rel=1e-6)
+    for data, (batch, labels, shares) in zip(kept, list(copies) * 5, strict=True):
+        np.testing.assert_allclose(backend.to_numpy(data.x), batch, rtol=1e-6)
+        np.testing.assert_allclose(backend.to_numpy(data.y), labels, rtol=1e-6)
+        np.testing.assert_allclose(backend.to_numpy(data.weight), shares, rtol=1e-6)
+
+
+def test_an_iterable_is_walked_in_the_thread_that_fits():
+    """A connection of sqlite3 belongs to the thread that opened it."""
+
+    class Rows:
+        def __init__(self):
+            self.connection = sqlite3.connect(":memory:")
+            self.connection.execute("create table rows (x blob, y blob)")
+            for part in Batches(x, y):
+                self.connection.execute("insert into rows values (?, ?)", [a.tobytes() for a in part])
+
+        def __iter__(self):
+            for row in self.connection.execute("select x, y from rows"):
+                yield np.frombuffer(row[0], x.dtype).reshape(-1, 6), np.frombuffer(row[1], y.dtype)
+
+    one, other, rows = make(), make(), Rows()
+    one.fit(Batches(x, y), epochs=2, validation_data=Batches(x, y))
+    other.fit(rows, epochs=2, validation_data=rows)
+    assert_equal(one, other)
+    assert other.evaluate(rows) == one.evaluate(Batches(x, y))
+    rows.connection.close()
+
+
+def test_an_iterable_is_closed_when_training_ends_early():
+    closed = []
+
+    class Endless:
+        def __iter__(self):
+            try:
+                while True:
+                    yield x[:20], y[:20]
+            finally:
+                closed.append(threading.current_thread())
+
+    def stop(run):
+        run.stop = True
+
+    def fail(run):
+        raise KeyError("enough")
+
+    make().fit(Endless(), callbacks=[LambdaCallback(on_batch_end=stop)])
+    assert closed == [threading.current_thread()]
+    with pytest.raises(KeyError, match="enough") as caught:
+        make().fit(Endless(), callbacks=[LambdaCallback(on_batch_end=fail)])
+    assert len(closed) == 2 and caught.tb
+
+
 def test_iterator_is_enough_for_one_epoch():
     make().fit(iter(Batches(x, y)), epochs=1)
 
@@ -175,6 +275,69 @@ def test_next_batch_is_prepared_while_one_is_used():
         __import__("time").sleep(0.001)
     assert made == [0, 1, 2]  # one waits and one more is on its way; no others
     source.close()
+
+
+@pytest.fixture
+def slow():
+    """An event for which the second item of a background thread waits; no thread is left when it is set."""
+    event = threading.Event()
+    yield event
+    event.set()
+    for thread in threading.enumerate():
+        if thread.name == "anynet-prefetch":
+            thread.join(30)
+            assert not thread.is_alive()
+
+
+def test_nobody_waits_for_an_item_that_is_not_wanted_any_more(slow):
+    def items():
+        yield 1
+        slow.wait(60)
+        yield 2
+
+    source = prefetch(items())
+    assert next(source) == 1
+    start = time.monotonic()
+    source.close()
+    assert time.monotonic() - start < 20
+
+
+@pytest.mark.skipif(
+    signal.getsignal(signal.SIGINT) is not signal.default_int_handler, reason="SIGINT is ignored in this process"
+)
+@pytest.mark.parametrize("streamed", [False, True])
+def test_second_interrupt_does_not_wait_for_the_next_batch(streamed, slow, mapped, monkeypatch):
+    """Both signals come while the second batch is made, which takes a minute."""
+    pressed = []
+
+    def press():
+        for _ in range(2):
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            pressed.append(time.monotonic())
+            time.sleep(0.2)  # or both may be delivered as one
+
+    def wait():
+        threading.Timer(0.2, press).start()
+        slow.wait(60)
+
+    def batches():
+        yield x[:20], y[:20]
+        wait()
+        yield x[20:40], y[20:40]
+
+    read, count = Streamed._read, []
+
+    def read_slowly(self, array, rows):
+        count.append(rows)
+        if len(count) == 4:  # x and y of the first batch, and x of the second, were read
+            wait()
+        return read(self, array, rows)
+
+    monkeypatch.setattr(Streamed, "_read", read_slowly)
+    with pytest.raises(KeyboardInterrupt):
+        make().fit(*((mapped, y) if streamed else (batches(),)), batch_size=20)
+    assert len(pressed) == 2 and time.monotonic() - pressed[1] < 20
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_error_in_the_background_shows_in_front():
@@ -217,7 +380,7 @@ def bad(batch, at=3):
         (
             lambda m: m.fit(iter(Batches(x, y)), epochs=2),
             ValueError,
-            "fit: x: expected 5 batches or more, got 0; an iterator can be gone through only once: pass an object that",
+            "fit: x: expected 5 batches or more, got 0; an iterator can be used only once: pass an object that",
         ),
         (
             lambda m: m.fit([(x[:4, :5], y[:4])]),

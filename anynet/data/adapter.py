@@ -207,7 +207,9 @@ class DataAdapter:
                 labels = class_labels(where, "class_weight", batch.y)
                 factor = self._backend.asarray(class_weights(where, class_weight, labels, classes), self._dtype)
                 weight = factor if weight is None else factor * weight
-            return Batch(batch.x, batch.y, weight)
+            # The iterable may refill its arrays, and metrics and callbacks keep batches.
+            x, y = (tree.map_arrays(lambda a: self._backend.asarray(a, copy=True), part) for part in batch[:2])
+            return Batch(x, y, weight)
 
         return IterableSource(f"{where}: x", x, prepare)
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import Any
 
 _END = object()
 
 
-def prefetch(items: Iterable[Any], ahead: int = 1) -> Iterator[Any]:
+def prefetch(items: Iterable[Any], ahead: int = 1) -> Generator[Any, None, None]:
     """Yield the items, each made while the one before it is in use; at most `ahead` wait.
 
-    An error in the making is raised where the item would have come. When the consumer leaves early, the thread ends with
-    the item that it is making.
+    An error in the making is raised where the item would have come. A consumer that leaves early, because of Ctrl-C for
+    example, does not wait: the thread ends by itself after the item that it is making.
 
     Examples
     --------
@@ -43,8 +43,7 @@ def prefetch(items: Iterable[Any], ahead: int = 1) -> Iterator[Any]:
         else:
             hand_over(_END)
 
-    thread = threading.Thread(target=make, name="anynet-prefetch", daemon=True)
-    thread.start()
+    threading.Thread(target=make, name="anynet-prefetch", daemon=True).start()
     try:
         while True:
             item, error = waiting.get()
@@ -55,4 +54,3 @@ def prefetch(items: Iterable[Any], ahead: int = 1) -> Iterator[Any]:
             yield item
     finally:
         left.set()
-        thread.join()

@@ -1,12 +1,12 @@
-"""Where batches come from: arrays on the device, arrays too large for it, and iterables of batches.
+"""Sources of batches: arrays on the device, arrays too large for it, and iterables of batches.
 
-===========  =====================================================================================
-`ArraySource`   arrays that fit: on the device once, each batch is taken from them there
-`StreamedSource`   arrays that do not, or that lie in a file: each batch is copied, the next in advance
-`IterableSource`    any iterable of ``(x, y)`` or ``(x, y, sample_weight)``
-===========  =====================================================================================
+================  ==============================================================================================
+`ArraySource`     arrays on the device, from which each batch is taken
+`StreamedSource`  arrays in a file or too large for the device: batches are copied in the background, one ahead
+`IterableSource`  an iterable of ``(x, y)`` or ``(x, y, sample_weight)``, iterated in the calling thread
+================  ==============================================================================================
 
-The shuffle of an epoch is a pure function of seed and epoch, so every source can begin in the middle of one.
+The order of an epoch is a pure function of seed and epoch, so a source of arrays can start in the middle of one.
 
 Legend: N examples.
 """
@@ -14,7 +14,7 @@ Legend: N examples.
 from __future__ import annotations
 
 import mmap
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Generator, Iterable, Iterator, Sized
 from typing import Any
 
 import numpy as np
@@ -27,24 +27,27 @@ from anynet.data.plan import Plan
 from anynet.data.prefetch import prefetch
 
 MAX_SEQUENTIAL_BYTES = 2**26
-"""Bytes of a mapped file that are read in a row before its pages are given back."""
+"""Bytes of a mapped file that are read sequentially before its pages are released."""
 MAX_RANDOM_READS = 32
-"""Places of a mapped file that are looked at before its pages are given back: the kernel maps up to 2 MiB around each."""
+"""Random reads of a mapped file before its pages are released; the kernel maps up to 2 MiB around each."""
+
+Chunks = Generator[Chunk, None, None]
+Batches = Generator[Batch, None, None]
 
 
 class Source:
-    """IterableSource for training, and pieces for evaluation."""
+    """Batches for training and for evaluation. Close a generator to stop early: it may own a thread."""
 
     def batches(self, size: int | None) -> int | None:
-        """Return the number of batches of an epoch, or None if it is not known before."""
+        """Return the number of batches per epoch, or None if it is unknown before the first epoch."""
         raise NotImplementedError
 
-    def chunks(self, plan: Plan, epoch: int, skip: int) -> Iterator[Chunk]:
-        """Yield what is left of an epoch after `skip` batches."""
+    def chunks(self, plan: Plan, epoch: int, skip: int) -> Chunks:
+        """Yield the rest of an epoch after `skip` batches."""
         raise NotImplementedError
 
-    def eval_batches(self, rows: int) -> Iterator[Batch]:
-        """Yield all examples in order, at most `rows` at a time where the source may choose."""
+    def eval_batches(self, size: int) -> Batches:
+        """Yield all examples in order, at most `size` at a time if the source can choose."""
         raise NotImplementedError
 
 
@@ -60,7 +63,7 @@ class ArraySource(Source):
     def batches(self, size: int | None) -> int:
         return -(-len(self) // min(size or len(self), len(self)))
 
-    def chunks(self, plan: Plan, epoch: int, skip: int) -> Iterator[Chunk]:
+    def chunks(self, plan: Plan, epoch: int, skip: int) -> Chunks:
         count, size = len(self), min(plan.batch_size or len(self), len(self))
         rows = plan.order(epoch, count, size)
         order = None if rows is None else self._backend.asarray(rows, self._backend.index_dtype)
@@ -68,14 +71,13 @@ class ArraySource(Source):
         for start in range(skip * size, count, step):
             yield Chunk(self.data, order, start, min(start + step, count), size)
 
-    def eval_batches(self, rows: int) -> Iterator[Batch]:
-        for start in range(0, len(self), rows):
-            yield self.data.slice(start, start + rows)
+    def eval_batches(self, size: int) -> Batches:
+        for start in range(0, len(self), size):
+            yield self.data.slice(start, start + size)
 
-    def take(self, rows: np.ndarray) -> ArraySource:
+    def take(self, index: np.ndarray) -> ArraySource:
         """Return a source of some of the examples."""
-        index = self._backend.asarray(rows, self._backend.index_dtype)
-        return ArraySource(self._backend, self.data.take(index))
+        return ArraySource(self._backend, self.data.take(self._backend.asarray(index, self._backend.index_dtype)))
 
     @property
     def targets(self) -> Array:
@@ -83,22 +85,22 @@ class ArraySource(Source):
         return self.data.y
 
     def weighted(self, factor: Array) -> ArraySource:
-        """Return a source whose examples have weights multiplied by `factor`, an array on the device."""
+        """Return a source with the weights of the examples multiplied by `factor`, an array on the device."""
         x, y, weight = self.data
         return ArraySource(self._backend, Batch(x, y, factor if weight is None else factor * weight))
 
 
 class StreamedSource(Source):
-    """Arrays of which a batch at a time goes to the device, in a file or in memory.
+    """Arrays in a file or in memory, copied to the device batch by batch.
 
     Parameters
     ----------
     arrays : x, y and weight or None
-        Of any library, x and y may be tuples of several; only the rows that are asked for are looked at.
+        Arrays of any library; x and y may be tuples. Only the examples of a batch are read.
     prepare : callable
-        ``prepare(x, y, weight) -> Batch``, which checks a batch and copies it to the device.
-    rows : array of int, optional
-        The examples to use; all by default.
+        ``prepare(x, y, weight) -> Batch`` checks a batch and copies it to the device.
+    index : array of int, optional
+        Indices of the examples to use; all by default.
     """
 
     def __init__(
@@ -106,30 +108,30 @@ class StreamedSource(Source):
         backend: Backend,
         arrays: tuple[Any, Any, Any],
         prepare: Callable[..., Batch],
-        rows: np.ndarray | None = None,
+        index: np.ndarray | None = None,
     ) -> None:
-        self.arrays, self._backend, self._prepare, self._rows = arrays, backend, prepare, rows
+        self.arrays, self._backend, self._prepare, self._index = arrays, backend, prepare, index
 
     def __len__(self) -> int:
-        return int(tree.leaves(self.arrays)[0].shape[0]) if self._rows is None else len(self._rows)
+        return int(tree.leaves(self.arrays)[0].shape[0]) if self._index is None else len(self._index)
 
     def batches(self, size: int | None) -> int:
         return -(-len(self) // min(size or len(self), len(self)))
 
-    def chunks(self, plan: Plan, epoch: int, skip: int) -> Iterator[Chunk]:
+    def chunks(self, plan: Plan, epoch: int, skip: int) -> Chunks:
         count, size = len(self), min(plan.batch_size or len(self), len(self))
         order = plan.order(epoch, count, size)
         step = size * self._backend.steps_per_call
         for data in prefetch(self._prepared(order, skip * size, step)):
             yield Chunk(data, None, 0, len(data), size)
 
-    def eval_batches(self, rows: int) -> Iterator[Batch]:
-        return prefetch(self._prepared(None, 0, rows))
+    def eval_batches(self, size: int) -> Batches:
+        return prefetch(self._prepared(None, 0, size))
 
     def take(self, rows: np.ndarray) -> StreamedSource:
         """Return a source of some of the examples."""
         return StreamedSource(
-            self._backend, self.arrays, self._prepare, rows if self._rows is None else self._rows[rows]
+            self._backend, self.arrays, self._prepare, rows if self._index is None else self._index[rows]
         )
 
     @property
@@ -138,18 +140,18 @@ class StreamedSource(Source):
         return self.arrays[1]
 
     def weighted(self, factor: Array) -> StreamedSource:
-        """Return a source whose examples have weights multiplied by `factor`, an array on the device."""
+        """Return a source with the weights of the examples multiplied by `factor`, an array on the device."""
         (x, y, weight), each = self.arrays, self._backend.to_numpy(factor)
         return StreamedSource(
-            self._backend, (x, y, each if weight is None else each * weight), self._prepare, self._rows
+            self._backend, (x, y, each if weight is None else each * weight), self._prepare, self._index
         )
 
     def _prepared(self, order: np.ndarray | None, start: int, step: int) -> Iterator[Batch]:
         for begin in range(start, len(self), step):
             end = min(begin + step, len(self))
             rows: Any = slice(begin, end) if order is None else order[begin:end]
-            if self._rows is not None:
-                rows = self._rows[rows]
+            if self._index is not None:
+                rows = self._index[rows]
             yield self._prepare(*(tree.map_arrays(lambda a: self._read(a, rows), part) for part in self.arrays))  # noqa: B023
 
     def _read(self, array: Any, rows: Any) -> Any:
@@ -158,26 +160,29 @@ class StreamedSource(Source):
         mapped, array = mapped_file(array), np.asarray(array)
         if mapped is None:
             return np.array(array[rows])
-        in_a_row = isinstance(rows, slice)
-        count = rows.stop - rows.start if in_a_row else len(rows)
-        step = max(1, MAX_SEQUENTIAL_BYTES // max(1, array[:1].nbytes)) if in_a_row else MAX_RANDOM_READS
+        sequential = isinstance(rows, slice)
+        count = rows.stop - rows.start if sequential else len(rows)
+        step = max(1, MAX_SEQUENTIAL_BYTES // max(1, array[:1].nbytes)) if sequential else MAX_RANDOM_READS
         part = np.empty((count, *array.shape[1:]), array.dtype)
         for i in range(0, count, step):
             j = min(i + step, count)
-            part[i:j] = array[rows.start + i : rows.start + j] if in_a_row else array[rows[i:j]]
-            mapped.madvise(mmap.MADV_DONTNEED)  # or all that was ever looked at would count as memory of the process
+            part[i:j] = array[rows.start + i : rows.start + j] if sequential else array[rows[i:j]]
+            mapped.madvise(mmap.MADV_DONTNEED)  # or all pages ever read count as memory of the process
         return part
 
 
 class IterableSource(Source):
     """An iterable of batches.
 
+    It runs in the calling thread, to which an iterator may be bound, like a cursor of sqlite3. Steps on a GPU are asynchronous,
+    so it prepares the next batch during the present step.
+
     Parameters
     ----------
     where : str
-        What to call it in errors.
+        Prefix of error messages.
     items : iterable
-        Of ``(x, y)`` or ``(x, y, sample_weight)``.
+        Iterable of ``(x, y)`` or ``(x, y, sample_weight)``.
     prepare : callable
         ``prepare(where, x, y, weight) -> Batch``.
     """
@@ -192,14 +197,14 @@ class IterableSource(Source):
     def _expected(self) -> int | None:
         return len(self._items) if isinstance(self._items, Sized) else None
 
-    def chunks(self, plan: Plan, epoch: int, skip: int) -> Iterator[Chunk]:
-        for data in prefetch(self._prepared(skip)):
-            yield Chunk(data, None, 0, len(data), len(data))
+    def chunks(self, plan: Plan, epoch: int, skip: int) -> Chunks:
+        for batch in self._prepared(skip):
+            yield Chunk(batch, None, 0, len(batch), len(batch))
 
-    def eval_batches(self, rows: int) -> Iterator[Batch]:
-        return prefetch(self._prepared(0))
+    def eval_batches(self, size: int) -> Batches:
+        return self._prepared(0)
 
-    def _prepared(self, skip: int) -> Iterator[Batch]:
+    def _prepared(self, skip: int) -> Batches:
         count = 0
         for item in self._items:
             count += 1
@@ -214,13 +219,13 @@ class IterableSource(Source):
             yield self._prepare(where, *item)
         expected = self._expected() or self._seen or max(1, skip)
         if count < expected:
-            hint = "; an iterator can be gone through only once: pass an object that starts again" if count == 0 else ""
+            hint = "; an iterator can be used only once: pass an object that starts again" if count == 0 else ""
             raise ValueError(f"{self._where}: expected {expected} batches or more, got {count}{hint}")
         self._seen = count
 
 
 def mapped_file(array: Any) -> mmap.mmap | None:
-    """Return the mapping that an array lies in, if its pages can be given back without loss."""
+    """Return the memory map of an array, if its pages can be released without loss."""
     while isinstance(array, np.ndarray):
         if isinstance(array, np.memmap) and array.mode != "c" and hasattr(mmap, "MADV_DONTNEED"):
             return array._mmap  # type: ignore[attr-defined]
@@ -229,7 +234,7 @@ def mapped_file(array: Any) -> mmap.mmap | None:
 
 
 def in_file(array: Any) -> bool:
-    """Return whether an array lies in a memory-mapped file."""
+    """Return whether an array is in a memory-mapped file."""
     while isinstance(array, np.ndarray):
         if isinstance(array, np.memmap):
             return True

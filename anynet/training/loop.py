@@ -11,7 +11,7 @@ import logging
 import math
 import warnings
 from collections.abc import Callable, Sequence, Sized
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -65,18 +65,19 @@ def _run_hooks(callbacks: Sequence[Callback], hook: str, run: Run) -> None:
 
 
 def _train_epoch(run: Run, source: Source, plan: Plan, advance: Advance, interrupt: Interrupt) -> None:
-    for chunk in source.chunks(plan, run.model.epoch, run.metrics.batches):
-        with np.errstate(over="ignore", invalid="ignore"):  # `_warn_if_diverged` reports it once
-            outs = advance(chunk)
-        for i, (loss, weight, sums) in enumerate(outs):
-            examples = min(chunk.size, chunk.stop - chunk.start - i * chunk.size)
-            run.metrics.add([(loss, float(examples) if weight is None else weight), *sums])
-        run.batch, run.loss, run.chunk = run.metrics.batches, outs[-1][0], chunk
-        _run_hooks(run.callbacks, "on_batch_end", run)
-        if interrupt.requested:
-            run.interrupted = run.stop = True
-        if run.stop:
-            break
+    with closing(source.chunks(plan, run.model.epoch, run.metrics.batches)) as chunks:
+        for chunk in chunks:
+            with np.errstate(over="ignore", invalid="ignore"):  # `_warn_if_diverged` reports it once
+                outs = advance(chunk)
+            for i, (loss, weight, sums) in enumerate(outs):
+                examples = min(chunk.size, chunk.stop - chunk.start - i * chunk.size)
+                run.metrics.add([(loss, float(examples) if weight is None else weight), *sums])
+            run.batch, run.loss, run.chunk = run.metrics.batches, outs[-1][0], chunk
+            _run_hooks(run.callbacks, "on_batch_end", run)
+            if interrupt.requested:
+                run.interrupted = run.stop = True
+            if run.stop:
+                break
 
 
 def _end_epoch(run: Run, validation: Source | None, evaluate: Evaluate) -> None:

@@ -108,7 +108,7 @@ def autograd(layer, at, seed):
     floats = [a.clone().requires_grad_() for a in [*floats, *tree.leaves(layer.trainable(at["params"]))]]
     new = iter(floats)
     x = at["x"] if layer.integer_input else next(new)
-    params = tree.replace(at["params"], new, like=layer.trainable(at["params"]))
+    params = tree.set_leaves(at["params"], new, like=layer.trainable(at["params"]))
     y, _ = layer.forward(params, x, key=seed)
     if not y.requires_grad:
         return [torch.zeros_like(a) for a in floats]
