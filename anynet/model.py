@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Iterable, Sequence
 from contextlib import closing
@@ -255,11 +256,10 @@ class Model(Network):
         with closing(source.eval_batches(eval_batch_size(self.input_shape))) as batches:
             for batch in batches:
                 metrics.add(evaluate(params, *batch))
-                if self.regularizer is not None:
-                    examples += len(batch) if batch.weight is None else float(self.backend.xp.sum(batch.weight))
+                examples += 0.0 if self.regularizer is None else self._compiled.count_examples(batch)
         values = metrics.values()
         if self.regularizer is not None:
-            values["loss"] += float(self.regularizer.value(self.layer.trainable(params), examples))
+            values["loss"] += float(self.regularizer.value(self.layer.trainable(params), examples or math.inf))
         return values
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from anynet import L1, L2, SGD, Adam, Dense, MeanSquaredError, Model, ReLU, load
+from anynet import L1, L2, SGD, Adam, Dense, MeanSquaredError, Model, ReLU, SoftmaxCrossEntropy, load
 from anynet.checkpoint.serialize import from_config, to_config
-from tests.tools import fetch, place
+from tests.tools import assert_close, assert_same, fetch, place
 
 PARAMS = [{"weight": np.array([[1.0, -2.0], [0.5, 3.0]]), "bias": np.array([4.0, -5.0])}, {}]
 X, Y = np.random.default_rng(0).normal(size=(12, 3)), np.random.default_rng(1).normal(size=(12, 1))
@@ -109,3 +109,52 @@ def test_a_penalty_per_example_is_divided_as_the_loss_is(backend):
         np.testing.assert_allclose(added, (0.3 * np.sign(w) + 0.5 * w) / examples, rtol=1e-9)
         evaluated = model.evaluate(X, Y, given)["loss"] - bare.evaluate(X, Y, given)["loss"]
         np.testing.assert_allclose(evaluated, penalty, rtol=1e-9)
+
+
+@pytest.mark.parametrize("regularizer", [L1(0.1, per_example=True), L2(0.1, per_example=True)], ids=repr)
+def test_a_batch_that_counts_nothing_changes_nothing(regularizer, backend):
+    """Its loss and its gradients are zero, and so is the penalty of its examples, of which there are none."""
+    model = make(backend, regularizer=regularizer, optimizer=SGD(0.1))
+    before = fetch(backend, model.params)
+    loss, grads = model.gradients(X, Y, np.where(np.arange(12) == 3, 1.0, 0.0))
+    assert np.isfinite(float(loss))
+    assert_close(
+        fetch(backend, grads[0]["weight"]), fetch(backend, model.gradients(X[3:4], Y[3:4])[1][0]["weight"]), rtol=1e-9
+    )
+    zeros = [(X[:4], Y[:4], np.zeros(4))]
+    history = model.fit(zeros, epochs=2)
+    assert history["loss"] == [0.0, 0.0]
+    assert_same(fetch(backend, model.params), before)
+    weight = np.tile([0.0, 1.0], 6)
+    history = model.fit(X, Y, batch_size=1, sample_weight=weight, shuffle=False)
+    only = make(backend, regularizer=regularizer, optimizer=SGD(0.1))
+    expected = only.fit(X[1::2], Y[1::2], batch_size=1, shuffle=False)
+    assert_close(fetch(backend, model.params), fetch(backend, only.params), rtol=1e-9)
+    np.testing.assert_allclose(history["loss"], expected["loss"], rtol=1e-9)
+    assert np.isfinite(model.evaluate(X, Y, weight)["loss"])
+
+
+def test_evaluate_divides_a_penalty_by_what_the_loss_is_divided_by(backend):
+    """With class weights that is the sum of the weights of the classes, not the number of examples."""
+    labels = np.arange(12) % 3
+    loss = SoftmaxCrossEntropy(class_weight=(1.0, 5.0, 0.5))
+    model = Model(
+        [Dense(3)],
+        input_shape=3,
+        loss=loss,
+        optimizer=SGD(1e-30),
+        regularizer=L2(0.5, per_example=True),
+        backend=backend,
+        dtype="float64",
+    )
+    w = fetch(backend, model.params)[0]["weight"]
+    for weight in (None, np.linspace(0.5, 1.5, 12)):
+        trained = float(model.gradients(X, labels, weight)[0])
+        each = np.array([1.0, 5.0, 0.5])[labels] * (1.0 if weight is None else weight)
+        z = X @ w
+        losses = np.log(np.exp(z).sum(axis=1)) - z[np.arange(12), labels]
+        expected = (each @ losses + 0.25 * (w**2).sum()) / each.sum()
+        np.testing.assert_allclose(trained, expected, rtol=1e-9)
+        np.testing.assert_allclose(model.evaluate(X, labels, weight)["loss"], expected, rtol=1e-9)
+        history = model.fit(X, labels, sample_weight=weight, batch_size=None, validation_data=(X, labels))
+        np.testing.assert_allclose(history["loss"][0], expected, rtol=1e-9)

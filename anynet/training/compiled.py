@@ -51,6 +51,12 @@ class Compiled:
             objective, config.layer, config.required_loss, config.required_optimizer, metrics, elementwise
         )
 
+    def count_examples(self, batch: Batch) -> float:
+        """Return the denominator of the mean loss of a batch, without the lower bound that prevents division by zero."""
+        xp, dtype = self._backend.xp, self._dtypes[0]
+        weights = self._config.required_loss.effective_weights(xp.zeros((), dtype=dtype), batch.y, batch.weight)
+        return float(len(batch)) if weights is None else float(xp.sum(weights))
+
     @property
     def _decides_on_host(self) -> bool:
         """Whether the optimizer reads the loss on the host, so that only the objective can be compiled."""

@@ -8,6 +8,7 @@ it, reuse the memory of the old state, or take many steps in one call.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -75,12 +76,16 @@ def make_objective(
 
 
 def denominator(loss: Loss, value: Array, y: Array, weight: Array | None) -> Array | float:
-    """Return the divisor of the mean loss of a batch: the number of examples, or the sum of their weights."""
+    """Return the divisor of the mean loss of a batch: the number of examples, or the sum of their weights.
+
+    It is infinite if that sum is zero, so that the penalty per example of such a batch is zero, like its loss.
+    """
     shares = loss.effective_weights(value, y, weight)
     if shares is None:
         return float(tree.leaves(y)[0].shape[0])
     xp = namespace(shares)
-    return xp.maximum(xp.sum(shares), float(xp.finfo(shares.dtype).smallest_normal))
+    total = xp.sum(shares)
+    return xp.where(total > 0.0, xp.maximum(total, float(xp.finfo(shares.dtype).smallest_normal)), total + math.inf)
 
 
 def make_step(
