@@ -144,9 +144,12 @@ class GELU(Layer):
 
 
 def _tanh_argument(x: Array) -> tuple[Array, Array, Array]:
-    """Return u, x bounded to ±100, where tanh u has long been ±1, and du/dx. Note that ½(1 + tanh u) = σ(2u)."""
+    """Return u, x bounded to ±30, and du/dx. Note that ½(1 + tanh u) = σ(2u).
+
+    Beyond the bound σ(2u) is 0 or 1 to the last digit, and within it 2u is below 2000, which float16 can hold.
+    """
     xp = namespace(x)
-    x = xp.minimum(xp.maximum(x, -100.0), 100.0)
+    x = xp.minimum(xp.maximum(x, -30.0), 30.0)
     square = x * x
     scale = math.sqrt(2.0 / math.pi)
     return scale * x * (1.0 + 0.044715 * square), x, scale * (1.0 + 3.0 * 0.044715 * square)
@@ -163,7 +166,8 @@ class Mish(Layer):
 
     Notes
     -----
-    Any shape. Cache: x. Above 20, w is 1 to the last digit, so e^x is taken at 20 there.
+    Any shape. Cache: x. Both fractions are computed from :math:`e^{-|x|}`, for positive x divided above and below by
+    :math:`e^{2x}` and :math:`e^{4x}`, so nothing overflows in any dtype.
 
     Examples
     --------
@@ -179,20 +183,28 @@ class Mish(Layer):
     uses_key: ClassVar[bool] = False
 
     def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
-        _, n = _mish_terms(x)
-        return x * (n / (n + 2.0)), x
+        e, positive = _decay(x)
+        return x * _mish_gate(e, positive)[0], x
 
     def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         if not need_dx:
             return None, {}
-        x = cache
-        e, n = _mish_terms(x)
-        m = n + 2.0
-        return dy * (n / m + x * (4.0 * e * (e + 1.0) / (m * m))), {}
+        x, xp = cache, namespace(dy)
+        e, positive = _decay(x)
+        gate, m = _mish_gate(e, positive)
+        slope = 4.0 * e * (1.0 + e) / (m * m)
+        return dy * (gate + x * (xp.where(positive, e, xp.ones_like(e)) * slope)), {}
 
 
-def _mish_terms(x: Array) -> tuple[Array, Array]:
-    """Return eˣ and n = eˣ(eˣ + 2)."""
+def _decay(x: Array) -> tuple[Array, Array]:
+    """Return e^{−|x|}, and whether x is positive."""
     xp = namespace(x)
-    e = xp.exp(xp.minimum(x, 20.0))
-    return e, e * (e + 2.0)
+    return xp.exp(-xp.abs(x)), x > 0
+
+
+def _mish_gate(e: Array, positive: Array) -> tuple[Array, Array]:
+    """Return w and its denominator m: n + 2, where x is positive (n + 2)/e²ˣ."""
+    xp = namespace(e)
+    square = e * e
+    m = xp.where(positive, 1.0 + 2.0 * (e + square), 2.0 + 2.0 * e + square)
+    return xp.where(positive, 1.0 + 2.0 * e, square + 2.0 * e) / m, m

@@ -1,40 +1,62 @@
-"""Activations far from zero: finite, without warnings (which are errors here), and as their limits say."""
+"""Activations in every dtype: without warnings, which are errors here, like PyTorch's near zero and their limits far away."""
 
 import numpy as np
 import pytest
 
 from anynet import ELU, GELU, SELU, LeakyReLU, Mish, PReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
-from tests.tools import fetch, place
+from tests.reference import reference
+from tests.tools import PUBLIC, fetch
 
-FAR = np.array([-1e4, -100.0, 100.0, 1e4])
-ONE, ZERO = np.array([1.0] * 4), np.array([0.0] * 4)
-RIGHT = np.array([0.0, 0.0, 1.0, 1.0])
+FAR = {"float16": [100.0, 6e4], "float32": [100.0, 1e4, 1e20, 1e38], "float64": [100.0, 1e4, 1e20, 1e300]}
+ONE, RAMP, ZERO, BELOW = (lambda x: np.ones_like(x)), (lambda x: x), (lambda x: 0.0 * x), (lambda x: 0.0 * x - 1.0)
 LIMITS = [
-    (ReLU(), RIGHT * FAR, RIGHT),
-    (LeakyReLU(0.1), (0.1 + 0.9 * RIGHT) * FAR, 0.1 + 0.9 * RIGHT),
-    (PReLU(), (0.25 + 0.75 * RIGHT) * FAR, 0.25 + 0.75 * RIGHT),
-    (ELU(), np.where(RIGHT, FAR, -1.0), RIGHT),
-    (SELU(), np.where(RIGHT, 1.0507009873554805 * FAR, -1.7580993408473766), 1.0507009873554805 * RIGHT),
-    (GELU(), RIGHT * FAR, RIGHT),
-    (GELU("tanh"), RIGHT * FAR, RIGHT),
-    (SiLU(), RIGHT * FAR, RIGHT),
-    (Softplus(), RIGHT * FAR, RIGHT),
-    (Mish(), RIGHT * FAR, RIGHT),
-    (Sigmoid(), RIGHT, ZERO),
-    (Tanh(), 2 * RIGHT - 1, ZERO),
+    (ReLU(), (ZERO, RAMP), (0.0, 1.0)),
+    (LeakyReLU(0.1), (lambda x: 0.1 * x, RAMP), (0.1, 1.0)),
+    (PReLU(), (lambda x: 0.25 * x, RAMP), (0.25, 1.0)),
+    (ELU(), (BELOW, RAMP), (0.0, 1.0)),
+    (SELU(), (lambda x: 0.0 * x - 1.7580993408473766, lambda x: 1.0507009873554805 * x), (0.0, 1.0507009873554805)),
+    (GELU(), (ZERO, RAMP), (0.0, 1.0)),
+    (GELU("tanh"), (ZERO, RAMP), (0.0, 1.0)),
+    (SiLU(), (ZERO, RAMP), (0.0, 1.0)),
+    (Softplus(), (ZERO, RAMP), (0.0, 1.0)),
+    (Mish(), (ZERO, RAMP), (0.0, 1.0)),
+    (Sigmoid(), (ZERO, ONE), (0.0, 0.0)),
+    (Tanh(), (BELOW, ONE), (0.0, 0.0)),
 ]
+"""A layer, its output far to the left and far to the right, and its slopes there."""
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize(
-    ("layer", "y", "slope"), LIMITS, ids=lambda v: repr(v) if not isinstance(v, np.ndarray) else ""
-)
+def value_and_slope(backend, layer, x, dtype):
+    """Return g(x) and g′(x), computed in a dtype, in float64 on the host."""
+    if dtype == "float16" and not hasattr(backend.xp, "float16"):
+        pytest.skip("the standard has no float16")
+    kind = backend.half(dtype) if dtype == "float16" else backend.dtype(dtype)
+    params = {name: backend.asarray(a, kind) for name, a in layer.init(np.random.default_rng(0), (1,))[0].items()}
+    y, cache = layer.forward(params, backend.asarray(np.array(x)[:, None], kind))
+    dx, _ = layer.backward(params, cache, backend.asarray(np.ones((len(x), 1)), kind))
+    assert y.dtype == dx.dtype == kind
+    return (fetch(backend, a)[:, 0].astype("float64") for a in (y, dx))
+
+
+@pytest.mark.parametrize("dtype", FAR)
+@pytest.mark.parametrize(("layer", "y", "slope"), LIMITS, ids=lambda v: repr(v) if not isinstance(v, tuple) else "")
 def test_far_from_zero(layer, y, slope, dtype, backend):
-    params = place(backend, layer.init(np.random.default_rng(0), (4,))[0], dtype)
-    found, cache = layer.forward(params, place(backend, FAR[None], dtype))
-    dx, _ = layer.backward(params, cache, place(backend, ONE[None], dtype))
-    np.testing.assert_allclose(fetch(backend, found)[0], y, rtol=1e-6, atol=1e-30)
-    np.testing.assert_allclose(fetch(backend, dx)[0], slope, rtol=1e-6, atol=1e-30)
+    for side, sign in enumerate((-1.0, 1.0)):
+        x = sign * np.array(FAR[dtype])
+        found = value_and_slope(backend, layer, x, dtype)
+        tolerance = {"rtol": 4 * np.finfo(dtype).eps, "atol": 1e-30}
+        for actual, expected in zip(found, (y[side](x), slope[side] + 0.0 * x), strict=True):
+            np.testing.assert_allclose(actual, expected, **tolerance)
+
+
+@pytest.mark.parametrize("dtype", FAR)
+@pytest.mark.parametrize("entry", reference("activations"), ids=lambda entry: entry["layer"])
+def test_near_zero(entry, dtype, backend):
+    """Within a few roundings of the output, or of x where a gate close to 1 is rounded."""
+    found = value_and_slope(backend, eval(entry["layer"], PUBLIC), np.array(entry["x"]), dtype)
+    for actual, expected in zip(found, (entry["y"], entry["slope"]), strict=True):
+        scale = 1.0 + np.abs(entry["x"])
+        np.testing.assert_array_less(np.abs(actual - expected) / scale, 6 * np.finfo(dtype).eps)
 
 
 @pytest.mark.parametrize("make", [lambda: LeakyReLU(-0.1), lambda: ELU(-1.0), lambda: GELU("exact")])
