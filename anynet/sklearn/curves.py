@@ -47,8 +47,8 @@ class Watch(Callback):
         self.stopped = self.interrupted = False
 
     def on_fit_begin(self, run: Run) -> None:
-        if self._adapts:
-            run.model.learning_rate_factor = 1.0
+        if self._adapts:  # from the first step on it is in the optimizer's state, whose structure then stays
+            run.model.learning_rate_factor = run.model.learning_rate_factor
         if self._score is not None:
             self._best = run.model.params
 

@@ -185,6 +185,31 @@ def test_partial_fits_go_on():
     assert (ours.n_iter_, ours.t_) == (theirs.n_iter_, theirs.t_) == (1, 90)
 
 
+@pytest.mark.parametrize("begin", ["partial_fit", "fit"])
+@pytest.mark.parametrize("dtype, tolerance", [("float64", 1e-9), ("float32", 1e-4)])
+@pytest.mark.parametrize("rate", ["constant", "adaptive", "invscaling"])
+@pytest.mark.parametrize("kind", ["multiclass", "number"])
+def test_the_learning_rate_goes_on_over_partial_fits(kind, rate, dtype, tolerance, begin):
+    """Over 30 calls "adaptive" lowers it whenever the loss stops falling, and "invscaling" counts all examples."""
+    x, y = problem(kind, dtype)
+    settings = {"solver": "sgd", "learning_rate": rate, "learning_rate_init": 0.02, "tol": 0.02, "n_iter_no_change": 3}
+    ours, theirs = both(kind, batch_size=25, max_iter=9, random_state=10, **settings)
+    for estimator in (ours, theirs):
+        if begin == "fit":
+            quietly(estimator.fit, x, y)
+        for call in range(30):
+            first = {"classes": np.unique(y)} if kind == "multiclass" and call == 0 else {}
+            estimator.partial_fit(x, y, **first)
+    expected = theirs._optimizer.learning_rate
+    assert ours.learning_rate_init * ours.model_.learning_rate_factor == pytest.approx(expected, rel=1e-6)
+    assert rate == "constant" or expected < 0.02 / 5
+    close(ours, theirs, tolerance)
+    np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=tolerance)
+    quietly(ours.set_params(warm_start=True).fit, x, y)
+    quietly(theirs.set_params(warm_start=True).fit, x, y)
+    close(ours, theirs, tolerance)
+
+
 def test_the_parameters_are_theirs_and_more():
     for ours, theirs in PAIRS.values():
         given, expected = ours().get_params(), theirs().get_params()
