@@ -136,6 +136,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             self.classes_ = self._binarizer.classes_
         else:
             self._check_targets(y)
+            if self.warm_start and set(unique_labels(y)) != set(self.classes_):
+                raise ValueError(
+                    f"y: expected all classes of the previous fit, {self.classes_}, with warm_start=True, got "
+                    f"{unique_labels(y)}; use partial_fit with warm_start=False for some of them"
+                )
         kind = self._binarizer.y_type_
         self.n_outputs_ = 1 if kind == "binary" else len(self.classes_)
         self.out_activation_ = "softmax" if kind == "multiclass" else "logistic"

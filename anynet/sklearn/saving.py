@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,8 @@ def save(estimator: Any, path: str | Path) -> None:
     """Write an estimator; see `BaseMLP.save`."""
     check_is_fitted(estimator)
     params = {name: v for name, v in estimator.get_params(deep=False).items() if name not in LEFT_OUT}
-    if isinstance(estimator.random_state, int):
-        params["random_state"] = estimator.random_state
+    if isinstance(estimator.random_state, Integral):
+        params["random_state"] = int(estimator.random_state)
     if isinstance(params["backend"], Backend):
         params["backend"] = params["backend"].name
     attributes = {name: v for name, v in vars(estimator).items() if name not in {*estimator.get_params(), "model_"}}

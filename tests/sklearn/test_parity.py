@@ -210,6 +210,30 @@ def test_the_learning_rate_goes_on_over_partial_fits(kind, rate, dtype, toleranc
     close(ours, theirs, tolerance)
 
 
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "multilabel"])
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_a_warm_start_refuses_other_classes_as_theirs_does(kind, method):
+    """Some of the classes, or others."""
+    x, y = problem(kind)
+    estimators = both(kind, warm_start=True, max_iter=2, random_state=0)
+    for estimator in estimators:
+        quietly(estimator.fit, x, y)
+        before = estimator.coefs_[0].copy()
+        for other in (np.full(len(y), y[0]) if y.ndim == 1 else y[:, :2], np.arange(len(y)) % 4 + 7):
+            with pytest.raises(ValueError):
+                getattr(estimator, method)(x, other)
+        np.testing.assert_array_equal(estimator.coefs_[0], before)
+        quietly(getattr(estimator, method), x, y)
+
+
+def test_a_subset_of_the_classes_is_enough_without_warm_start():
+    x, y = problem("multiclass")
+    for estimator in both("multiclass", max_iter=2, random_state=0):
+        quietly(estimator.fit, x, y)
+        estimator.partial_fit(x, np.full(len(y), y[0]))
+        assert len(estimator.classes_) == 3
+
+
 def test_the_parameters_are_theirs_and_more():
     for ours, theirs in PAIRS.values():
         given, expected = ours().get_params(), theirs().get_params()

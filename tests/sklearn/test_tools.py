@@ -85,6 +85,16 @@ def test_html():
     assert "GELU" in html
 
 
+@pytest.mark.parametrize("seed", [3, np.int64(3), np.uint8(3)], ids=repr)
+def test_a_seed_is_saved_whatever_kind_of_integer_it_is(seed, tmp_path):
+    x, y = problem("binary")
+    fitted = MLPClassifier(**{**SMALL, "random_state": seed}).fit(x, y)
+    fitted.save(tmp_path / "estimator")
+    again = MLPClassifier.load(tmp_path / "estimator")
+    assert again.random_state == 3
+    np.testing.assert_array_equal(clone(again).fit(x, y).predict_proba(x), fitted.predict_proba(x))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_pickles_and_files_predict_and_train_on_as_before(kind, tmp_path):
     x, y = problem(kind)
