@@ -31,6 +31,7 @@ from anynet.checkpoint import file, snapshot
 from anynet.checks import several
 from anynet.config import ModelConfig
 from anynet.data.batch import Chunk, eval_batch_size
+from anynet.data.convert import copy_if_shared
 from anynet.data.plan import Order, make_plan
 from anynet.data.sources import Source
 from anynet.history import History
@@ -241,7 +242,7 @@ class Model(Network):
     def predict(self, x: Any) -> Any:
         """Return the output for each example, as the same kind of array as x and on its device; NumPy for lists."""
         predict, params = self._compiled.predict, self._owner.current.params
-        parts = [predict(params, part) for part in self._data.input_batches(x)]
+        parts = [copy_if_shared(self.backend, predict(params, part), part) for part in self._data.input_batches(x)]
         y = parts[0] if len(parts) == 1 else tree.map(lambda *a: self.backend.xp.concat(a, axis=0), *parts)
         target = backends.of(tree.leaves(x)[0] if several(self.input_shape) else x)
         return y if target.name == self.backend.name else tree.map(target.asarray, y)

@@ -8,9 +8,13 @@ from anynet import (
     Adam,
     Dense,
     Dropout,
+    Flatten,
     HalfSquaredError,
+    Identity,
     Model,
+    Parallel,
     ReLU,
+    Reshape,
     Sequential,
     SoftmaxCrossEntropy,
     backends,
@@ -218,6 +222,36 @@ def test_numbers_of_every_type(dtype, model, backend):
         out = model.predict(given)
         assert_close(fetch(backends.of(out), out), np.asarray(model.predict(x.astype("float64"))), rtol=1e-6)
     model.fit(x, Y.astype("uint8"), epochs=1)
+
+
+PASSING_ON = [
+    ([Identity()], 4),
+    ([Flatten()], (2, 2)),
+    ([Reshape((2, 2))], 4),
+    ([Dropout(0.5), Sequential([Identity()])], 4),
+    ([Parallel([Identity(), Flatten()], combine=None)], 4),
+]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if not kind.startswith("jax") and kind != "numpy-readonly"])
+@pytest.mark.parametrize("layers, shape", PASSING_ON, ids=str)
+def test_predictions_lie_in_memory_of_their_own(layers, shape, kind, backend):
+    """Whatever is done to them later does not reach x, nor the other way round."""
+    if why_missing(kind) is not None:
+        pytest.skip(why_missing(kind))
+    x = make(kind).asarray(X.astype("float32"), copy=True)
+    x = make(kind).xp.reshape(x, (60, *np.atleast_1d(shape).tolist()))
+    before = np.array(backends.to_numpy(x))
+    y = Model(layers, input_shape=shape, backend=backend).predict(x)
+    for part in tree.leaves(y):
+        np.testing.assert_array_equal(backends.to_numpy(part).reshape(before.shape), before)
+    for part in tree.leaves(y):
+        if not backend.name.startswith("jax"):  # what comes from there cannot be written to
+            part[...] = 7.0
+        np.testing.assert_array_equal(backends.to_numpy(x), before)
+    x[...] = 5.0
+    for part in tree.leaves(y):
+        assert not (backends.to_numpy(part) == 5.0).any()
 
 
 def test_lists_and_frames(model):

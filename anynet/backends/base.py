@@ -80,6 +80,10 @@ class Backend:
         """Return one of this backend's arrays as a NumPy array on the host."""
         raise NotImplementedError
 
+    def shares_memory(self, a: Array, b: Array) -> bool:
+        """Return whether two of this backend's arrays may share memory, so that a change of one would change the other."""
+        return np.may_share_memory(self.to_numpy(a), self.to_numpy(b))
+
     def room(self) -> int | None:
         """Return the bytes that are free on a device with a memory of its own; None where arrays lie in main memory."""
         return None

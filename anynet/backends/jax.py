@@ -64,6 +64,9 @@ class JaxBackend(Backend):
     def to_numpy(self, x: Array) -> np.ndarray:
         return np.asarray(x)
 
+    def shares_memory(self, a: Array, b: Array) -> bool:
+        return False  # they may, but cannot change
+
     def room(self) -> int | None:
         stats = None if self.device.platform == "cpu" else self.device.memory_stats()
         return None if stats is None else stats["bytes_limit"] - stats["bytes_in_use"]

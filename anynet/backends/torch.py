@@ -54,6 +54,9 @@ class TorchBackend(Backend):
     def to_numpy(self, x: Any) -> np.ndarray:
         return x.detach().cpu().numpy()
 
+    def shares_memory(self, a: Any, b: Any) -> bool:
+        return a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr()
+
     def room(self) -> int | None:
         return self._torch.cuda.mem_get_info(self.device)[0] if self.device.type == "cuda" else None
 

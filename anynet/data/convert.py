@@ -145,3 +145,12 @@ def as_weights(backend: Backend, where: str, weight: Any, dtype: Any, *, some_po
     if some_positive and not bool(xp.any(weight > 0)):
         raise ValueError(f"{where}: expected a sample_weight > 0, got only zeros")
     return weight
+
+
+def copy_if_shared(backend: Backend, y: Any, x: Any) -> Any:
+    """Return arrays of a backend, copied if they may share the memory of x; both may be trees of arrays."""
+
+    def separate(a: Array) -> Array:
+        return backend.asarray(a, copy=True) if any(backend.shares_memory(a, b) for b in tree.leaves(x)) else a
+
+    return tree.map(separate, y)
