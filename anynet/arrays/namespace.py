@@ -83,7 +83,7 @@ def namespace(x: Array) -> ModuleType:
 
 def _find(x: Array) -> ModuleType:
     if type(x).__module__.partition(".")[0] == "cupy":  # includes the objects that `cupy.fuse` traces with
-        import array_api_compat.cupy
+        from anynet.arrays import cupy_namespace
 
-        return array_api_compat.cupy
+        return cupy_namespace
     return array_namespace(x)

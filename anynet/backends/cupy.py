@@ -33,7 +33,7 @@ class CupyBackend(Backend):
         if device is not None and not (device.isdigit() and int(device) < count):
             raise bad_device("cupy", device, f"a number from 0 to {count - 1}")
         _check_kernels(cupy, int(device or 0))
-        import array_api_compat.cupy as xp
+        from anynet.arrays import cupy_namespace as xp
 
         self.xp, self._cupy = xp, cupy
         self.device = cupy.cuda.Device(int(device or 0))

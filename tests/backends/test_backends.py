@@ -60,6 +60,15 @@ def test_dtypes(backend):
             backend.dtype(bad)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_sign_of_zero_is_zero_and_of_nan_is_nan(dtype, backend):
+    x = np.array([-np.inf, -2.0, -0.0, 0.0, 3.0, np.inf, np.nan], dtype)
+    for part in (x, x[::2], x[:0], x[-1]):
+        found = backend.xp.sign(backend.asarray(part))
+        assert found.dtype == backend.dtype(dtype)
+        np.testing.assert_array_equal(backend.to_numpy(found), np.sign(part))
+
+
 def test_synchronize_waits_without_a_word(backend):
     assert backend.synchronize() is None
 

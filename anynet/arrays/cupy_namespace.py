@@ -1,0 +1,19 @@
+"""The array API namespace of CuPy: array-api-compat's, except functions that would wait for the device."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cupy
+from array_api_compat import cupy as _compat
+
+globals().update({name: getattr(_compat, name) for name in (*_compat.__all__, "__array_namespace_info__")})
+
+
+@cupy.fuse(kernel_name="sign")
+def sign(x: Any, /) -> Any:
+    """Return −1, 0 or 1, and NaN for NaN, in one kernel.
+
+    ``cupy.sign`` of NaN is 0. array-api-compat corrects this with a boolean mask, which waits for the device.
+    """
+    return cupy.where(x == x, cupy.sign(x), x)
