@@ -95,28 +95,38 @@ def check_gradients(
     ValueError
         If the backend has no float64.
     """
+    if backend is not None:
+        where = backends.get(backend)
+    elif isinstance(subject, Layer):
+        where = backends.of(tree.leaves(x)[0] if isinstance(x, tuple) else x)
+    else:
+        where = subject.backend
+    with where.activate():
+        return _compare(subject, x, y, where, tolerance, training, seed)
+
+
+def _compare(
+    subject: Any, x: Any, y: Any, backend: backends.Backend, tolerance: float, training: bool, seed: int
+) -> GradientReport:
+    """Return the errors of the gradients on a backend; raise at the first that is too large."""
     rng = np.random.default_rng(seed)
     if isinstance(subject, Layer):
-        backend = (
-            backends.of(tree.leaves(x)[0] if isinstance(x, tuple) else x) if backend is None else backends.get(backend)
-        )
         layer = subject
         params = layer.init(rng, tree.map_arrays(lambda a: tuple(backends.to_numpy(a).shape[1:]), x))[0]
         trained = layer.trainable(params)
         params = tree.set_leaves(params, iter([_moved(a, rng) for a in tree.leaves(trained)]), like=trained)
         objective = _layer_objective(layer, backend, rng)
     else:
-        backend = subject.backend if backend is None else backends.get(backend)
         layer = subject.layer
-        params = tree.map(subject.backend.to_numpy, subject._carry[0])
+        params = tree.map(subject.backend.to_numpy, subject.state.params)
         objective = _model_objective(subject, backend, y)
     dtype = backend.dtype("float64")
     inputs = _inputs(x, layer.integer_input, backend)
     params = tree.map(lambda a: backend.asarray(a, dtype), params)
-    key = backend.asarray(random.make_key(seed))
+    training_key = backend.asarray(random.make_key(seed))
     if isinstance(subject, Layer):
-        params = layer.update_buffers(params, layer.forward(params, inputs, key=key)[1])
-    key = key if training else None
+        params = layer.update_buffers(params, layer.forward(params, inputs, key=training_key)[1])
+    key = training_key if training else None
 
     _, scale, gradients = objective(params, inputs, key)
     noise = ROUNDING * scale / tolerance

@@ -184,27 +184,28 @@ class Model(Network):
         -----
         Ctrl-C finishes the current batch and returns; pressing it again aborts immediately.
         """
-        callbacks = check_callbacks(callbacks)
-        plan = make_plan(self.config, epochs, batch_size, shuffle, validation_split)
-        source, validation = self._data.sources(
-            x,
-            y,
-            sample_weight=sample_weight,
-            class_weight=class_weight,
-            validation_data=validation_data,
-            validation_split=validation_split,
-        )
-        run = make_run(
-            self, source, validation, plan, [*callbacks, ProgressBar()] if should_show(progress) else callbacks
-        )
-        if resume is not None:
-            self._resume(run, Path(resume))
-        self.history, self._run = run.history, weakref.ref(run)
-        try:
-            train(run, source, validation, plan, self._advance, self._evaluate)
-        finally:
-            self._run = None
-        return run.history
+        with self.backend.activate():
+            callbacks = check_callbacks(callbacks)
+            plan = make_plan(self.config, epochs, batch_size, shuffle, validation_split)
+            source, validation = self._data.sources(
+                x,
+                y,
+                sample_weight=sample_weight,
+                class_weight=class_weight,
+                validation_data=validation_data,
+                validation_split=validation_split,
+            )
+            run = make_run(
+                self, source, validation, plan, [*callbacks, ProgressBar()] if should_show(progress) else callbacks
+            )
+            if resume is not None:
+                self._resume(run, Path(resume))
+            self.history, self._run = run.history, weakref.ref(run)
+            try:
+                train(run, source, validation, plan, self._advance, self._evaluate)
+            finally:
+                self._run = None
+            return run.history
 
     def _resume(self, run: Run, path: Path) -> None:
         where = "fit: resume"
@@ -226,30 +227,34 @@ class Model(Network):
 
         Shapes are checked, values are not. `fit` documents x and y.
         """
-        batch = self._data.batch("train_step", x, y, sample_weight)
-        step = self._compiled.step
-        state, output = step(self._owner.owned, *batch)
-        self._owner.replace(state)
-        return output[0]
+        with self.backend.activate():
+            batch = self._data.batch("train_step", x, y, sample_weight)
+            step = self._compiled.step
+            state, output = step(self._owner.owned, *batch)
+            self._owner.replace(state)
+            return output[0]
 
     def gradients(self, x: Any, y: Any, sample_weight: Any = None) -> tuple[Array, Any]:
         """Return the loss, a 0-d array, and ∂L/∂params in the structure of `params`, without dropout or any update."""
-        batch = self._data.check("gradients", self._data.batch("gradients", x, y, sample_weight))
-        return self._compiled.gradients(self._owner.current.params, *batch)
+        with self.backend.activate():
+            batch = self._data.check("gradients", self._data.batch("gradients", x, y, sample_weight))
+            return self._compiled.gradients(self._owner.current.params, *batch)
 
     # -- inference ----------------------------------------------------------------------------------------------------
 
     def predict(self, x: Any) -> Any:
         """Return the output for each example, as the same kind of array as x and on its device; NumPy for lists."""
-        predict, params = self._compiled.predict, self._owner.current.params
-        parts = [copy_if_shared(self.backend, predict(params, part), part) for part in self._data.input_batches(x)]
-        y = parts[0] if len(parts) == 1 else tree.map(lambda *a: self.backend.xp.concat(a, axis=0), *parts)
-        target = backends.of(tree.leaves(x)[0] if several(self.input_shape) else x)
-        return y if target.name == self.backend.name else tree.map(target.asarray, y)
+        with self.backend.activate():
+            predict, params = self._compiled.predict, self._owner.current.params
+            parts = [copy_if_shared(self.backend, predict(params, part), part) for part in self._data.input_batches(x)]
+            y = parts[0] if len(parts) == 1 else tree.map(lambda *a: self.backend.xp.concat(a, axis=0), *parts)
+            target = backends.of(tree.leaves(x)[0] if several(self.input_shape) else x)
+            return y if target.name == self.backend.name else tree.map(target.asarray, y)
 
     def evaluate(self, x: Any, y: Any = None, sample_weight: Any = None) -> dict[str, Any]:
         """Return the loss and the metrics over arrays or an iterable of batches, by name, as Python numbers."""
-        return self._evaluate(self._data.source("evaluate", x, y, sample_weight))
+        with self.backend.activate():
+            return self._evaluate(self._data.source("evaluate", x, y, sample_weight))
 
     def _evaluate(self, source: Source) -> dict[str, Any]:
         evaluate, params = self._compiled.evaluate, self._owner.current.params

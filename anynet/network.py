@@ -146,12 +146,14 @@ class Network:
 
         The optimizer state of the other layers is kept.
         """
-        self._configure(*set_frozen(self.config, self._owner.owned, layers, True))
+        with self.backend.activate():
+            self._configure(*set_frozen(self.config, self._owner.owned, layers, True))
 
     def unfreeze(self, *layers: int) -> None:
         """Train frozen layers again, all of them without an argument; their optimizer state starts from zero."""
-        numbers = layers or range(len(tuple(self.layer.children())))
-        self._configure(*set_frozen(self.config, self._owner.owned, numbers, False))
+        with self.backend.activate():
+            numbers = layers or range(len(tuple(self.layer.children())))
+            self._configure(*set_frozen(self.config, self._owner.owned, numbers, False))
 
     def summary(self) -> str:
         """Return a table of the layers with their output shapes and numbers of parameters."""
@@ -170,10 +172,11 @@ class Network:
 
     def averaged(self) -> Self:
         """Return a copy with the parameters that an averaging optimizer such as `EMA` or `SWA` keeps, if it is one."""
-        model = self.to(self.backend)
-        params, opt_state, _ = model.state
-        model.params = self.config.required_optimizer.averaged(params, opt_state)
-        return model
+        with self.backend.activate():
+            model = self.to(self.backend)
+            params, opt_state, _ = model.state
+            model.params = self.config.required_optimizer.averaged(params, opt_state)
+            return model
 
     def save(self, path: str | Path) -> None:
         """Write architecture, parameters, optimizer state, random key and history to one safetensors file, without pickle.

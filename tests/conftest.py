@@ -10,9 +10,13 @@ strict:device1      a device whose arrays NumPy cannot see, so a hidden transfer
 torch, jax-jit      skipped where they are not installed
 jax                 the same functions without ``jax.jit``
 cupy, torch:cuda    skipped where there is no GPU
+cupy:1              a device that is not the current one; skipped where there is no second GPU
 ==================  ==================================================================================================
 
 What is not here is left out of every test; the head of the report and one skipped test each say why.
+
+Models and public functions are tested from outside their device: where the backend's device is not CuPy's current one, they
+activate it. Tests of pure functions, those in `PURE`, run on the backend's device.
 
 ``pytestmark = pytest.mark.without("jax")`` spares tests of whole models the slow way that nobody trains on.
 
@@ -22,16 +26,18 @@ What is not here is left out of every test; the head of the report and one skipp
 import os
 import signal
 import sys
+from contextlib import nullcontext
 from functools import cache
+from pathlib import Path
 
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # arrays here are tiny, and threads that wait for each other are slow
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # arrays here are tiny, and compiling takes all the time
-os.environ["JAX_ENABLE_X64"] = "1"  # for float64 checks; one test runs without it in a process of its own
 os.environ["JAX_DEFAULT_MATMUL_PRECISION"] = "highest"  # on GPUs products of float32 may else be rounded to TF32
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # other libraries need memory of the same GPU
+os.environ["JAX_ENABLE_X64"] = "1"  # for float64 checks; one test runs without it in a process of its own
 
 import array_api_strict
 
@@ -41,7 +47,24 @@ from anynet.backends.numpy import NumpyBackend
 
 array_api_strict.set_array_api_strict_flags(api_version="2024.12", boolean_indexing=False, data_dependent_shapes=False)
 
-KINDS = ("numpy", "numpy-readonly", "strict", "strict:device1", "torch", "jax", "jax-jit", "cupy", "torch:cuda")
+KINDS = (
+    "numpy",
+    "numpy-readonly",
+    "strict",
+    "strict:device1",
+    "torch",
+    "jax",
+    "jax-jit",
+    "cupy",
+    "cupy:1",
+    "torch:cuda",
+)
+
+TESTS = Path(__file__).parent
+PURE = {"layers", "losses", "notes", "optimizers"} | {
+    f"test_{name}.py" for name in ("backends", "erf", "metric_values", "metrics", "random", "regularizers", "schedules")
+}
+"""Folders and files with tests of pure functions, which compute on the current device as CuPy's own functions do."""
 
 
 class ReadOnlyNumpy(NumpyBackend):
@@ -85,6 +108,10 @@ def why_missing(kind):
         if library(kind) in ("numpy", "strict"):
             raise
         return str(error)
+    except ValueError as error:  # a device that is not there
+        if kind != "cupy:1":
+            raise
+        return str(error)
     return None
 
 
@@ -104,15 +131,14 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # inherited from a shell that runs pytest in the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "without(*kinds): run on all backends but these")
     wanted = [name for names in config.getoption("--backend") for name in names.split(",")]
     for name in wanted:
         if name not in KINDS:
             raise pytest.UsageError(f"--backend: expected one of {', '.join(KINDS)}, got {name!r}")
     config.kinds = [kind for kind in KINDS if not wanted or kind in wanted or library(kind) in wanted]
-
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # inherited from a shell that runs pytest in the background
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_generate_tests(metafunc):
@@ -131,7 +157,9 @@ def pytest_report_header(config):
 @pytest.fixture
 def backend(request):
     """Each backend in turn; see the top of this file."""
-    return make(request.param)
+    found = make(request.param)
+    with found.activate() if PURE & set(request.path.relative_to(TESTS).parts) else nullcontext():
+        yield found
 
 
 @pytest.fixture(params=["torch", "jax"])

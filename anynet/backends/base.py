@@ -7,6 +7,7 @@ says only what differs.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from types import MappingProxyType, ModuleType
 from typing import Any
@@ -19,6 +20,7 @@ from anynet.arrays.namespace import Array
 DTYPES = ("float32", "float64")
 HALVES = ("float16", "bfloat16")
 Step = Callable[..., tuple[Any, Any]]
+_NO_CONTEXT = nullcontext()
 
 
 class Backend:
@@ -94,6 +96,13 @@ class Backend:
             return True
         room = self.room()
         return room is None or 2 * x.nbytes <= room
+
+    def activate(self) -> AbstractContextManager[Any]:
+        """Return a context in which the library computes on this backend's device, where it has a current device.
+
+        The public methods of `Model` run in it, and so does each thread that prepares arrays for them.
+        """
+        return _NO_CONTEXT
 
     def synchronize(self) -> None:
         """Wait until all that was asked of the device is done; for measuring time."""

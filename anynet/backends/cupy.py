@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import cache, wraps
 from types import ModuleType
 from typing import Any
@@ -42,6 +43,9 @@ class CupyBackend(Backend):
     def asarray(self, x: Any, dtype: Any = None, *, copy: bool | None = None) -> Array:
         if not isinstance(x, self._cupy.ndarray):
             x = to_numpy(x)
+        elif not x.flags.forc and x.device != self.device:
+            with x.device:
+                x = x.copy()  # CuPy copies contiguous arrays alone between devices
         with self.device:
             return self._cupy.array(x, dtype=dtype, order="C") if copy else self._cupy.asarray(x, dtype=dtype)
 
@@ -54,6 +58,9 @@ class CupyBackend(Backend):
     def room(self) -> int | None:
         with self.device:
             return self._cupy.cuda.runtime.memGetInfo()[0] + self._cupy.get_default_memory_pool().free_bytes()
+
+    def activate(self) -> AbstractContextManager[Any]:
+        return self.device
 
     def synchronize(self) -> None:
         self.device.synchronize()

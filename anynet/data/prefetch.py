@@ -1,56 +1,61 @@
-"""Prepare the next item in a background thread while the present one is used."""
+"""Prepare the next item in a background thread."""
 
 from __future__ import annotations
 
 import queue
 import threading
 from collections.abc import Generator, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 _END = object()
 
 
-def prefetch(items: Iterable[Any], ahead: int = 1) -> Generator[Any, None, None]:
-    """Yield the items, each made while the one before it is in use; at most `ahead` wait.
+def prefetch(
+    items: Iterable[Any], context: AbstractContextManager[Any] | None = None, *, ahead: int = 1
+) -> Generator[Any, None, None]:
+    """Yield the items, prepared in a thread, with at most `ahead` of them ready in advance.
 
-    An error in the making is raised where the item would have come. A consumer that leaves early, because of Ctrl-C for
-    example, does not wait: the thread ends by itself after the item that it is making.
+    The thread runs in `context`, such as a backend's `activate()`, because each thread has its own current device. An
+    exception of the thread is raised in place of its item. A consumer that closes the generator early does not wait: the
+    thread ends after its current item.
 
     Examples
     --------
     >>> list(prefetch(n * n for n in range(3)))
     [0, 1, 4]
     """
-    waiting: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue(ahead)
-    left = threading.Event()
+    ready: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue(ahead)
+    closed = threading.Event()
 
-    def hand_over(item: Any, error: BaseException | None = None) -> None:
-        while not left.is_set():
+    def put(item: Any, error: BaseException | None = None) -> None:
+        while not closed.is_set():
             try:
-                waiting.put((item, error), timeout=0.1)
+                ready.put((item, error), timeout=0.1)
             except queue.Full:
                 continue
             return
 
-    def make() -> None:
+    def prepare() -> None:
         try:
-            for item in items:
-                hand_over(item)
-                if left.is_set():
-                    return
-        except BaseException as error:  # whatever it is, the consumer shall see it
-            hand_over(_END, error)
+            with context or nullcontext():
+                for item in items:
+                    put(item)
+                    if closed.is_set():
+                        return
+        except BaseException as error:  # re-raised in the consumer's thread
+            put(_END, error)
         else:
-            hand_over(_END)
+            put(_END)
 
-    threading.Thread(target=make, name="anynet-prefetch", daemon=True).start()
+    threading.Thread(target=prepare, name="anynet-prefetch", daemon=True).start()
     try:
         while True:
-            item, error = waiting.get()
+            item, error = ready.get()
             if error is not None:
                 raise error
             if item is _END:
                 return
             yield item
     finally:
-        left.set()
+        closed.set()

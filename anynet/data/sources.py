@@ -122,11 +122,11 @@ class StreamedSource(Source):
         count, size = len(self), min(plan.batch_size or len(self), len(self))
         order = plan.order(epoch, count, size)
         step = size * self._backend.steps_per_call
-        for data in prefetch(self._prepared(order, skip * size, step)):
+        for data in prefetch(self._prepared(order, skip * size, step), self._backend.activate()):
             yield Chunk(data, None, 0, len(data), size)
 
     def eval_batches(self, size: int) -> Batches:
-        return prefetch(self._prepared(None, 0, size))
+        return prefetch(self._prepared(None, 0, size), self._backend.activate())
 
     def take(self, rows: np.ndarray) -> StreamedSource:
         """Return a source of some of the examples."""

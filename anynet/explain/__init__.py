@@ -97,7 +97,8 @@ def explain(model: Model, x: Any, y: Any) -> Explanation:
           0
     """
     # `import anynet` imports this package and must not import NumPy, so the rest of it is imported here.
-    return __getattr__("Explanation")(*import_module("anynet.explain.narrate").explain_step(model, x, y))
+    with model.backend.activate():
+        return __getattr__("Explanation")(*import_module("anynet.explain.narrate").explain_step(model, x, y))
 
 
 def __getattr__(name: str) -> Any:

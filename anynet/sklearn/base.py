@@ -122,7 +122,8 @@ class BaseMLP(BaseEstimator):
         rows = max(1, min(ROWS, NUMBERS // X.shape[1]))
         for start in range(0, X.shape[0], rows):
             piece = model.backend.asarray(dense(X[start : min(start + rows, X.shape[0]), ...]))
-            parts.append(self._activate(model.predict(piece)))
+            with model.backend.activate():
+                parts.append(self._activate(model.predict(piece)))
         return parts
 
     def _host_outputs(self, X: Any) -> np.ndarray:
@@ -132,8 +133,11 @@ class BaseMLP(BaseEstimator):
         """Return what `finish` makes of the outputs, in the kind of array that X is."""
         check_is_fitted(self)
         kind = backends.of(X)
-        parts = [kind.asarray(finish(part)) for part in self._outputs(check_inputs(self, X, reset=False))]
-        return parts[0] if len(parts) == 1 else kind.xp.concat(parts, axis=0)
+        outputs = self._outputs(check_inputs(self, X, reset=False))
+        with self.model_.backend.activate():
+            parts = [kind.asarray(finish(part)) for part in outputs]
+        with kind.activate():
+            return parts[0] if len(parts) == 1 else kind.xp.concat(parts, axis=0)
 
     def _score(self, X: Any, y: Any, sample_weight: Any) -> float:
         """Return the score on the host, where labels may be of any kind."""

@@ -237,7 +237,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         kind = backends.of(found)
         if kind.name == "numpy" or self.classes_.dtype.kind not in "biuf":
             return self.classes_[backends.to_numpy(found)]
-        return kind.xp.take(kind.asarray(self.classes_), found, axis=0)
+        with kind.activate():
+            return kind.xp.take(kind.asarray(self.classes_), found, axis=0)
 
     def predict_proba(self, X: Any) -> Any:
         """Return the probability of each class, or of each yes.
@@ -260,7 +261,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def predict_log_proba(self, X: Any) -> Any:
         """Return the logarithm of `predict_proba`."""
         p = self.predict_proba(X)
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore"), backends.of(p).activate():
             return namespace(p).log(p)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:

@@ -260,8 +260,10 @@ def _held_out(estimator: Any, data: Examples) -> Any:
 
 def _check_weights(estimator: Any) -> None:
     """Raise if training has led to numbers that are not finite."""
-    xp, params = estimator.model_.backend.xp, estimator.model_._carry[0]
-    if not all(bool(xp.all(xp.isfinite(a))) for a in tree.leaves(params)):
+    backend, params = estimator.model_.backend, estimator.model_.state.params
+    with backend.activate():
+        finite = all(bool(backend.xp.all(backend.xp.isfinite(a))) for a in tree.leaves(params))
+    if not finite:
         raise ValueError(
             f"{type(estimator).__name__}: expected finite weights after training, got non-finite parameter weights; "
             "scale X, or lower learning_rate_init"

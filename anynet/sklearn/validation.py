@@ -31,7 +31,8 @@ def check_inputs(estimator: Any, X: Any, *, reset: bool) -> Any:
     backend = backends.of(X)
     if backend.name == "numpy":
         return validate_data(estimator, X, accept_sparse=["csr", "csc"], dtype=FLOATS, reset=reset)
-    return _check_foreign(estimator, X, backend, reset)
+    with backend.activate():
+        return _check_foreign(estimator, X, backend, reset)
 
 
 def check_pair(estimator: Any, X: Any, y: Any, *, numeric: bool, reset: bool) -> tuple[Any, np.ndarray]:
@@ -49,7 +50,8 @@ def check_pair(estimator: Any, X: Any, y: Any, *, numeric: bool, reset: bool) ->
             reset=reset,
         )
     else:
-        X = _check_foreign(estimator, X, backend, reset)
+        with backend.activate():
+            X = _check_foreign(estimator, X, backend, reset)
         rows = np.broadcast_to(np.float64(0.0), (X.shape[0], 1))
         _, y = check_X_y(rows, y, multi_output=True, y_numeric=numeric, estimator=estimator)
     y = y.toarray() if issparse(y) else y
@@ -97,7 +99,8 @@ def take(X: Any, rows: np.ndarray) -> Any:
     if backend.name == "numpy":
         return X[rows]
     index = backend.xp.__array_namespace_info__().default_dtypes()["indexing"]
-    return backend.xp.take(X, backend.asarray(rows, index), axis=0)
+    with backend.activate():
+        return backend.xp.take(X, backend.asarray(rows, index), axis=0)
 
 
 class Shuffle:

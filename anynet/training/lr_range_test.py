@@ -110,25 +110,26 @@ def learning_rate_test(
     start = getattr(optimizer, "learning_rate", None)
     if not isinstance(start, (int, float)):
         raise ValueError(f"{where}: expected an optimizer whose learning_rate is a number, got {optimizer!r}")
-    copy = model.to(model.backend)
-    source = DataAdapter(copy.config, copy.backend, copy.output_shape).source(where, x, y)
-    plan = Plan(1, batch_size, True, model.seed, 0.0)
-    batches = (batch for epoch in count() for chunk in source.chunks(plan, epoch, 0) for batch in chunk.batches())
-    rates: list[float] = []
-    losses: list[float] = []
-    average = 0.0
-    for rate, batch in zip(np.geomspace(low, high, steps).tolist(), batches, strict=False):
-        copy.learning_rate_factor = rate / start
-        with np.errstate(all="ignore"):
-            loss = float(copy.train_step(*batch))
-        average = smoothing * average + (1.0 - smoothing) * loss
-        smooth = average / (1.0 - smoothing ** (len(rates) + 1))
-        if not math.isfinite(smooth):
-            break
-        rates.append(rate)
-        losses.append(smooth)
-        if smooth > MAX_LOSS_RATIO * min(losses):
-            break
+    with model.backend.activate():
+        copy = model.to(model.backend)
+        source = DataAdapter(copy.config, copy.backend, copy.output_shape).source(where, x, y)
+        plan = Plan(1, batch_size, True, model.seed, 0.0)
+        batches = (batch for epoch in count() for chunk in source.chunks(plan, epoch, 0) for batch in chunk.batches())
+        rates: list[float] = []
+        losses: list[float] = []
+        average = 0.0
+        for rate, batch in zip(np.geomspace(low, high, steps).tolist(), batches, strict=False):
+            copy.learning_rate_factor = rate / start
+            with np.errstate(all="ignore"):
+                loss = float(copy.train_step(*batch))
+            average = smoothing * average + (1.0 - smoothing) * loss
+            smooth = average / (1.0 - smoothing ** (len(rates) + 1))
+            if not math.isfinite(smooth):
+                break
+            rates.append(rate)
+            losses.append(smooth)
+            if smooth > MAX_LOSS_RATIO * min(losses):
+                break
     if not rates:
         raise ValueError(f"{where}: expected a finite loss at the first step, got {loss}; lower low, {low:g}")
     return RangeTest(tuple(rates), tuple(losses))
