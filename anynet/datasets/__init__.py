@@ -1,12 +1,12 @@
-"""Small datasets to learn and to test with, as NumPy arrays.
+"""Small datasets as NumPy arrays.
 
 ``load_digits``
-    1 797 images of 8×8 pixels, shipped with the package: no download, ready in milliseconds.
+    1 797 images of 8×8 pixels, included in the package.
 ``load_mnist``
     70 000 images of 28×28 pixels, read from a folder or downloaded once.
 
-Both return ``(x_train, y_train), (x_test, y_test)`` with ``uint8`` pixels as they were published, neither scaled nor
-centred, and ``int64`` classes.
+Both return ``(x_train, y_train), (x_test, y_test)`` with the original ``uint8`` pixels, neither scaled nor centered, and
+``int64`` classes.
 
 >>> from anynet.datasets import load_digits
 >>> (x_train, y_train), (x_test, y_test) = load_digits()

@@ -1,4 +1,4 @@
-"""The IDX format, in which MNIST was published: one array per file, often gzipped.
+"""Reader for the IDX format of MNIST: one array per file, often gzipped.
 
 =============  =========================================================
 bytes          contents
@@ -28,47 +28,47 @@ _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E
 
 
 def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
-    """Read the array of one IDX file, gzipped or not.
+    """Read the array of an IDX file, gzipped or not.
 
     Parameters
     ----------
     path : str or path-like
-        The file. Whether it is gzipped is seen from its first bytes, not from its name.
+        The file. Compression is detected from the first bytes, not from the name.
 
     Returns
     -------
     ndarray
-        As `parse_idx` returns it.
+        See `parse_idx`.
 
     Raises
     ------
     FileNotFoundError
-        When there is no such file.
+        If the file does not exist.
     ValueError
-        When the contents are not exactly one IDX array.
+        If the contents are not exactly one IDX array.
     """
     return parse_idx(gunzip(Path(path).read_bytes(), where=str(path)), where=str(path))
 
 
 def parse_idx(data: bytes, *, where: str) -> NDArray[Any]:
-    """Turn the uncompressed bytes of an IDX file into an array.
+    """Convert the uncompressed bytes of an IDX file to an array.
 
     Parameters
     ----------
     data : bytes
         Header and values.
     where : str
-        What error messages call the data, usually the file's path.
+        Name of the data in error messages, usually the file's path.
 
     Returns
     -------
     ndarray
-        A writable array of its own, in the machine's byte order, of the shape and type that the header states.
+        A new writable array in native byte order, with the shape and type of the header.
 
     Raises
     ------
     ValueError
-        When the header is not an IDX header, or when the values are fewer or more than it announces.
+        If the header is not an IDX header, or the number of values does not match it.
 
     Examples
     --------
@@ -80,36 +80,36 @@ def parse_idx(data: bytes, *, where: str) -> NDArray[Any]:
         raise ValueError(
             f"{where}: expected an IDX file, which starts with two zero bytes, a type code among "
             f"{', '.join(map(str, _DTYPES))} and the number of axes, got {list(data[:4])} as its first bytes; "
-            "check that this is the file you meant"
+            "check the path"
         )
     dtype, ndim = np.dtype(_DTYPES[data[2]]), data[3]
     start = 4 + 4 * ndim
     if len(data) < start:
         raise ValueError(
             f"{where}: expected a header of {start} bytes for {ndim} axes, got {len(data)} bytes in all; "
-            "the file is cut short, fetch it again"
+            "the file is truncated; download it again"
         )
     shape = struct.unpack_from(f">{ndim}I", data, 4)
-    # Compared as Python integers, which cannot overflow, and before anything is allocated for the array.
+    # Compare Python integers, which cannot overflow, before allocating the array.
     expected = math.prod(shape) * dtype.itemsize
     if len(data) - start != expected:
         raise ValueError(
             f"{where}: expected {expected} bytes of values for shape {shape} and type {dtype.name}, "
-            f"got {len(data) - start}; the file is damaged or cut short, fetch it again"
+            f"got {len(data) - start}; the file is damaged or truncated; download it again"
         )
-    # astype copies: what frombuffer returns is read-only and keeps the whole file alive.
+    # astype copies: the result of frombuffer is read-only and keeps the whole file in memory.
     return np.frombuffer(data, dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("="))
 
 
 def gunzip(data: bytes, *, where: str) -> bytes:
-    """Decompress `data` when it is gzipped and return it as it is when it is not.
+    """Decompress `data` if it is gzipped, and return it unchanged otherwise.
 
     Parameters
     ----------
     data : bytes
         The contents of a file.
     where : str
-        What the error message calls them.
+        Name of the data in the error message.
 
     Returns
     -------
@@ -119,7 +119,7 @@ def gunzip(data: bytes, *, where: str) -> bytes:
     Raises
     ------
     ValueError
-        When the gzip stream is damaged or cut short.
+        If the gzip stream is damaged or truncated.
     """
     if not data.startswith(b"\x1f\x8b"):
         return data
@@ -129,4 +129,4 @@ def gunzip(data: bytes, *, where: str) -> bytes:
     try:
         return gzip.decompress(data)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise ValueError(f"{where}: expected a complete gzip file, got {error}; fetch it again") from error
+        raise ValueError(f"{where}: expected a complete gzip file, got {error}; download it again") from error

@@ -1,4 +1,4 @@
-"""The MNIST digits: read from a folder, or downloaded once into the user's cache and verified."""
+"""The MNIST digits, read from a folder, or downloaded once to the user's cache and verified."""
 
 import hashlib
 import os
@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from anynet.datasets.idx import gunzip, parse_idx
 
-# In the order in which load_mnist unpacks them. The MD5s are those of the uncompressed contents: the same array may be
-# gzipped in many ways, and mirrors and local copies differ in that. MD5 is what was published and serves against
-# damage; against forgery there is https.
+# In the order in which load_mnist unpacks them. The MD5s are those of the uncompressed contents, because mirrors and local
+# copies are compressed differently. MD5 is what was published; it detects damage, and https prevents forgery.
 _FILES = {
     "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
     "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
@@ -22,56 +21,56 @@ _FILES = {
     "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
 }
 
-# Tried in this order. pooch would do the download too, but verifies what it receives, the gzip wrapper, so that every
-# mirror would need checksums of its own; four files are not worth a dependency.
+# Tried in this order. pooch would verify the compressed file, so that every mirror would need its own checksums, and four
+# files do not justify a dependency.
 _MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
 )
-_TIMEOUT = 20.0  # seconds without an answer or a further byte
+_TIMEOUT = 20.0  # seconds without receiving data
 
 _Labelled = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 
 def load_mnist(folder: str | os.PathLike[str] | None = None, *, flatten: bool = True) -> tuple[_Labelled, _Labelled]:
-    """Load the 60 000 training and 10 000 test images of MNIST, downloading them at the first call where necessary.
+    """Load the 60 000 training and 10 000 test images of MNIST, downloading them if necessary.
 
     Parameters
     ----------
     folder : str or path-like, optional
-        The folder of the four IDX files ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte``,
-        ``t10k-images-idx3-ubyte`` and ``t10k-labels-idx1-ubyte``, each with ``.gz`` or without. When it is given,
-        nothing else is looked at. When it is not, the files are taken from the first of
+        Folder with the four IDX files ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte``,
+        ``t10k-images-idx3-ubyte`` and ``t10k-labels-idx1-ubyte``, each with or without ``.gz``. By default, the files come
+        from the first of
 
-        1. ``$ANYNET_DATA/mnist`` or ``$ANYNET_DATA``, where this environment variable is set and all four are there,
-        2. the user's cache: ``anynet/mnist`` in ``$XDG_CACHE_HOME``, or when that is not set in ``~/.cache``, on macOS
+        1. ``$ANYNET_DATA/mnist`` or ``$ANYNET_DATA``, if this environment variable is set and all four files exist,
+        2. the user's cache: ``anynet/mnist`` in ``$XDG_CACHE_HOME``, or if that is unset, in ``~/.cache``, on macOS
            ``~/Library/Caches``, on Windows ``%LOCALAPPDATA%``,
-        3. a public mirror (11 MB over https), once: the cache keeps the uncompressed files (55 MB).
+        3. a public mirror (11 MB over https), once; the cache keeps the uncompressed files (55 MB).
     flatten : bool
-        Whether an image is a row of 784 pixels (the default) or an array of shape (28, 28).
+        Whether each image is a row of 784 pixels (the default) or an array of shape (28, 28).
 
     Returns
     -------
     (x_train, y_train), (x_test, y_test) : tuples of ndarray
         x_train is ``uint8`` of shape (60000, 784) or (60000, 28, 28) with values from 0 (paper) to 255 (ink); y_train
         is ``int64`` of shape (60000,) with classes 0 to 9. x_test and y_test hold the other 10 000. The order is the
-        published one. The arrays are new at every call, so they may be changed in place.
+        published one. Each call returns new arrays, which may be modified.
 
     Raises
     ------
     FileNotFoundError
-        When `folder` is given and lacks one of the files.
+        If `folder` is given and lacks one of the files.
     ValueError
-        When a file in `folder` or ``ANYNET_DATA`` is damaged or holds something else than 28×28 images or their labels.
+        If a file in `folder` or ``ANYNET_DATA`` is damaged or does not contain 28×28 images or their labels.
     OSError
-        When no mirror answers with the right contents, or when the cache cannot be written. The cache then holds only
-        whole files that have passed their check.
+        If no mirror returns the correct contents, or the cache is not writable. The cache then contains only complete,
+        verified files.
 
     Notes
     -----
-    Downloads and the cache are checked against the published MD5s of the contents; a damaged cache file is downloaded
-    again. A folder of your own is checked for well-formed 28×28 images and as many labels, but not for being MNIST:
-    Fashion-MNIST and Kuzushiji-MNIST come as files of the same names and load the same way.
+    Downloads and the cache are verified against the published MD5s of the contents; a damaged cache file is downloaded
+    again. Files in `folder` or ``ANYNET_DATA`` must contain 28×28 images and as many labels, but need not be MNIST:
+    Fashion-MNIST and Kuzushiji-MNIST have the same file names and load the same way.
 
     References
     ----------
@@ -91,7 +90,7 @@ def load_mnist(folder: str | os.PathLike[str] | None = None, *, flatten: bool = 
 
 
 def _labelled(x: NDArray[Any], y: NDArray[Any], part: str, flatten: bool) -> _Labelled:
-    """Check that these are 28×28 images and as many labels, and give them their final shape and type."""
+    """Check for 28×28 images and as many labels, and return them in their final shape and type."""
     if x.dtype != np.uint8 or x.ndim != 3 or x.shape[1:] != (28, 28):
         raise ValueError(
             f"load_mnist: expected {part} images of shape (N, 28, 28) and type uint8, got {x.shape} and {x.dtype}; "
@@ -106,7 +105,7 @@ def _labelled(x: NDArray[Any], y: NDArray[Any], part: str, flatten: bool) -> _La
 
 
 def _read_files(folder: str | os.PathLike[str] | None) -> list[tuple[str, bytes]]:
-    """Return the path and the uncompressed contents of each of the four files, from the first place that has them."""
+    """Return the path and uncompressed contents of each of the four files, from the first place that has them."""
     data = os.environ.get("ANYNET_DATA")
     if folder is not None:
         places = [Path(folder)]
@@ -115,7 +114,7 @@ def _read_files(folder: str | os.PathLike[str] | None) -> list[tuple[str, bytes]
     else:
         places = []
     for place in places:
-        # A later path of the same name wins, so an uncompressed file goes before a gzipped one.
+        # The later path of a name wins, so an uncompressed file takes precedence over a gzipped one.
         found = {name: path for name in _FILES for path in (place / f"{name}.gz", place / name) if path.is_file()}
         if len(found) == len(_FILES):
             return [(str(path), gunzip(path.read_bytes(), where=str(path))) for path in found.values()]
@@ -142,7 +141,7 @@ def _cache_folder() -> Path:
 
 
 def _cached(path: Path, md5: str) -> bytes:
-    """Read a file of the cache, after downloading it if it is not there or not what it was."""
+    """Read a file from the cache, after downloading it if it is missing or damaged."""
     if path.is_file():
         data = path.read_bytes()
         if _md5(data) == md5:
@@ -152,7 +151,7 @@ def _cached(path: Path, md5: str) -> bytes:
         _write_atomically(path, data)
     except OSError as error:
         raise OSError(
-            f"load_mnist: expected a cache folder that can be written, got {error}; "
+            f"load_mnist: expected a writable cache folder, got {error}; "
             "set XDG_CACHE_HOME to another, or load with folder= or ANYNET_DATA"
         ) from error
     return data
@@ -163,8 +162,8 @@ def _md5(data: bytes) -> str:
 
 
 def _download(name: str, md5: str) -> bytes:
-    """Return the uncompressed contents of one file, from the first mirror that has the right ones."""
-    # Imported here because at the top they would double the import time of anynet.datasets.
+    """Return the uncompressed contents of a file, from the first mirror that has the correct contents."""
+    # Imported here because they would double the import time of anynet.datasets.
     from http.client import HTTPException
     from urllib.request import urlopen
 
@@ -173,7 +172,7 @@ def _download(name: str, md5: str) -> bytes:
         url = f"{mirror}{name}.gz"
         try:
             with urlopen(url, timeout=_TIMEOUT) as response:
-                data = gunzip(response.read(), where="the answer")
+                data = gunzip(response.read(), where="the response")
         except (OSError, HTTPException, ValueError) as error:
             failures.append(f"{url}: {error}")
             continue
@@ -182,13 +181,13 @@ def _download(name: str, md5: str) -> bytes:
         failures.append(f"{url}: contents with MD5 {_md5(data)}")
     raise OSError(
         f"load_mnist: expected {name} with MD5 {md5} from one of {len(_MIRRORS)} mirrors, got {'; '.join(failures)}; "
-        "if this machine has no internet access, copy the four files here from another and pass folder=, "
+        "without internet access, copy the four files to this machine and pass folder=, "
         f"or set ANYNET_DATA (now {os.environ.get('ANYNET_DATA') or 'unset'}) to a folder with mnist/*.gz"
     )
 
 
 def _write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that other processes see all of it or nothing, also when this one is interrupted."""
+    """Write a file so that other processes see all of it or nothing, even after an interruption."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
     try:

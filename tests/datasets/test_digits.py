@@ -27,7 +27,7 @@ def test_the_split_is_the_first_1415_and_the_last_382(everything):
 
 
 def test_the_split_falls_between_two_forms(everything):
-    # Each form starts with 0 to 9 three times over; the digit before is the last of the form before.
+    # Each form starts with three times 0 to 9; the digit before is the last of the previous form.
     _, y = everything
     start = np.concatenate([np.tile(np.arange(10), 3), [0, 9, 5, 5, 6, 5, 0, 9, 8, 9]])
     assert [k for k in range(len(y) - 40) if (y[k : k + 40] == start).all()] == [
@@ -35,7 +35,7 @@ def test_the_split_falls_between_two_forms(everything):
     ]  # fmt: skip
 
 
-def test_the_nearest_neighbour_figure_of_the_docstring():
+def test_the_nearest_neighbor_figure_of_the_docstring():
     (x_train, y_train), (x_test, y_test) = load_digits()
     a, b = x_test.astype(float), x_train.astype(float)
     distance = (a**2).sum(1)[:, None] - 2 * a @ b.T + (b**2).sum(1)
@@ -51,7 +51,7 @@ def test_images_are_the_rows_reshaped(everything):
     assert x_train.shape == (1415, 8, 8) and x_test.shape == (382, 8, 8)
 
 
-def test_callers_may_write_into_what_they_get(everything):
+def test_callers_may_modify_the_arrays(everything):
     x, y = load_digits(split=False)
     x[:], y[:] = 0, 0
     np.testing.assert_array_equal(load_digits(split=False)[0], everything[0])
@@ -63,7 +63,7 @@ def test_equal_to_scikit_learn(everything):
     np.testing.assert_array_equal(everything[1], theirs.target)
 
 
-def test_origin_and_licence_are_beside_the_data():
+def test_origin_and_license_are_next_to_the_data():
     text = (Path(anynet.datasets.__file__).parent / "digits.idx.txt").read_text(encoding="utf-8")
     for needed in ["Alpaydin", "Kaynak", "1998", "10.24432/C50P49", "creativecommons.org/licenses/by/4.0", "Changes"]:
         assert needed in text

@@ -47,7 +47,7 @@ def test_arbitrary_bytes_parse_or_raise_value_error(contents):
 @pytest.mark.parametrize(
     "contents", [b"", b"\0", b"\0\0\x08", b"\0\x01\x08\x01", b"\0\0\x07\x01", b"PK\x03\x04", b"<htm"]
 )
-def test_what_is_not_idx_is_named(contents):
+def test_a_file_that_is_not_idx_is_named(contents):
     with pytest.raises(ValueError, match=r"^some/file: expected an IDX file.*, got .* as its first bytes; check"):
         parse_idx(contents, where="some/file")
 
@@ -69,7 +69,7 @@ def test_absurd_sizes_are_refused_without_allocating():
         tracemalloc.stop()
 
 
-def test_read_idx_looks_at_the_contents_and_not_at_the_name(idx_bytes, tmp_path):
+def test_read_idx_detects_gzip_by_the_contents(idx_bytes, tmp_path):
     array = np.arange(6, dtype="u1").reshape(2, 3)
     for name, contents in [("a.gz", idx_bytes(array)), ("b", gzip.compress(idx_bytes(array)))]:
         (tmp_path / name).write_bytes(contents)
@@ -98,5 +98,5 @@ def test_read_idx_names_the_file(tmp_path):
     ],
 )
 def test_damaged_gzip_is_a_value_error(damage):
-    with pytest.raises(ValueError, match=r"^a: expected a complete gzip file, got .*; fetch it again"):
+    with pytest.raises(ValueError, match=r"^a: expected a complete gzip file, got .*; download it again"):
         gunzip(damage(gzip.compress(bytes(range(100)))), where="a")

@@ -37,7 +37,7 @@ def test_real_mnist(real):
     assert y_train[:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4] and y_test[:5].tolist() == [7, 2, 1, 0, 4]
     assert np.bincount(y_train).tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
     assert np.bincount(y_test).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
-    # The mean and standard deviation that everybody normalises MNIST with.
+    # The mean and standard deviation commonly used to normalize MNIST.
     assert x_train.mean() / 255 == pytest.approx(0.1307, abs=5e-5)
     assert x_train.std() / 255 == pytest.approx(0.3081, abs=5e-5)
     images = load_mnist(real, flatten=False)[1][0]
@@ -49,7 +49,7 @@ def test_real_mnist_has_the_published_checksums(real):
         assert hashlib.md5(data).hexdigest() == md5
 
 
-# Invented data, a few images each -------------------------------------------------------------------------------------
+# Generated data, a few images each ------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def contents(arrays, idx_bytes):
 
 @pytest.fixture
 def surroundings(monkeypatch, tmp_path, contents):
-    """A machine without data: an empty cache, no mirror; the checksums are those of the invented files."""
+    """Set up an empty cache, no mirror, and the checksums of the generated files."""
     monkeypatch.delenv("ANYNET_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
@@ -106,7 +106,7 @@ def test_folder_may_hold_another_dataset_of_the_same_form(surroundings, contents
     check(load_mnist(write(surroundings.tmp_path / "fashion", contents)), arrays)
 
 
-def test_uncompressed_goes_before_gzipped(surroundings, contents, arrays):
+def test_uncompressed_takes_precedence_over_gzipped(surroundings, contents, arrays):
     folder = write(surroundings.tmp_path / "data", dict.fromkeys(NAMES, b"unread"))
     check(load_mnist(write(folder, contents, zipped=False)), arrays)
 
@@ -127,12 +127,12 @@ def test_anynet_data(surroundings, contents, arrays, below):
     check(load_mnist(), arrays)
 
 
-def test_folder_goes_before_anynet_data_before_the_cache(surroundings, contents, arrays):
+def test_folder_then_anynet_data_then_the_cache(surroundings, contents, arrays):
     other = dict(contents)
     other[NAMES[1]] = contents[NAMES[1]][:-1] + b"\x63"
     write(surroundings.cache, contents, zipped=False)
     surroundings.monkeypatch.setenv("ANYNET_DATA", str(surroundings.tmp_path / "data"))
-    check(load_mnist(), arrays)  # ANYNET_DATA has nothing, the cache has
+    check(load_mnist(), arrays)  # ANYNET_DATA is empty, the cache is not
     write(surroundings.tmp_path / "data" / "mnist", other)
     assert load_mnist()[0][1][-1] == 0x63
     check(load_mnist(surroundings.cache), arrays)
@@ -167,7 +167,7 @@ def test_damaged_files_are_named(surroundings, contents):
 
 @pytest.fixture
 def server(surroundings, contents):
-    """A mirror; `files` maps names to what it answers, `asked` lists what it was asked for."""
+    """Run a mirror; `files` maps paths to responses, and `asked` lists the requested paths."""
     files = {f"/mnist/{name}.gz": gzip.compress(data) for name, data in contents.items()}
     asked = []
 
@@ -204,12 +204,12 @@ def test_downloads_once(surroundings, server, arrays, contents):
     assert {path.name: path.read_bytes() for path in surroundings.cache.iterdir()} == contents
 
 
-def test_a_mirror_may_unzip_what_it_sends(server, arrays, contents):
+def test_a_mirror_may_send_uncompressed_files(server, arrays, contents):
     server.files.update({f"/mnist/{name}.gz": data for name, data in contents.items()})
     check(load_mnist(), arrays)
 
 
-def test_only_what_is_missing_or_damaged_is_downloaded(surroundings, server, arrays):
+def test_only_missing_or_damaged_files_are_downloaded(surroundings, server, arrays):
     load_mnist()
     (surroundings.cache / NAMES[1]).unlink()
     (surroundings.cache / NAMES[2]).write_bytes(b"cut short")
@@ -230,18 +230,18 @@ def test_the_next_mirror_is_tried(surroundings, server, arrays):
     [
         (gzip.compress(b"not MNIST", mtime=0), "contents with MD5 [0-9a-f]{32}"),
         (b"<html>log in to the network</html>", "contents with MD5 [0-9a-f]{32}"),
-        (gzip.compress(bytes(1000), mtime=0)[:-3], "the answer: expected a complete gzip file"),
+        (gzip.compress(bytes(1000), mtime=0)[:-3], "the response: expected a complete gzip file"),
         (b"", "contents with MD5 d41d8cd98f00b204e9800998ecf8427e"),
     ],
 )
-def test_wrong_contents_leave_nothing_behind(surroundings, server, answer, reason):
+def test_wrong_contents_are_not_cached(surroundings, server, answer, reason):
     server.files[f"/mnist/{NAMES[0]}.gz"] = answer
     with pytest.raises(OSError, match=f"expected {NAMES[0]} with MD5 .* from one of 1 mirrors, got http.*: {reason}"):
         load_mnist()
     assert not surroundings.cache.exists()
 
 
-def test_a_failure_on_the_way_keeps_what_is_verified(surroundings, server, arrays, contents):
+def test_a_failure_keeps_the_verified_files(surroundings, server, arrays, contents):
     answer = server.files.pop(f"/mnist/{NAMES[1]}.gz")
     with pytest.raises(OSError, match="HTTP Error 404"):
         load_mnist()
@@ -252,9 +252,9 @@ def test_a_failure_on_the_way_keeps_what_is_verified(surroundings, server, array
     assert server.asked == [f"/mnist/{name}.gz" for name in NAMES[1:]]
 
 
-def test_an_answer_cut_short_is_no_answer(surroundings, server):
+def test_a_truncated_response_is_rejected(surroundings, server):
     class Shortened(bytes):
-        def __len__(self):  # announces more than it sends
+        def __len__(self):  # the header announces more bytes than it sends
             return super().__len__() + 10
 
     server.files[f"/mnist/{NAMES[0]}.gz"] = Shortened(gzip.compress(b"x"))
@@ -263,19 +263,22 @@ def test_an_answer_cut_short_is_no_answer(surroundings, server):
     assert not surroundings.cache.exists()
 
 
-def test_unreachable_says_what_to_do(surroundings):
+def test_an_unreachable_mirror_raises_with_advice(surroundings):
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]  # closed from here on, so that nobody listens there
+        port = listener.getsockname()[1]  # closed below, so that the port refuses connections
     surroundings.monkeypatch.setattr(mnist, "_MIRRORS", (f"http://127.0.0.1:{port}/",))
     surroundings.monkeypatch.setenv("ANYNET_DATA", "nowhere")
     advice = r"pass folder=, or set ANYNET_DATA \(now nowhere\) to a folder"
-    with pytest.raises(OSError, match=f"^load_mnist: .* got http://127.0.0.1:{port}/{NAMES[0]}.gz: .*; if .*{advice}"):
+    with pytest.raises(
+        OSError,
+        match=f"^load_mnist: .* got http://127.0.0.1:{port}/{NAMES[0]}.gz: .*; without internet access, .*{advice}",
+    ):
         load_mnist()
     assert not surroundings.cache.exists()
 
 
-def test_a_silent_mirror_is_given_up(surroundings):
-    with socket.create_server(("127.0.0.1", 0)) as listener:  # accepts, never answers
+def test_a_silent_mirror_times_out(surroundings):
+    with socket.create_server(("127.0.0.1", 0)) as listener:  # accepts, but never responds
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
         surroundings.monkeypatch.setattr(mnist, "_MIRRORS", (url,))
         surroundings.monkeypatch.setattr(mnist, "_TIMEOUT", 0.1)
@@ -285,7 +288,7 @@ def test_a_silent_mirror_is_given_up(surroundings):
 
 def test_a_cache_that_cannot_be_written(surroundings, server):
     (surroundings.tmp_path / "cache").write_text("a file where the folder should be")
-    with pytest.raises(OSError, match=r"expected a cache folder that can be written, got .*; set XDG_CACHE_HOME"):
+    with pytest.raises(OSError, match=r"expected a writable cache folder, got .*; set XDG_CACHE_HOME"):
         load_mnist()
 
 
