@@ -1,4 +1,4 @@
-"""What training recorded."""
+"""History of training."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 
 class History(Mapping[str, list[Any]]):
-    """A mapping from the name of a quantity to its values, one for each epoch: a number, or nested lists for a matrix.
+    """Mapping from the name of a quantity to its values per epoch: numbers, or nested lists for matrices.
 
     Examples
     --------
@@ -24,11 +24,11 @@ class History(Mapping[str, list[Any]]):
 
     @property
     def epochs(self) -> int:
-        """Number of epochs recorded."""
+        """Number of recorded epochs."""
         return max((len(values) for values in self._columns.values()), default=0)
 
     def append(self, values: Mapping[str, Any]) -> None:
-        """Add one epoch. A quantity that begins later is filled with NaN before it, one that is missing gets NaN."""
+        """Add the values of an epoch; missing values, and those of a new quantity in earlier epochs, are NaN."""
         done = self.epochs
         for name in [name for name in values if name not in self._columns]:
             self._columns[name] = [float("nan")] * done
@@ -36,17 +36,15 @@ class History(Mapping[str, list[Any]]):
             column.append(_plain(values.get(name, float("nan"))))
 
     def to_pandas(self) -> Any:
-        """Return a pandas DataFrame with a row for each epoch, numbered from 1, and a column for each quantity."""
+        """Return a pandas DataFrame with a row per epoch, numbered from 1, and a column per quantity."""
         try:
             import pandas
         except ImportError:
-            raise ImportError(
-                "to_pandas: expected the package pandas to be installed, got none; run: pip install pandas"
-            ) from None
+            raise ImportError("to_pandas: expected pandas to be installed, got none; run: pip install pandas") from None
         return pandas.DataFrame(self._columns, index=pandas.RangeIndex(1, self.epochs + 1, name="epoch"))
 
     def plot(self, names: Sequence[str] | None = None, *, log: bool = False, ax: Any = None) -> Any:
-        """Plot quantities over epochs; see `anynet.plots.plot_history`, which this calls."""
+        """Plot quantities over epochs with `anynet.plots.plot_history`."""
         from anynet.plots import plot_history
 
         return plot_history(self, names, log=log, ax=ax)
@@ -75,6 +73,6 @@ class History(Mapping[str, list[Any]]):
 
 
 def _plain(value: Any) -> Any:
-    """Return a number as a float, an array as nested lists of floats."""
+    """Convert a number to a float, and an array to nested lists of floats."""
     array = np.asarray(value, dtype=np.float64)
     return array.tolist()

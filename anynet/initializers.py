@@ -1,17 +1,16 @@
-"""Initial values of parameters, drawn on the host with NumPy so that one seed means the same weights everywhere.
+"""Initial values of parameters, drawn on the host with NumPy, so that a seed gives the same weights on every backend.
 
-An initialiser is called with a NumPy `Generator` and a shape. For `fan_in` and `fan_out`, a shape is read as
-``(*window, in, out)``: ``(in, out)`` for a dense layer, ``(kh, kw, in, out)`` for a convolution, whose window multiplies
-both fans.
+An initializer is called with a NumPy `Generator` and a shape. `fan_in` and `fan_out` assume a shape ``(*window, in, out)``:
+``(in, out)`` for a dense layer, ``(kh, kw, in, out)`` for a convolution, whose window size multiplies both fans.
 
 =====================================  ===============================================================
-`Zeros`, `Constant`                    one value
-`Normal`, `Uniform`                    a given spread
+`Zeros`, `Constant`                    a constant
+`Normal`, `Uniform`                    a distribution with given parameters
 `GlorotUniform`, `GlorotNormal`        variance ``2 / (fan_in + fan_out)``; for sigmoid, tanh, softmax
-`HeUniform`, `HeNormal`                variance ``2 / fan_in``; for ReLU and its kin
+`HeUniform`, `HeNormal`                variance ``2 / fan_in``; for ReLU and similar
 `LecunUniform`, `LecunNormal`          variance ``1 / fan_in``; for SELU
 `Orthogonal`                           orthonormal rows or columns
-`Given`                                the values themselves; made from any array given as a weight
+`Given`                                given values; created from any array passed as a weight
 =====================================  ===============================================================
 
 >>> import numpy as np
@@ -50,14 +49,14 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Initializer:
-    """What fills a new parameter: a callable of a NumPy generator and a shape that returns a float64 array."""
+    """Base class of initializers: callables of a NumPy generator and a shape that return a float64 array."""
 
     def __call__(self, rng: np.random.Generator, shape: Shape) -> np.ndarray:
-        raise NotImplementedError(f"{type(self).__name__}: expected __call__(rng, shape) to be written, got none")
+        raise NotImplementedError(f"{type(self).__name__}: expected __call__(rng, shape) to be implemented, got none")
 
 
 def fans(shape: Shape) -> tuple[int, int]:
-    """Return fan-in and fan-out of a parameter of shape ``(*window, in, out)``."""
+    """Return the fan-in and fan-out of a parameter of shape ``(*window, in, out)``."""
     if len(shape) < 2:
         return math.prod(shape), math.prod(shape)
     window = math.prod(shape[:-2])
@@ -66,7 +65,7 @@ def fans(shape: Shape) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Zeros(Initializer):
-    """Zeros, as biases usually begin."""
+    """Zeros, the usual initial values of biases."""
 
     def __call__(self, rng: np.random.Generator, shape: Shape) -> np.ndarray:
         return np.zeros(shape)
@@ -74,7 +73,7 @@ class Zeros(Initializer):
 
 @dataclass(frozen=True)
 class Constant(Initializer):
-    """One value everywhere."""
+    """A constant value."""
 
     value: float
 
@@ -84,7 +83,7 @@ class Constant(Initializer):
 
 @dataclass(frozen=True)
 class Given(Initializer):
-    """Given values, kept as nested tuples so that a layer stays an immutable, comparable value.
+    """Given values, stored as nested tuples so that layers remain immutable and comparable.
 
     Examples
     --------
@@ -116,7 +115,7 @@ def _nested_tuple(values: Any) -> Any:
 
 @dataclass(frozen=True)
 class Normal(Initializer):
-    """Normal with a given mean and standard deviation."""
+    """Normal distribution with a given mean and standard deviation."""
 
     std: float = 0.05
     mean: float = 0.0
@@ -131,7 +130,7 @@ class Normal(Initializer):
 
 @dataclass(frozen=True)
 class Uniform(Initializer):
-    """Uniform on [low, high)."""
+    """Uniform distribution on [low, high)."""
 
     low: float = -0.05
     high: float = 0.05
@@ -146,7 +145,7 @@ class Uniform(Initializer):
 
 @dataclass(frozen=True)
 class _Scaled(Initializer):
-    """Zero mean and a variance that the fans give."""
+    """Distributions with zero mean and a variance that depends on the fans."""
 
     def variance(self, fan_in: int, fan_out: int) -> float:
         raise NotImplementedError
@@ -154,7 +153,7 @@ class _Scaled(Initializer):
 
 @dataclass(frozen=True)
 class _ScaledUniform(_Scaled):
-    """Uniform on ±√(3·variance)."""
+    """Uniform distribution on ±√(3·variance)."""
 
     def __call__(self, rng: np.random.Generator, shape: Shape) -> np.ndarray:
         limit = math.sqrt(3.0 * self.variance(*fans(shape)))
@@ -163,7 +162,7 @@ class _ScaledUniform(_Scaled):
 
 @dataclass(frozen=True)
 class _ScaledNormal(_Scaled):
-    """Normal, not truncated (as PyTorch; Keras truncates at two standard deviations)."""
+    """Normal distribution, not truncated, as in PyTorch; Keras truncates at two standard deviations."""
 
     def __call__(self, rng: np.random.Generator, shape: Shape) -> np.ndarray:
         return rng.normal(0.0, math.sqrt(self.variance(*fans(shape))), shape)
@@ -186,39 +185,39 @@ class _Lecun:
 
 @dataclass(frozen=True)
 class GlorotUniform(_Glorot, _ScaledUniform):
-    """Uniform with variance ``2 / (fan_in + fan_out)``: Glorot and Bengio (2010), eq. 16."""
+    """Uniform distribution with variance ``2 / (fan_in + fan_out)``: Glorot and Bengio (2010), eq. 16."""
 
 
 @dataclass(frozen=True)
 class GlorotNormal(_Glorot, _ScaledNormal):
-    """Normal with variance ``2 / (fan_in + fan_out)``: Glorot and Bengio (2010), eq. 12."""
+    """Normal distribution with variance ``2 / (fan_in + fan_out)``: Glorot and Bengio (2010), eq. 12."""
 
 
 @dataclass(frozen=True)
 class HeUniform(_He, _ScaledUniform):
-    """Uniform with variance ``2 / fan_in``: He et al. (2015), eq. 10."""
+    """Uniform distribution with variance ``2 / fan_in``: He et al. (2015), eq. 10."""
 
 
 @dataclass(frozen=True)
 class HeNormal(_He, _ScaledNormal):
-    """Normal with variance ``2 / fan_in``: He et al. (2015), eq. 10."""
+    """Normal distribution with variance ``2 / fan_in``: He et al. (2015), eq. 10."""
 
 
 @dataclass(frozen=True)
 class LecunUniform(_Lecun, _ScaledUniform):
-    """Uniform with variance ``1 / fan_in``: LeCun et al. (1998), "Efficient BackProp", eq. 16."""
+    """Uniform distribution with variance ``1 / fan_in``: LeCun et al. (1998), "Efficient BackProp", eq. 16."""
 
 
 @dataclass(frozen=True)
 class LecunNormal(_Lecun, _ScaledNormal):
-    """Normal with variance ``1 / fan_in``: LeCun et al. (1998), "Efficient BackProp", eq. 16."""
+    """Normal distribution with variance ``1 / fan_in``: LeCun et al. (1998), "Efficient BackProp", eq. 16."""
 
 
 @dataclass(frozen=True)
 class Orthogonal(Initializer):
-    """A random matrix with orthonormal rows or columns, times `gain`: Saxe, McClelland, Ganguli (2014), section 3.
+    """Random matrix with orthonormal rows or columns, times `gain`: Saxe, McClelland, Ganguli (2014), section 3.
 
-    All axes but the last are taken together as rows.
+    All axes except the last are flattened to the rows of the matrix.
     """
 
     gain: float = 1.0
@@ -228,14 +227,14 @@ class Orthogonal(Initializer):
             raise ValueError(f"Orthogonal: expected a shape of two axes or more, got {shape}; use Normal for vectors")
         rows, columns = math.prod(shape[:-1]), shape[-1]
         q, r = np.linalg.qr(rng.normal(size=(max(rows, columns), min(rows, columns))))
-        q = q * np.where(np.diagonal(r) < 0, -1.0, 1.0)  # makes the distribution uniform (Haar): Mezzadri (2007)
+        q = q * np.where(np.diagonal(r) < 0, -1.0, 1.0)  # makes the distribution uniform (Haar), Mezzadri (2007)
         return self.gain * (q if rows >= columns else q.T).reshape(shape)
 
 
 def as_initializer(value: Any, where: str) -> Initializer:
-    """Return an initialiser as it is, and an array or nested list as `Given`."""
+    """Return an initializer unchanged, and an array or nested list as `Given`."""
     if isinstance(value, Initializer):
         return value
     if isinstance(value, (str, type)):
-        raise TypeError(f"{where}: expected an initialiser or an array, got {value!r}; write for example HeNormal()")
+        raise TypeError(f"{where}: expected an initializer or an array, got {value!r}; write for example HeNormal()")
     return Given(to_numpy(value))

@@ -1,25 +1,25 @@
-"""Counter-based random numbers, bit for bit the same on every array library.
+"""Counter-based random numbers, identical bit for bit on every array library.
 
-There is no generator object and no state: a stream is a pure function of a *key*, so a training step stays a pure
-function of its arguments, and the same seed gives the same dropout masks on NumPy, CuPy, torch and JAX.
+There is no generator object and no state. A stream is a pure function of a *key*, so a training step remains a pure function
+of its arguments, and a seed gives the same dropout masks on NumPy, CuPy, torch and JAX.
 
 =================  ==============================================================
-`make_key`         a key from an integer seed, on the host
-`fold_in`          the key of a part: one child of a container, say
-`next_key`         the key of the following training step
-`threefry2x32`     the generator: 64 random bits per key and counter
+`make_key`         key from an integer seed, on the host
+`fold_in`          key of a part, such as one child of a container
+`next_key`         key of the next training step
+`threefry2x32`     the generator, 64 random bits per key and counter
 `random_bits`      32-bit integers
 `uniform`          floats in [0, 1)
 `normal`           standard normal floats
-`bernoulli`        a mask that is true with a given probability
+`bernoulli`        masks that are true with a given probability
 =================  ==============================================================
 
-A key is an int32 array of shape (2,). Keys are *derived* by cheap affine maps, because every layer of every step derives
-one and most never use it; the numbers are *drawn* by the full 20 rounds of Threefry, which is built to turn keys that
-differ anywhere, however simply, into unrelated streams.
+A key is an int32 array of shape (2,). Keys are *derived* by cheap affine maps, because every layer derives a key in every
+step and few use it. Numbers are *drawn* by all 20 rounds of Threefry, which maps keys that differ in any simple way to
+unrelated streams.
 
-Bits, uniforms and masks are the same to the last bit everywhere. Normals differ by up to 5e-7 between libraries, since
-their logarithms, sines and cosines round differently in float32.
+Bits, uniforms and masks are identical on all libraries. Normals differ by up to 5e-7, because logarithms, sines and cosines
+round differently in float32.
 
 References
 ----------
@@ -41,18 +41,18 @@ __all__ = ["bernoulli", "fold_in", "make_key", "next_key", "normal", "random_bit
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = 0x1BD11BDA  # Skein's key schedule constant, low word
 
-# Multipliers that are 5 modulo 8 with odd increments give affine maps of full period 2**32 in each word.
+# Multipliers of 5 modulo 8 and odd increments give affine maps of full period 2**32 in each word.
 _CHILD, _CHILD_STEP, _CHILD_START = 1664525, 0x9E3779B1, 1013904223
 _NEXT, _NEXT_START = 22695477, 12345
 
 
 def _int32(value: int) -> int:
-    """Wrap a Python integer to a signed 32-bit one, which every library accepts beside an int32 array."""
+    """Wrap a Python integer to the signed 32-bit range, which every library combines with int32 arrays."""
     return (value + 2**31) % 2**32 - 2**31
 
 
 def make_key(seed: int, stream: int = 0) -> np.ndarray:
-    """Return the NumPy key, int32 of shape (2,), for a seed and the number of an independent stream under it.
+    """Return the NumPy key, int32 of shape (2,), of a seed and the number of an independent stream.
 
     Examples
     --------
@@ -63,25 +63,25 @@ def make_key(seed: int, stream: int = 0) -> np.ndarray:
 
 
 def fold_in(key: Array, index: int) -> Array:
-    """Return the key of part `index` of what `key` drives: ``child = a·key + (c + index·d)``, modulo 2³².
+    """Return the key of part `index`, ``child = a·key + (c + index·d)``, modulo 2³².
 
-    Two paths through nested containers meet only if they agree in a 32-bit polynomial of their indices.
+    Two paths through nested containers have the same key only if they agree in a 32-bit polynomial of their indices.
     """
     return key * _CHILD + _int32(_CHILD_START + index * _CHILD_STEP)
 
 
 def next_key(key: Array) -> Array:
-    """Return the key of the step after the one `key` belongs to; the sequence has period 2³²."""
+    """Return the key of the next step; the sequence has period 2³²."""
     return key * _NEXT + _NEXT_START
 
 
 def _rotate_left(x: Array, count: int) -> Array:
-    """Rotate int32 words; the arithmetic right shift is masked into a logical one."""
+    """Rotate int32 words; a mask makes the arithmetic right shift logical."""
     return (x << count) | ((x >> (32 - count)) & ((1 << count) - 1))
 
 
 def threefry2x32(key: tuple[Array, Array], counter: tuple[Array, Array]) -> tuple[Array, Array]:
-    """Encrypt counters under a key with Threefry-2x32-20: two words in, two random words out.
+    """Encrypt counters of two words with a key by Threefry-2x32-20.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def threefry2x32(key: tuple[Array, Array], counter: tuple[Array, Array]) -> tupl
 
     References
     ----------
-    Salmon et al. (2011), section 3.2; 20 rounds, checked against the known answers of Random123.
+    Salmon et al. (2011), section 3.2; 20 rounds, tested against the known answers of Random123.
     """
     k0, k1 = key
     schedule = (k0, k1, k0 ^ k1 ^ _PARITY)
@@ -109,7 +109,7 @@ def threefry2x32(key: tuple[Array, Array], counter: tuple[Array, Array]) -> tupl
 
 
 def random_bits(key: Array, size: int) -> Array:
-    """Return `size` random int32 words of the stream that belongs to `key`."""
+    """Return `size` random int32 words of the stream of `key`."""
     xp = namespace(key)
     index = xp.arange((size + 1) // 2, dtype=xp.int32, device=_device(key))
     words = threefry2x32((key[0:1], key[1:2]), (index, xp.zeros_like(index)))
@@ -117,14 +117,14 @@ def random_bits(key: Array, size: int) -> Array:
 
 
 def uniform(key: Array, shape: tuple[int, ...], dtype: object) -> Array:
-    """Return floats from [0, 1) in steps of 2⁻²⁴, the same numbers for every float dtype."""
+    """Return uniform floats in [0, 1), multiples of 2⁻²⁴ and identical for every float dtype."""
     xp = namespace(key)
     bits = (random_bits(key, math.prod(shape)) >> 8) & 0xFFFFFF
     return xp.reshape(xp.astype(bits, dtype) * 2.0**-24, shape)
 
 
 def normal(key: Array, shape: tuple[int, ...], dtype: object) -> Array:
-    """Return standard normal floats, two from each pair of uniforms; their absolute value is at most √(48 ln 2) ≈ 5.77.
+    """Return standard normal floats, with absolute values of at most √(48 ln 2) ≈ 5.77.
 
     References
     ----------
@@ -141,9 +141,9 @@ def normal(key: Array, shape: tuple[int, ...], dtype: object) -> Array:
 
 
 def bernoulli(key: Array, probability: float, shape: tuple[int, ...]) -> Array:
-    """Return a boolean mask, true with a probability that is rounded to a multiple of 2⁻¹⁶.
+    """Return a boolean mask that is true with a probability rounded to a multiple of 2⁻¹⁶.
 
-    Sixteen random bits decide one element, so a 32-bit word serves two. `rounded_probability` is what is really used.
+    Each element uses 16 random bits, half a 32-bit word. `rounded_probability` returns the actual probability.
     """
     xp = namespace(key)
     size = math.prod(shape)
@@ -153,5 +153,5 @@ def bernoulli(key: Array, probability: float, shape: tuple[int, ...]) -> Array:
 
 
 def rounded_probability(probability: float) -> float:
-    """Return the probability that `bernoulli` really uses: the nearest multiple of 2⁻¹⁶."""
+    """Return the probability that `bernoulli` uses, the nearest multiple of 2⁻¹⁶."""
     return round(probability * 2**16) / 2**16

@@ -1,7 +1,7 @@
-r"""Penalties on the size of the weights, as part of what is minimised.
+r"""Penalties on the size of the weights, as part of the loss.
 
 ``Model(regularizer=L2(1e-4))`` adds R(θ) to the loss that `fit`, `train_step`, `gradients` and `evaluate` report, and its
-derivative to the gradients. For decay that is no part of the loss see `AdamW` and `SGD`.
+derivative to the gradients. For weight decay outside of the loss, see `AdamW` and `SGD`.
 
 >>> import numpy as np
 >>> params = [{"weight": np.array([[3.0, -4.0]]), "bias": np.array([9.0, 9.0])}]
@@ -21,18 +21,18 @@ from anynet.checks import check_kind, check_number
 
 @dataclass(frozen=True)
 class Regularizer:
-    """A function of the parameters and its derivative; to write one, write `value` and `add_gradient`."""
+    """Base class of penalties; subclasses implement `value` and `add_gradient`."""
 
     def value(self, params: tree.Tree, examples: Array | float = 1.0) -> Array | float:
-        """Return R, a 0-d array; 0 where no parameter is meant.
+        """Return R, a 0-d array, or 0 if it applies to no parameter.
 
-        `examples` is the denominator of the loss: how many examples it is the mean of, or the sum of their weights.
+        `examples` is the denominator of the mean loss: the number of examples, or the sum of their weights.
         """
-        raise NotImplementedError(f"{type(self).__name__}: expected value(params) to be written, got none")
+        raise NotImplementedError(f"{type(self).__name__}: expected value(params) to be implemented, got none")
 
     def add_gradient(self, params: tree.Tree, grads: tree.Tree, examples: Array | float = 1.0) -> tree.Tree:
-        """Return gradients to which ∂R/∂θ was added."""
-        raise NotImplementedError(f"{type(self).__name__}: expected add_gradient to be written, got none")
+        """Return the gradients plus ∂R/∂θ."""
+        raise NotImplementedError(f"{type(self).__name__}: expected add_gradient to be implemented, got none")
 
     def __add__(self, other: Regularizer) -> Regularizer:
         return Both(self, other)
@@ -40,7 +40,7 @@ class Regularizer:
 
 @dataclass(frozen=True)
 class Both(Regularizer):
-    """The sum of two regularisers, as ``L1(1e-5) + L2(1e-4)`` makes it: the elastic net."""
+    """Sum of two regularizers, such as the elastic net ``L1(1e-5) + L2(1e-4)``."""
 
     first: Regularizer
     second: Regularizer
@@ -58,7 +58,7 @@ class Both(Regularizer):
 
 @dataclass(frozen=True)
 class Penalty(Regularizer):
-    """A penalty that is a sum over single weights; to write one, write `of` and `slope`."""
+    """Base class of sums over individual weights; subclasses implement `of` and `slope`."""
 
     strength: float
     _: KW_ONLY
@@ -70,11 +70,11 @@ class Penalty(Regularizer):
 
     def of(self, w: Array) -> Array:
         """Return the penalty of an array of weights, 0-d."""
-        raise NotImplementedError(f"{type(self).__name__}: expected of(w) to be written, got none")
+        raise NotImplementedError(f"{type(self).__name__}: expected of(w) to be implemented, got none")
 
     def slope(self, w: Array, factor: Array | float = 1.0) -> Array:
-        """Return its derivative, of the shape of w, times a factor."""
-        raise NotImplementedError(f"{type(self).__name__}: expected slope(w) to be written, got none")
+        """Return the derivative of the penalty times a factor, in the shape of w."""
+        raise NotImplementedError(f"{type(self).__name__}: expected slope(w) to be implemented, got none")
 
     def value(self, params: tree.Tree, examples: Array | float = 1.0) -> Array | float:
         total: Array | float = 0.0
@@ -87,7 +87,8 @@ class Penalty(Regularizer):
         return self._added(params, grads, 1.0 / examples if self.per_example else 1.0, ())
 
     def _added(self, w: tree.Tree, g: tree.Tree, factor: Array | float, path: tree.Path) -> tree.Tree:
-        """Walk once through both trees: this runs in every training step."""
+        """Return the gradients with the derivatives added."""
+        # One pass over both trees, because this runs in every training step.
         if isinstance(g, dict):
             return {key: self._added(w[key], part, factor, (*path, key)) for key, part in g.items()}
         if isinstance(g, (list, tuple)):
@@ -97,26 +98,25 @@ class Penalty(Regularizer):
 
 @dataclass(frozen=True)
 class L2(Penalty):
-    r"""Half the squared weights: ridge, Gaussian prior.
+    r"""Penalize half the sum of squared weights (ridge, Gaussian prior).
 
     .. math:: R = \tfrac12 λ \sum w^2, \qquad \frac{∂R}{∂w} = λ w
 
     Parameters
     ----------
-    strength : float >= 0
-        λ.
+    strength : float, in [0, inf)
+        Strength λ.
     match : str or int, optional
-        The names of the parameters that count, such as ``"0.weight"`` or ``"*weight"``, or their number of axes; by default
-        all with two axes or more, which leaves out biases and the scales of normalisation.
+        Pattern for the names of the penalized parameters, such as ``"0.weight"`` or ``"*weight"``, or their number of axes; by
+        default all with at least two axes, which excludes biases and normalization scales.
     per_example : bool
-        Whether R is divided by the number of examples that the loss is the mean of (the sum of their weights): then λ is that
-        of a sum over all examples, and a smaller batch is regularised more.
+        Whether to divide R by the number of examples in the batch, or the sum of their weights. Then λ refers to a sum over
+        all examples, and smaller batches are regularized more.
 
     Notes
     -----
-    With the ½, λ is PyTorch's `weight_decay` (for plain SGD), and with `per_example` the
-    alpha of scikit-learn's MLP.
-    Keras' `L2(l2)` has no ½: λ is 2 l2.
+    λ equals PyTorch's `weight_decay` (for plain SGD) and, with `per_example`, `alpha` of scikit-learn's MLP. Keras' `L2(l2)`
+    has no factor ½, so λ is 2 l2.
 
     Examples
     --------
@@ -132,7 +132,7 @@ class L2(Penalty):
 
     def of(self, w: Array) -> Array:
         flat = namespace(w).reshape(w, (-1,))
-        return (0.5 * self.strength) * (flat @ flat)  # a product of vectors makes no array of squares
+        return (0.5 * self.strength) * (flat @ flat)  # a dot product needs no temporary array of squares
 
     def slope(self, w: Array, factor: Array | float = 1.0) -> Array:
         return (factor * self.strength) * w
@@ -140,16 +140,16 @@ class L2(Penalty):
 
 @dataclass(frozen=True)
 class L1(Penalty):
-    r"""The absolute weights: lasso, which brings many of them near zero.
+    r"""Penalize the sum of absolute weights (lasso), which brings many of them near zero.
 
     .. math:: R = λ \sum |w|, \qquad \frac{∂R}{∂w} = λ \operatorname{sign} w
 
     Parameters
     ----------
-    strength : float >= 0
-        λ, as in Keras.
+    strength : float, in [0, inf)
+        Strength λ, as in Keras.
     match, per_example
-        As for `L2`.
+        See `L2`.
 
     Examples
     --------

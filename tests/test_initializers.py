@@ -1,4 +1,4 @@
-"""Initial values against the variances and bounds of their papers."""
+"""Compare initial values with the variances and bounds of their papers."""
 
 import numpy as np
 import pytest
@@ -54,7 +54,7 @@ def test_scaled_by_fans(uniform, normal, variance, shape, fan_in, fan_out):
     assert np.abs(draw(uniform, shape)).max() <= limit and np.abs(draw(uniform, shape)).max() > 0.99 * limit
 
 
-def test_plain_ones():
+def test_initializers_without_fans():
     assert not draw(Zeros(), (3, 2)).any()
     assert (draw(Constant(0.7), (3, 2)) == 0.7).all()
     x = draw(Normal(0.2, mean=1.0), (400, 250))
@@ -71,7 +71,7 @@ def test_orthogonal(shape):
 
 
 def test_orthogonal_is_uniform_over_signs():
-    """Without Mezzadri's correction the diagonal would lean to one side."""
+    """Without Mezzadri's correction the signs of the diagonal would be biased."""
     signs = [np.sign(draw(Orthogonal(), (2, 2), seed)[0, 0]) for seed in range(400)]
     assert abs(np.mean(signs)) < 5 / 20
 
@@ -105,7 +105,7 @@ def test_given_values(values, backend):
         (
             lambda: Dense(2, weight="glorot"),
             TypeError,
-            "Dense: weight: expected an initialiser or an array, got 'glorot'",
+            "Dense: weight: expected an initializer or an array, got 'glorot'",
         ),
         (lambda: Dense(2, weight=HeNormal), TypeError, r"write for example HeNormal\(\)"),
         (lambda: draw(Orthogonal(), (3,)), ValueError, r"expected a shape of two axes or more, got \(3,\)"),
@@ -113,6 +113,6 @@ def test_given_values(values, backend):
         (lambda: Uniform(1.0, 0.0), ValueError, "Uniform: expected low <= high"),
     ],
 )
-def test_bad_ones(make, kind, match):
+def test_invalid_arguments_raise(make, kind, match):
     with pytest.raises(kind, match=match):
         make()

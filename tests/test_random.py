@@ -1,4 +1,4 @@
-"""Threefry against the known answers of Random123, and one stream of bits on every backend."""
+"""Compare Threefry with the known answers of Random123, and the bits of all backends."""
 
 import itertools
 
@@ -31,7 +31,7 @@ def test_known_answers(counter, key, expected, backend):
 
 
 def test_known_answers_side_by_side(backend):
-    """All at once, as arrays, for a stream is drawn so."""
+    """All at once, as arrays, like a stream."""
     columns = [[words(row[i])[j][0] for row in KNOWN] for i in range(3) for j in range(2)]
     c0, c1, k0, k1, e0, e1 = (np.array(column, np.int32) for column in columns)
     place = backend.asarray
@@ -86,7 +86,7 @@ def test_keys_are_derived_alike_everywhere(backend):
     assert_same(fetch(backend, backend.compile(derive)(backend.asarray(key))), derive(key))
 
 
-# Statistics, on NumPy: the others have the same bits. Bounds are five standard deviations. --------------------------------
+# Statistics, on NumPy, since all backends have the same bits. Bounds are five standard deviations. ----------------------------
 
 N = 1_000_000
 
@@ -116,7 +116,7 @@ def test_each_bit_is_fair():
 
 
 def test_related_keys_give_unrelated_masks():
-    """Children, their children and the following steps: neighbours in the derivation share nothing."""
+    """Keys of children, grandchildren and next steps give independent masks."""
     key = random.make_key(4)
     children = [random.fold_in(key, i) for i in range(4)]
     steps = [key, random.next_key(key), random.next_key(random.next_key(key))]
@@ -128,7 +128,7 @@ def test_related_keys_give_unrelated_masks():
 
 
 def test_paths_do_not_collide():
-    """All places to depth 3 with 40 children each, over 5 steps: every key is another."""
+    """All paths to depth 3 with 40 children each, over 5 steps, have different keys."""
     keys, seen = [random.make_key(5)], []
     for _ in range(4):
         keys.append(random.next_key(keys[-1]))
@@ -138,10 +138,10 @@ def test_paths_do_not_collide():
             level = np.concatenate([random.fold_in(level, i) for i in range(40)])
             seen.append(level)
     seen = np.concatenate([*seen, np.stack(keys)])
-    assert len(np.unique(seen[:, 0])) == len(seen)  # even one word of them suffices
+    assert len(np.unique(seen[:, 0])) == len(seen)  # even the first words differ
 
 
-def test_following_keys_do_not_come_back_soon():
+def test_next_keys_do_not_repeat_soon():
     key, seen = random.make_key(6), set()
     for _ in range(20_000):
         seen.add(key.tobytes())

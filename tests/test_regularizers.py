@@ -1,4 +1,4 @@
-"""Penalties on weights: their value, their gradient by finite differences, and their place in a model."""
+"""Test penalties on weights: values, gradients by finite differences, and their use in a model."""
 
 import numpy as np
 import pytest
@@ -78,7 +78,7 @@ def test_is_a_value_and_saved(tmp_path):
     assert again.evaluate(X, Y) == model.evaluate(X, Y)
 
 
-def test_bad_arguments_are_refused():
+def test_invalid_arguments_raise():
     with pytest.raises(ValueError, match="strength"):
         L2(-1.0)
     with pytest.raises(TypeError, match="regularizer"):
@@ -87,8 +87,8 @@ def test_bad_arguments_are_refused():
         L2(0.1) + 0.1
 
 
-def test_a_penalty_per_example_is_divided_as_the_loss_is(backend):
-    """Two equal halves of a data set then cost as much as the whole, weighted or not."""
+def test_a_penalty_per_example_is_divided_like_the_loss(backend):
+    """Two halves of a data set have the same total loss as the whole, weighted or not."""
     model = Model(
         [Dense(1)],
         input_shape=3,
