@@ -1,15 +1,15 @@
-"""Pictures of training and of what was learnt, with matplotlib (the extra ``plots``).
+"""Plots of training and of trained models, with matplotlib (the extra ``plots``).
 
 =========================  =====================================================
-`plot_history`             loss and metrics, epoch by epoch
-`plot_decision_boundary`   how a network of two inputs divides the plane
-`plot_weights`             what each neuron of a first layer looks for, as images
-`plot_predictions`         images with what they are and what they were taken for
-`save_or_show`             write a figure to a file, or show it
+`plot_history`             loss and metrics per epoch
+`plot_decision_boundary`   decision regions of a model of two inputs
+`plot_weights`             weights of each neuron of a first layer, as images
+`plot_predictions`         images with their true and predicted classes
+`save_or_show`             save a figure, or show it
 =========================  =====================================================
 
-Each draws on the Axes that it is given, or on those of a new figure, and returns them, so that titles, limits and colours
-can be changed as in any other plot. matplotlib is imported when the first picture is drawn.
+Each plot function returns the matplotlib Axes, so that titles, limits and colors can be changed as in any other plot.
+matplotlib is imported by the first plot.
 """
 
 from __future__ import annotations
@@ -27,22 +27,18 @@ from anynet.arrays.convert import to_numpy
 def plot_history(
     history: Mapping[str, Sequence[float]], names: Sequence[str] | None = None, *, log: bool = False, ax: Any = None
 ) -> Any:
-    """Plot what training recorded, epoch by epoch.
+    """Plot the history of training.
 
     Parameters
     ----------
     history : History, or mapping from names to values
-        As `Model.fit` returns it.
+        Values per epoch, as returned by `Model.fit`.
     names : sequence of str, optional
-        Which quantities; by default ``"loss"``, and ``"val_loss"`` where there is one. Validation is drawn dashed.
+        Quantities to plot; by default ``"loss"`` and, if present, ``"val_loss"``. Validation curves are dashed.
     log : bool
         Whether the vertical axis is logarithmic.
     ax : matplotlib Axes, optional
-        Where to draw; by default a new figure.
-
-    Returns
-    -------
-    matplotlib Axes
+        Axes to draw on; by default those of a new figure.
 
     Raises
     ------
@@ -61,7 +57,7 @@ def plot_history(
         if name not in history:
             raise KeyError(f"plot_history: expected one of {', '.join(history)}, got {name!r}")
     ax = _axes(ax)
-    colours: dict[str, Any] = {}
+    colors: dict[str, Any] = {}
     for name in names:
         values = history[name]
         base = name.removeprefix("val_")
@@ -69,11 +65,11 @@ def plot_history(
             range(1, len(values) + 1),
             values,
             label=name,
-            color=colours.get(base),
+            color=colors.get(base),
             linestyle="--" if name.startswith("val_") else "-",
             marker="." if len(values) <= 30 else "",
         )
-        colours[base] = line.get_color()
+        colors[base] = line.get_color()
     ax.set_xlabel("epoch")
     if log:
         ax.set_yscale("log")
@@ -89,27 +85,23 @@ def plot_history(
 def plot_decision_boundary(
     model: Any, x: Any, y: Any = None, *, margin: float = 0.5, steps: int = 200, ax: Any = None
 ) -> Any:
-    """Colour the plane by what a model of two inputs answers, with the line where it changes its mind.
+    """Plot the decision regions of a model of two inputs, with the decision boundary.
 
     Parameters
     ----------
     model : Model
-        With input shape (2,). One output is a yes or no, above the threshold of its loss or 0.5; of several the largest
-        names the class.
+        Model with input shape (2,). A single output is compared with the threshold of the loss, or 0.5; otherwise the
+        largest output is the class.
     x : array (N, 2)
-        Points that the picture has to show.
+        Points that the plot includes.
     y : array (N,), optional
-        Their classes, for the colour of the points.
+        Classes of the points; the points are drawn, in the colors of their classes, only if given.
     margin : float
-        How far the picture reaches beyond the points.
+        Distance between the outermost points and the edges.
     steps : int
-        Points of the grid along each side.
+        Number of grid points along each side.
     ax : matplotlib Axes, optional
-        Where to draw; by default a new figure.
-
-    Returns
-    -------
-    matplotlib Axes
+        Axes to draw on; by default those of a new figure.
 
     Raises
     ------
@@ -132,61 +124,49 @@ def plot_decision_boundary(
     low, high = points.min(axis=0) - margin, points.max(axis=0) + margin
     first, second = (np.linspace(low[i], high[i], steps) for i in (0, 1))
     grid = np.stack([a.ravel() for a in np.meshgrid(first, second)], axis=1)
-    answers = to_numpy(model.predict(grid.astype(np.float32)))
-    if answers.shape[1] == 1:
-        field = answers[:, 0].reshape(steps, steps)
+    predicted = to_numpy(model.predict(grid.astype(np.float32)))
+    if predicted.shape[1] == 1:
+        field = predicted[:, 0].reshape(steps, steps)
         threshold = 0.5 if model.loss is None or model.loss.threshold is None else model.loss.threshold
         reach = max(float(np.abs(field - threshold).max()), 1e-6)
-        colours = {"cmap": "coolwarm", "vmin": threshold - reach, "vmax": threshold + reach}
+        colors = {"cmap": "coolwarm", "vmin": threshold - reach, "vmax": threshold + reach}
         dots = {"cmap": "coolwarm", "vmin": 0, "vmax": 1}
         if field.min() < threshold < field.max():
             ax.contour(first, second, field, levels=[threshold], colors="black")
     else:
-        field = answers.argmax(axis=1).reshape(steps, steps)
-        colours = dots = {
-            "cmap": _class_colours(answers.shape[1]),
-            "vmin": -0.5,
-            "vmax": answers.shape[1] - 0.5,
-        }
-    edges = (low[0], high[0], low[1], high[1])
-    ax.imshow(field, extent=edges, origin="lower", aspect="auto", alpha=0.5, **colours)
+        field = predicted.argmax(axis=1).reshape(steps, steps)
+        colors = dots = {"cmap": _class_colors(predicted.shape[1]), "vmin": -0.5, "vmax": predicted.shape[1] - 0.5}
+    ax.imshow(field, extent=(low[0], high[0], low[1], high[1]), origin="lower", aspect="auto", alpha=0.5, **colors)
     if y is not None:
         labels = to_numpy(y).reshape(len(points), -1)
         labels = labels.argmax(axis=1) if labels.shape[1] > 1 else labels[:, 0]
         ax.scatter(points[:, 0], points[:, 1], c=labels, edgecolors="black", zorder=3, **dots)
-    ax.set_xlim(low[0], high[0])
-    ax.set_ylim(low[1], high[1])
-    ax.set_xlabel("$x_1$")
-    ax.set_ylabel("$x_2$")
+    ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xlabel="$x_1$", ylabel="$x_2$")
     return ax
 
 
 def plot_weights(
     weight: Any, *, shape: tuple[int, int], columns: int | None = None, count: int = 100, ax: Any = None
 ) -> Any:
-    """Show the weights that lead to each neuron of a first layer as an image: red where it likes ink, blue where not.
+    """Show the input weights of each neuron as an image, with positive weights in red and negative ones in blue.
 
     Parameters
     ----------
     weight : array (I, O), or Model
-        Weights; of a model, those of its first layer.
+        Weights, or a model, whose first layer is shown.
     shape : (int, int)
-        Height and width of the input images, I pixels in all.
+        Height and width of the input images, with I pixels in total.
     columns : int, optional
-        Images side by side; by default about as many as there are rows.
+        Number of images per row; by default the board is roughly square.
     count : int
-        The most neurons to show; the title says so if there are more.
+        Maximum number of neurons to show; the title states it if there are more.
     ax : matplotlib Axes, optional
-        Where to draw; by default a new figure.
-
-    Returns
-    -------
-    matplotlib Axes
+        Axes to draw on; by default those of a new figure.
 
     Raises
     ------
     ValueError
-        If the weights do not belong to images of that shape.
+        If the weights do not match images of that shape.
 
     Examples
     --------
@@ -214,24 +194,20 @@ def plot_weights(
 def plot_predictions(
     images: Any, y_true: Any, y_pred: Any, *, columns: int | None = None, count: int = 25, ax: Any = None
 ) -> Any:
-    """Show images, each with its class, and in red what it was taken for where that is another.
+    """Show images with their classes, and wrong predictions in red.
 
     Parameters
     ----------
     images : array (N, H, W)
-        Images in shades of grey.
+        Grayscale images.
     y_true, y_pred : array (N,), or (N, C)
-        Classes; of rows, the largest names the class.
+        Classes, or rows whose largest element is the class.
     columns : int, optional
-        Images side by side; by default about as many as there are rows.
+        Number of images per row; by default the board is roughly square.
     count : int
-        The most images to show, from the first on.
+        Maximum number of images to show.
     ax : matplotlib Axes, optional
-        Where to draw; by default a new figure.
-
-    Returns
-    -------
-    matplotlib Axes
+        Axes to draw on; by default those of a new figure.
 
     Examples
     --------
@@ -240,25 +216,25 @@ def plot_predictions(
     ['3', '5, not 6']
     """
     images = to_numpy(images)[:count]
-    truth, answers = (
+    truth, predicted = (
         a.argmax(axis=1) if a.ndim == 2 else a for a in (to_numpy(y_true)[:count], to_numpy(y_pred)[:count])
     )
-    if images.ndim != 3 or not len(images) == len(truth) == len(answers):
+    if images.ndim != 3 or not len(images) == len(truth) == len(predicted):
         raise ValueError(
-            f"plot_predictions: expected images of shape (N, H, W) with N classes and answers, got {images.shape}, "
-            f"{truth.shape} and {answers.shape}"
+            f"plot_predictions: expected images of shape (N, H, W) with N true and predicted classes, got {images.shape}, "
+            f"{truth.shape} and {predicted.shape}"
         )
     ax = _axes(ax)
     height, width = images.shape[1:]
     label = max(height // 3, 3)  # room above each image
     board, corners = _tile(np.pad(images.astype(float), ((0, 0), (label, 0), (0, 0)), constant_values=np.nan), columns)
     ax.imshow(board, cmap="gray_r")
-    for (top, left), true, answer in zip(corners, truth.tolist(), answers.tolist(), strict=True):
+    for (top, left), true, guess in zip(corners, truth.tolist(), predicted.tolist(), strict=True):
         ax.text(
             left + width / 2,
             top + label * 0.8,
-            str(true) if true == answer else f"{true}, not {answer}",
-            color="black" if true == answer else "firebrick",
+            str(true) if true == guess else f"{true}, not {guess}",
+            color="black" if true == guess else "firebrick",
             ha="center",
             fontsize="small",
         )
@@ -267,14 +243,14 @@ def plot_predictions(
 
 
 def save_or_show(figure: Any, path: str | Path | None = None) -> None:
-    """Write a figure to a file and say so, or show it; without a file and without a display, say how to get one."""
+    """Save a figure to a file and print its path, or show it; without a display, print how to save it."""
     import matplotlib.pyplot as plt
 
     if path is not None:
         figure.savefig(path, dpi=120)
         print(f"wrote {path}")
     elif plt.get_backend().lower() == "agg":
-        print("no display: give --output picture.png to see the picture")
+        print("no display: pass --output figure.png to save the figure")
     else:
         plt.show()
     plt.close(figure)
@@ -292,7 +268,7 @@ def _axes(ax: Any) -> Any:
     return plt.subplots(layout="constrained")[1]
 
 
-def _class_colours(classes: int) -> Any:
+def _class_colors(classes: int) -> Any:
     import matplotlib
 
     base = matplotlib.colormaps["tab10" if classes <= 10 else "tab20"]
@@ -300,17 +276,17 @@ def _class_colours(classes: int) -> Any:
 
 
 def _first_weight(params: Any) -> Any:
-    """Return the first matrix that goes by the name of weight."""
+    """Return the first matrix named weight."""
     from anynet import tree
 
     for path, array in tree.leaves_with_paths(params):
         if path and path[-1] == "weight" and len(array.shape) == 2:
             return array
-    raise ValueError("plot_weights: expected a model with a Dense layer, got none; give the weights themselves")
+    raise ValueError("plot_weights: expected a model with a Dense layer, got none; pass the weights themselves")
 
 
 def _tile(images: np.ndarray, columns: int | None, fill: float = np.nan) -> tuple[np.ndarray, list[tuple[int, int]]]:
-    """Return images side by side on one board with a gap between, and the top left corner of each."""
+    """Return the images on one board with gaps, and the top left corner of each."""
     count, height, width = images.shape
     columns = min(columns or math.ceil(math.sqrt(count)), count)
     rows, gap = -(-count // columns), 1

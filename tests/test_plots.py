@@ -1,4 +1,4 @@
-"""The pictures: what stands on the Axes, that given Axes are used, and what is refused."""
+"""Test the contents of plots, the use of given Axes, and argument checks."""
 
 import subprocess
 import sys
@@ -46,7 +46,7 @@ def test_history(ax):
 
 
 def test_decision_boundary_of_one_output(ax, backend):
-    """The line of logit 0 is x₁ + x₂ = 1."""
+    """The decision boundary, at logit 0, is x₁ + x₂ = 1."""
     model = Model(
         [Dense(1, weight=[[1.0], [1.0]], bias=[-1.0])], input_shape=2, loss=SigmoidCrossEntropy(), backend=backend
     )
