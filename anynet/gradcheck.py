@@ -1,8 +1,8 @@
 """Check a hand-derived backward pass against finite differences, in float64.
 
-For each parameter and for the input a random direction d is drawn, and ⟨∂L/∂θ, d⟩ from `backward` is compared with a
-central difference of L = ⟨v, forward⟩ along d. One number for each array suffices: a wrong gradient is orthogonal to its
-error in a random direction with probability zero.
+For each parameter and for the input, ⟨∂L/∂θ, d⟩ from `backward` is compared with a central difference of
+L = ⟨v, forward⟩ along a random direction d. One number per array suffices: the error of a wrong gradient is orthogonal to a
+random direction with probability zero.
 
 >>> from anynet import Dense
 >>> import numpy as np
@@ -24,28 +24,28 @@ from anynet.checks import several
 from anynet.layers.base import Layer
 
 TRIES = 5
-"""Directions tried where two step sizes disagree, as they do across a kink; each try with a quarter of the step before."""
+"""Maximum number of directions tried while two step sizes disagree, as across a kink; each try divides the step by 4."""
 
 
 ROUNDING = 5e-11
-"""What rounding adds to a difference quotient, as part of the terms summed up: 2⁻⁵² over the step, some ten times.
+"""Rounding error of a difference quotient relative to the size of its terms, about ten times 2⁻⁵² over the step.
 
-A gradient that is zero, as that of a bias in front of a batch normalisation, must not fail for it."""
+Without it, a gradient of exactly zero, such as that of a bias before batch normalization, would fail."""
 
 
 class GradientError(AssertionError):
-    """A backward pass that does not agree with its forward pass."""
+    """Mismatch between a backward pass and its forward pass."""
 
 
 @dataclass(frozen=True)
 class GradientReport:
-    """The relative error of each gradient, by the name of what it belongs to."""
+    """Relative error of each gradient, by name of the parameter or input."""
 
     errors: dict[str, float]
 
     @property
     def worst(self) -> float:
-        """The largest relative error."""
+        """Largest relative error."""
         return max(self.errors.values(), default=0.0)
 
     def __str__(self) -> str:
@@ -63,35 +63,35 @@ def check_gradients(
     seed: int = 0,
     backend: Any = None,
 ) -> GradientReport:
-    """Compare the gradients of a layer, or of a model with its loss, with finite differences.
+    """Verify the gradients of a layer, or of a model with its loss, against finite differences.
 
     Parameters
     ----------
     subject : Layer or Model
-        A layer is given fresh parameters, moved a little: initial zeros and ones would hide a backward that forgets to
-        multiply by them. A model keeps its own, and is not changed.
-    x : array (N, ...), or a tuple of such
-        Inputs, taken as float64.
+        A layer gets initial parameters with random perturbations, because zeros and ones would hide a missing factor in
+        backward. A model is checked with its own parameters and is not changed.
+    x : array (N, ...), or tuple of arrays
+        Inputs, converted to float64.
     y : array
-        Targets; for a model only.
-    tolerance : float > 0
-        Largest relative error that passes.
+        Targets, required for a model.
+    tolerance : float, in (0, inf)
+        Maximum relative error.
     training : bool
-        Whether the layer gets a key, as in training: dropout drops, with the same mask every time.
+        Whether to pass a key, as in training; dropout then uses the same mask in every evaluation.
     seed : int
-        For parameters, directions and the key.
+        Seed of the parameters, directions and key.
     backend : str or Backend, optional
-        Where to compute; by default the model's, or that of x.
+        Backend to compute on; by default the model's, or that of x.
 
     Returns
     -------
     GradientReport
-        The relative error for each parameter and, for a layer, for x.
+        Relative errors of all parameters and, for a layer, of x.
 
     Raises
     ------
     GradientError
-        If an error exceeds the tolerance, or a trained parameter has no gradient; the message names layer and parameter.
+        If an error exceeds the tolerance, or a trained parameter has no gradient; the message names the layer and parameter.
     ValueError
         If the backend has no float64.
     """
@@ -136,7 +136,7 @@ def _compare(
         odd = next(iter(expected ^ given))
         raise GradientError(
             f"{_name(layer, odd)}: expected a gradient for each trained parameter and no other, got "
-            f"{'none' if odd in expected else 'one too many'}"
+            f"{'none' if odd in expected else 'an extra one'}"
         )
     errors = {}
     for path, gradient in tree.leaves_with_paths(gradients):
@@ -147,13 +147,13 @@ def _compare(
         if not errors[label] <= tolerance:
             raise GradientError(
                 f"{label}: expected a relative error of at most {tolerance:g} against finite differences, got "
-                f"{errors[label]:.1e}; its backward does not belong to its forward"
+                f"{errors[label]:.1e}; backward does not match forward"
             )
     return GradientReport(errors)
 
 
 def _inputs(x: Any, integers: Any, backend: Any) -> Any:
-    """Return inputs on the backend: float64, or integers where the layer takes those."""
+    """Return the inputs on the backend as float64, or as integers where the layer requires them."""
     if isinstance(x, tuple):
         flags = integers if isinstance(integers, tuple) else (integers,) * len(x)
         return tuple(_inputs(a, flag, backend) for a, flag in zip(x, flags, strict=True))
@@ -162,11 +162,11 @@ def _inputs(x: Any, integers: Any, backend: Any) -> Any:
 
 
 Objective = Callable[[Any, Any, Any], tuple[float, float, dict[str, Any]]]
-"""From params, x and key: a value, the size of the terms that it sums up, and its gradients."""
+"""A function of params, x and key that returns a value, the size of the terms in its sum, and its gradients."""
 
 
 def _layer_objective(layer: Layer, backend: Any, rng: np.random.Generator) -> Objective:
-    """Return the value of ⟨v, forward⟩, for a v drawn once, with the gradients of params and x."""
+    """Return an objective ⟨v, forward⟩ with a fixed random v."""
     v: Any = None
 
     def objective(params: Any, x: Any, key: Any) -> tuple[float, float, dict[str, Any]]:
@@ -186,7 +186,7 @@ def _layer_objective(layer: Layer, backend: Any, rng: np.random.Generator) -> Ob
 def _model_objective(model: Any, backend: Any, y: Any) -> Objective:
     loss = model.config.required_loss
     if y is None:
-        raise ValueError("check_gradients: expected y beside a model, got None")
+        raise ValueError("check_gradients: expected y for a model, got None")
     placed = (
         tree.map(lambda a: backend.asarray(backends.to_numpy(a)), y)
         if several(model.output_shape)
@@ -217,8 +217,8 @@ def _relative_error(
 ) -> float:
     """Return |analytic − numeric| over their size, along a random direction that crosses no kink.
 
-    The more units there are, the closer is the nearest kink; so if two step sizes disagree, the next try takes smaller ones.
-    What counts is the try whose two agree best. `noise` is the least size that can be told from rounding.
+    With many units the nearest kink is close, so if two step sizes disagree, the next try uses smaller steps. The result is
+    that of the try with the best agreement. `noise` is the smallest size that exceeds rounding errors.
     """
     place = tree.get(at, path)
     if tuple(gradient.shape) != tuple(place.shape):
@@ -234,13 +234,13 @@ def _relative_error(
             return objective(moved["params"], moved["x"], key)[0]
 
         def slope(h: float, along: Callable[[float], float] = along) -> float:
-            """The five-point formula, whose error falls with h⁴."""
+            """Return the five-point difference quotient, with an error of order h⁴."""
             return (8.0 * (along(h) - along(-h)) - (along(2 * h) - along(-2 * h))) / (12.0 * h)
 
         numeric, finer = slope(h), slope(h / 2)
         analytic = float(backend.xp.sum(gradient * direction))
         size = max(abs(analytic), abs(finer), _magnitude(gradient, direction, backend), noise, 1e-8)
-        if not abs(numeric - finer) >= spread * size:  # NaN too: it must not pass for an error of zero
+        if not abs(numeric - finer) >= spread * size:  # also true for NaN, which must not count as an error of zero
             spread = abs(numeric - finer) / size
             error = min(abs(analytic - numeric), abs(analytic - finer)) / size
         if spread <= 1e-8:
@@ -249,19 +249,19 @@ def _relative_error(
 
 
 def _moved(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return an initial value with up to a tenth added to or taken from each element."""
+    """Return an initial value plus uniform noise on ±0.1."""
     return array + rng.uniform(-0.1, 0.1, array.shape)
 
 
 def _magnitude(gradient: Any, direction: Any, backend: Any) -> float:
-    """Return the typical size of ⟨g, d⟩, |g|·|d|/√n, so that a chance cancellation does not look like an error."""
+    """Return the typical size |g|·|d|/√n of ⟨g, d⟩, so that chance cancellation does not increase the relative error."""
     xp = backend.xp
     norms = float(xp.sum(gradient * gradient)) ** 0.5 * float(xp.sum(direction * direction)) ** 0.5
     return norms / max(math.prod(direction.shape), 1) ** 0.5
 
 
 def _only(at: Any, path: tree.Path) -> Any:
-    """Return a tree with one place, for `tree.set_leaves`."""
+    """Return a tree with a single leaf, for `tree.set_leaves`."""
     if not path:
         return 0
     if isinstance(at, (list, tuple)):
@@ -270,7 +270,7 @@ def _only(at: Any, path: tree.Path) -> Any:
 
 
 def _name(layer: Layer, path: tree.Path) -> str:
-    """Return the layer's place and kind with the parameter's name: ``layer 0 (Dense): weight``."""
+    """Return the position and class of the layer and the parameter's name, such as ``layer 0 (Dense): weight``."""
     here, trail = layer, []
     rest = list(path)
     while rest:

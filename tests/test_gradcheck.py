@@ -1,4 +1,4 @@
-"""`check_gradients` sees errors: backward passes that are wrong in one sign, one factor or one missing piece."""
+"""Test that `check_gradients` detects backward passes with a wrong sign, a wrong factor or a missing term."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ X = np.random.default_rng(0).normal(size=(5, 4))
 
 @dataclass(frozen=True)
 class Wrong(Dense):
-    """A dense layer with one gradient multiplied by something."""
+    """Dense layer with one gradient multiplied by a factor."""
 
     what: str = "weight"
     factor: float = -1.0
@@ -50,7 +50,7 @@ def test_sees_a_wrong_gradient(what, factor, backend):
 
 
 @pytest.mark.parametrize("what", ["weight", "bias"])
-def test_names_the_place_in_nested_containers(what, backend):
+def test_names_the_path_in_nested_containers(what, backend):
     nested = Sequential([Dense(3), Sequential([Tanh(), Sequential([Wrong(3, what=what), Tanh()])])])
     with pytest.raises(GradientError, match=rf"^layer 1\.1\.0 \(Wrong\): {what}: expected"):
         check_gradients(nested, X, backend=backend)
@@ -63,7 +63,7 @@ def test_a_wrong_dx_inside_shows_in_the_layer_before(backend):
 
 
 @pytest.mark.parametrize("what", ["weight", "bias"])
-def test_sees_it_inside_a_model(what, backend):
+def test_sees_a_wrong_gradient_in_a_model(what, backend):
     layers = [Dense(6), ReLU(), Dropout(0.3), Wrong(3, what=what)]
     y = np.array([0, 1, 2, 0, 1])
     model = Model(layers, input_shape=4, loss=SoftmaxCrossEntropy(), backend=backend, dtype="float64")
@@ -82,7 +82,7 @@ def test_sees_it_inside_a_model(what, backend):
 
 @dataclass(frozen=True)
 class WrongLoss(HalfSquaredError):
-    """A loss whose derivative has the wrong sign."""
+    """Loss whose derivative has the wrong sign."""
 
     def derivative(self, cache):
         return -cache
@@ -96,7 +96,7 @@ def test_sees_a_wrong_loss(backend):
 
 @dataclass(frozen=True)
 class Scale(Layer):
-    """A layer whose parameter begins at one, whose buffer begins at one, and whose dx may forget either."""
+    """Layer with a parameter and a buffer of initial value 1, whose dx may omit either."""
 
     forget: str = ""
     buffers = ("spread",)
@@ -120,7 +120,7 @@ class Scale(Layer):
 
 @pytest.mark.parametrize("forget", ["scale", "spread"])
 def test_initial_values_hide_nothing(forget, backend):
-    """A parameter or a buffer of ones must not hide a backward that forgets to multiply by it."""
+    """Parameters or buffers of ones must not hide a missing factor in backward."""
     check_gradients(Scale(), X, backend=backend)
     with pytest.raises(GradientError, match=r"^Scale: x: expected"):
         check_gradients(Scale(forget), X, backend=backend)
@@ -128,7 +128,7 @@ def test_initial_values_hide_nothing(forget, backend):
 
 @dataclass(frozen=True)
 class Silent(Dense):
-    """A dense layer that leaves out the gradient of its bias, or adds one too many."""
+    """Dense layer that omits the gradient of its bias, or returns an extra one."""
 
     extra: bool = False
 
@@ -140,16 +140,16 @@ class Silent(Dense):
         return dx, grads
 
 
-def test_sees_a_missing_gradient_and_one_too_many(backend):
+def test_sees_missing_and_extra_gradients(backend):
     with pytest.raises(GradientError, match=r"^layer 1 \(Silent\): bias: expected a gradient .* got none"):
         check_gradients(Sequential([Tanh(), Silent(3)]), X, backend=backend)
-    with pytest.raises(GradientError, match=r"^Silent: other: expected a gradient .* got one too many"):
+    with pytest.raises(GradientError, match=r"^Silent: other: expected a gradient .* got an extra one"):
         check_gradients(Silent(3, extra=True), X, backend=backend)
 
 
 @dataclass(frozen=True)
 class Broadcast(Dense):
-    """A dense layer whose bias gradient forgot the sum over the batch."""
+    """Dense layer whose bias gradient is not summed over the batch."""
 
     def backward(self, params, cache, dy, *, need_dx=True):
         dx, grads = super().backward(params, cache, dy, need_dx=need_dx)
@@ -162,17 +162,17 @@ def test_sees_a_wrong_shape(backend):
 
 
 def test_passes_over_kinks(backend):
-    """Inputs at random straddle the kink of ReLU; a direction that crosses it is drawn again."""
+    """Random inputs are on both sides of the kink of ReLU; a direction that crosses it is redrawn."""
     x = np.random.default_rng(3).normal(size=(200, 50))
     assert check_gradients(Sequential([Dense(20), ReLU(), Dense(5)]), x, backend=backend).worst <= 1e-7
 
 
-def test_a_nan_is_no_pass(backend):
+def test_a_nan_fails(backend):
     with pytest.raises(GradientError):
         check_gradients(Wrong(3, what="weight", factor=float("nan")), X, backend=backend)
 
 
-def test_dropout_drops_the_same_in_every_pass(backend):
+def test_dropout_uses_the_same_mask_in_every_pass(backend):
     assert check_gradients(Dropout(0.5), X, backend=backend).worst <= 1e-7
     assert check_gradients(Dropout(0.5), X, backend=backend, training=False).worst <= 1e-7
 
@@ -183,13 +183,13 @@ def test_takes_any_kind_of_array(backend):
 
 
 def test_a_model_needs_y():
-    with pytest.raises(ValueError, match="expected y beside a model, got None"):
+    with pytest.raises(ValueError, match="expected y for a model, got None"):
         check_gradients(Model([Dense(2)], input_shape=4, loss=HalfSquaredError()), X)
 
 
 @dataclass(frozen=True)
 class Centre(Layer):
-    """A layer that takes the mean of each column away, and with it whatever a bias before it added."""
+    """Layer that subtracts the mean of each column, and so removes the effect of a preceding bias."""
 
     def forward(self, params, x, *, key=None):
         return x - namespace(x).mean(x, axis=0), None
@@ -198,8 +198,8 @@ class Centre(Layer):
         return (dy - namespace(dy).mean(dy, axis=0) if need_dx else None), {}
 
 
-def test_a_gradient_of_zero_is_not_failed_for_rounding(backend):
-    """The bias has no influence, so differences find rounding alone; a wrong sign beside it is seen all the same."""
+def test_a_gradient_of_zero_does_not_fail(backend):
+    """The bias has no effect, so its differences are rounding errors; a wrong sign elsewhere is still detected."""
     layers = [Dense(6), Centre(), Tanh(), Dense(3)]
     assert check_gradients(Sequential(layers), 10 * X, backend=backend).worst <= 1e-7
     model = Model(layers, input_shape=4, loss=SoftmaxCrossEntropy(), backend=backend, dtype="float64")
@@ -209,7 +209,7 @@ def test_a_gradient_of_zero_is_not_failed_for_rounding(backend):
 
 
 def test_a_wrong_sign_in_a_tiny_gradient_is_seen(backend):
-    """A gradient a millionth of the others in size."""
+    """The gradient is 10⁻⁶ times the size of the others."""
     small = Wrong(3, what="bias", weight=1e-6 * np.ones((4, 3)))
     with pytest.raises(GradientError, match="bias"):
         check_gradients(Sequential([small, Dense(2, weight=1e-6 * np.ones((3, 2)))]), X, backend=backend)
