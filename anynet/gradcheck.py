@@ -63,7 +63,7 @@ def check_gradients(
     seed: int = 0,
     backend: Any = None,
 ) -> GradientReport:
-    """Verify the gradients of a layer, or of a model with its loss, against finite differences.
+    """Compare the gradients of a layer or model with finite differences.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ def _compare(
 
 
 def _inputs(x: Any, integers: Any, backend: Any) -> Any:
-    """Return the inputs on the backend as float64, or as integers where the layer requires them."""
+    """Return the inputs on the backend, as float64 or as required integers."""
     if isinstance(x, tuple):
         flags = integers if isinstance(integers, tuple) else (integers,) * len(x)
         return tuple(_inputs(a, flag, backend) for a, flag in zip(x, flags, strict=True))
@@ -254,7 +254,7 @@ def _moved(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _magnitude(gradient: Any, direction: Any, backend: Any) -> float:
-    """Return the typical size |g|·|d|/√n of ⟨g, d⟩, so that chance cancellation does not increase the relative error."""
+    """Return |g|·|d|/√n, the typical size of ⟨g, d⟩ without chance cancellation."""
     xp = backend.xp
     norms = float(xp.sum(gradient * gradient)) ** 0.5 * float(xp.sum(direction * direction)) ** 0.5
     return norms / max(math.prod(direction.shape), 1) ** 0.5
@@ -270,7 +270,7 @@ def _only(at: Any, path: tree.Path) -> Any:
 
 
 def _name(layer: Layer, path: tree.Path) -> str:
-    """Return the position and class of the layer and the parameter's name, such as ``layer 0 (Dense): weight``."""
+    """Return the name of a parameter with its layer, such as ``layer 0 (Dense): weight``."""
     here, trail = layer, []
     rest = list(path)
     while rest:

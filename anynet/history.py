@@ -9,7 +9,7 @@ import numpy as np
 
 
 class History(Mapping[str, list[Any]]):
-    """Mapping from the name of a quantity to its values per epoch: numbers, or nested lists for matrices.
+    """Mapping from names of quantities to their values per epoch, numbers or nested lists.
 
     Examples
     --------
@@ -28,7 +28,7 @@ class History(Mapping[str, list[Any]]):
         return max((len(values) for values in self._columns.values()), default=0)
 
     def append(self, values: Mapping[str, Any]) -> None:
-        """Add the values of an epoch; missing values, and those of a new quantity in earlier epochs, are NaN."""
+        """Add the values of an epoch, with NaN for missing values and earlier epochs."""
         done = self.epochs
         for name in [name for name in values if name not in self._columns]:
             self._columns[name] = [float("nan")] * done
@@ -36,7 +36,7 @@ class History(Mapping[str, list[Any]]):
             column.append(_plain(values.get(name, float("nan"))))
 
     def to_pandas(self) -> Any:
-        """Return a pandas DataFrame with a row per epoch, numbered from 1, and a column per quantity."""
+        """Return a pandas DataFrame with a row per epoch and a column per quantity."""
         try:
             import pandas
         except ImportError:

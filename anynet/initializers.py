@@ -1,4 +1,4 @@
-"""Initial values of parameters, drawn on the host with NumPy, so that a seed gives the same weights on every backend.
+"""Initial values of parameters, drawn on the host with NumPy, so identical on every backend.
 
 An initializer is called with a NumPy `Generator` and a shape. `fan_in` and `fan_out` assume a shape ``(*window, in, out)``:
 ``(in, out)`` for a dense layer, ``(kh, kw, in, out)`` for a convolution, whose window size multiplies both fans.
@@ -49,7 +49,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Initializer:
-    """Base class of initializers: callables of a NumPy generator and a shape that return a float64 array."""
+    """Base class of initializers, which map a NumPy generator and a shape to a float64 array."""
 
     def __call__(self, rng: np.random.Generator, shape: Shape) -> np.ndarray:
         raise NotImplementedError(f"{type(self).__name__}: expected __call__(rng, shape) to be implemented, got none")

@@ -148,7 +148,7 @@ def plot_decision_boundary(
 def plot_weights(
     weight: Any, *, shape: tuple[int, int], columns: int | None = None, count: int = 100, ax: Any = None
 ) -> Any:
-    """Show the input weights of each neuron as an image, with positive weights in red and negative ones in blue.
+    """Show the weights of each neuron as an image, positive in red and negative in blue.
 
     Parameters
     ----------
@@ -243,7 +243,7 @@ def plot_predictions(
 
 
 def save_or_show(figure: Any, path: str | Path | None = None) -> None:
-    """Save a figure to a file and print its path, or show it; without a display, print how to save it."""
+    """Save a figure to a file, or show it if there is a display."""
     import matplotlib.pyplot as plt
 
     if path is not None:

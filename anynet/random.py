@@ -47,12 +47,12 @@ _NEXT, _NEXT_START = 22695477, 12345
 
 
 def _int32(value: int) -> int:
-    """Wrap a Python integer to the signed 32-bit range, which every library combines with int32 arrays."""
+    """Wrap a Python integer to the signed 32-bit range of int32 arrays."""
     return (value + 2**31) % 2**32 - 2**31
 
 
 def make_key(seed: int, stream: int = 0) -> np.ndarray:
-    """Return the NumPy key, int32 of shape (2,), of a seed and the number of an independent stream.
+    """Return the key, a NumPy array, of a seed and the number of an independent stream.
 
     Examples
     --------
@@ -141,7 +141,7 @@ def normal(key: Array, shape: tuple[int, ...], dtype: object) -> Array:
 
 
 def bernoulli(key: Array, probability: float, shape: tuple[int, ...]) -> Array:
-    """Return a boolean mask that is true with a probability rounded to a multiple of 2⁻¹⁶.
+    """Return a boolean mask, true with a probability rounded to a multiple of 2⁻¹⁶.
 
     Each element uses 16 random bits, half a 32-bit word. `rounded_probability` returns the actual probability.
     """

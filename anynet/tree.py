@@ -53,7 +53,7 @@ def _collect(tree: Tree, like: Tree, found: list[Any]) -> None:
 
 
 def zip_leaves(like: Tree, *trees: Tree) -> list[tuple[Any, ...]]:
-    """Return, for each leaf of `like`, a tuple of the leaves of `trees` at the same path.
+    """Return the leaves of `trees` at the path of each leaf of `like`, as tuples.
 
     Examples
     --------
@@ -77,7 +77,7 @@ def _zip_into(like: Tree, trees: tuple[Tree, ...], found: list[tuple[Any, ...]])
 
 
 def set_leaves(tree: Tree, new: Iterator[Any], like: Tree) -> Tree:
-    """Return `tree` with the leaves at the paths of `like` taken, in that order, from `new`.
+    """Return `tree` with the leaves at the paths of `like` replaced, in order, by `new`.
 
     Examples
     --------
@@ -98,7 +98,7 @@ def _like(sequence: Any, parts: list[Any]) -> Any:
 
 
 def map(f: Callable[..., Any], tree: Tree, *rest: Tree) -> Tree:
-    """Apply `f` to each leaf of `tree` and the leaves of `rest` at the same path.
+    """Apply `f` to each leaf of `tree` and the matching leaves of `rest`.
 
     Examples
     --------
@@ -125,9 +125,9 @@ def select(tree: Tree, keep: Callable[[Path, Any], bool], prefix: Path = ()) -> 
 
 
 def matches(pattern: str | int | None, path: Path, leaf: Any) -> bool:
-    """Return whether a pattern selects a parameter: a name, a number of axes, or None for at least two axes.
+    """Return whether a parameter matches a pattern of names or a number of axes.
 
-    Weights have two axes or more; biases and normalization scales have one.
+    None matches at least two axes, as of weights; biases and normalization scales have one.
 
     Examples
     --------
@@ -141,7 +141,7 @@ def matches(pattern: str | int | None, path: Path, leaf: Any) -> bool:
 
 
 def map_arrays(f: Callable[[Any], Any], data: Any) -> Any:
-    """Apply `f` to an array or to each array of a possibly nested tuple; None stays None.
+    """Apply `f` to an array, or to all arrays of nested tuples; None stays None.
 
     Faster than `map`, whose general walk takes noticeable time on small batches.
 

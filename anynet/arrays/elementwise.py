@@ -1,4 +1,4 @@
-"""Functions that an update rule may use in addition to operators; every array library and numba supports them.
+"""Functions for update rules that every array library and numba support.
 
 A rule contains no literal numbers, not even 1: when numba compiles it for one float32 element, a literal would promote the
 expression to float64. Derived numbers such as 1 − β are passed as coefficients.

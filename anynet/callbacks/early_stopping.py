@@ -23,7 +23,7 @@ class EarlyStopping(Callback):
     min_delta : float, in [0, inf)
         Changes of at most this size do not count as improvement.
     restore_best : bool
-        Whether to restore the parameters of the best epoch when training ends, for whatever reason.
+        Whether to restore the parameters of the best epoch when training ends for any reason.
     mode : "auto", "min" or "max"
         Whether a lower or a higher value is better; "auto" uses the metric's direction.
 

@@ -22,7 +22,7 @@ class NotFinite(Exception):
 
 
 class StopOnNaN(Callback):
-    """Raise an error when the loss or a parameter is NaN or infinite, and name the layer where it first occurred.
+    """Raise an error that names the layer when the loss or parameters become NaN or infinite.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def _is_float(x: Array) -> bool:
 
 
 def _search(run: Run, state: TrainState, chunks: list[tuple[int, Chunk]]) -> str | None:
-    """Repeat the batches of the chunks, and return the location of the first number that is not finite."""
+    """Repeat the batches and return the location of the first number that is not finite."""
     batches = [batch for _, chunk in chunks for batch in chunk.batches()]
     steps = run.repeat_steps(_raise_if_not_finite, state, batches)
     for number in range(chunks[-1][0] - len(batches) + 1, chunks[-1][0] + 1):

@@ -11,7 +11,7 @@ from anynet.callbacks.base import Callback, Run
 
 
 class CSVLogger(Callback):
-    """Write the epoch and all numbers of the history to a CSV file, one row per epoch, in full precision.
+    """Write the numbers of the history to a CSV file, one row per epoch.
 
     Parameters
     ----------
@@ -20,7 +20,7 @@ class CSVLogger(Callback):
 
     Notes
     -----
-    Each row is written when its epoch ends, so the file can be followed. Matrices are omitted.
+    Each row has the epoch and all numbers in full precision, without matrices, and is written when its epoch ends.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The 8×8 digits of the UCI repository, included as digits.idx.gz; digits.idx.txt has their origin and license."""
+"""The 8×8 digits of the UCI repository, digits.idx.gz, with their license in digits.idx.txt."""
 
 from pathlib import Path
 from typing import Literal, overload

@@ -1,4 +1,4 @@
-"""The MNIST digits, read from a folder, or downloaded once to the user's cache and verified."""
+"""The MNIST digits, read from a folder or downloaded once to the user's cache."""
 
 import hashlib
 import os
@@ -33,7 +33,7 @@ _Labelled = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 
 def load_mnist(folder: str | os.PathLike[str] | None = None, *, flatten: bool = True) -> tuple[_Labelled, _Labelled]:
-    """Load the 60 000 training and 10 000 test images of MNIST, downloading them if necessary.
+    """Load the 70 000 images of MNIST, downloading them if necessary.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def load_mnist(folder: str | os.PathLike[str] | None = None, *, flatten: bool = 
 
 
 def _labelled(x: NDArray[Any], y: NDArray[Any], part: str, flatten: bool) -> _Labelled:
-    """Check for 28×28 images and as many labels, and return them in their final shape and type."""
+    """Check the images and labels, and return them in their final shape and type."""
     if x.dtype != np.uint8 or x.ndim != 3 or x.shape[1:] != (28, 28):
         raise ValueError(
             f"load_mnist: expected {part} images of shape (N, 28, 28) and type uint8, got {x.shape} and {x.dtype}; "
@@ -105,7 +105,7 @@ def _labelled(x: NDArray[Any], y: NDArray[Any], part: str, flatten: bool) -> _La
 
 
 def _read_files(folder: str | os.PathLike[str] | None) -> list[tuple[str, bytes]]:
-    """Return the path and uncompressed contents of each of the four files, from the first place that has them."""
+    """Return the paths and uncompressed contents of the four files, from the first complete source."""
     data = os.environ.get("ANYNET_DATA")
     if folder is not None:
         places = [Path(folder)]
@@ -162,7 +162,7 @@ def _md5(data: bytes) -> str:
 
 
 def _download(name: str, md5: str) -> bytes:
-    """Return the uncompressed contents of a file, from the first mirror that has the correct contents."""
+    """Return the uncompressed contents of a file from the first mirror with the correct MD5."""
     # Imported here because they would double the import time of anynet.datasets.
     from http.client import HTTPException
     from urllib.request import urlopen
@@ -187,7 +187,7 @@ def _download(name: str, md5: str) -> bytes:
 
 
 def _write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that other processes see all of it or nothing, even after an interruption."""
+    """Write a file so that other processes see either all of it or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
     try:

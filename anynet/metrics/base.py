@@ -48,7 +48,7 @@ class Metric:
         raise NotImplementedError(f"{type(self).__name__}: expected sums(y_pred, y_true) to be implemented, got none")
 
     def value(self, sums: tuple[Any, ...]) -> Any:
-        """Return the metric from the totals, or from the concatenated arrays, on the host in float64."""
+        """Return the metric from the totals or concatenated arrays, on the host in float64."""
         raise NotImplementedError(f"{type(self).__name__}: expected value(sums) to be implemented, got none")
 
 
@@ -126,7 +126,7 @@ class LossMetric(Mean):
 
 @dataclass(frozen=True)
 class Custom(Metric):
-    """Apply a function to the targets and predictions of all examples; functions in ``metrics=[...]`` become this.
+    """Apply a function to all targets and predictions; used for functions in ``metrics=[...]``.
 
     Parameters
     ----------

@@ -4,7 +4,7 @@
 `Accuracy`           fraction of correct predictions
 `TopK`               fraction of examples whose class is among the k largest outputs
 `Precision`          fraction of the predictions of a class that are correct
-`Recall`             fraction of the examples of a class that are predicted as such
+`Recall`             fraction of the examples of a class that are found
 `F1`                 harmonic mean of precision and recall
 `ConfusionMatrix`    counts by true class (rows) and predicted class (columns)
 `ROCAUC`             probability that a positive example is ranked above a negative one
@@ -69,7 +69,7 @@ def true_classes(y_pred: Array, y_true: Array) -> Array:
 
 
 def given_classes(y_pred: Array, threshold: float | None) -> Array:
-    """Return the predicted classes (N,): the largest output, or whether a single one exceeds the threshold."""
+    """Return the classes (N,) of the largest outputs, or of a single output and its threshold."""
     xp = namespace(y_pred)
     if y_pred.shape[1] == 1:
         return xp.astype(y_pred[:, 0] > (0.5 if threshold is None else threshold), xp.int32)
@@ -167,7 +167,7 @@ class ClassScore(Metric):
             raise ValueError(f"{type(self).__name__}: expected average 'binary', 'macro' or None, got {self.average!r}")
 
     def score(self, hits: np.ndarray, calls: np.ndarray, true: np.ndarray) -> np.ndarray:
-        """Return the score of each class from the weights of its correct predictions, all predictions and examples."""
+        """Return the score per class from the weights of correct predictions, predictions and examples."""
         raise NotImplementedError(
             f"{type(self).__name__}: expected score(hits, calls, true) to be implemented, got none"
         )
@@ -220,7 +220,7 @@ class Precision(ClassScore):
 
 @dataclass(frozen=True)
 class Recall(ClassScore):
-    """Fraction of the examples of a class that are predicted as such: TP / (TP + FN).
+    """Fraction of the examples of a class that are found: TP / (TP + FN).
 
     Parameters
     ----------

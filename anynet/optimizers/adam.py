@@ -191,7 +191,7 @@ def bias_correction(beta: Any, step: Array) -> Array:
 
 
 def log(beta: Any, like: Array) -> Any:
-    """Return log β of a number or 0-d array; for β = 0, a large negative number whose exponential is 0."""
+    """Return log β of a number or 0-d array, bounded so that β = 0 gives exp(log β) = 0."""
     if isinstance(beta, (int, float)):
         return math.log(beta) if beta > 0 else -1e4
     xp = namespace(like)

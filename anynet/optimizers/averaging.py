@@ -32,7 +32,7 @@ class Averager(StatefulWrapper):
     """
 
     def newest_weight(self, count: Array) -> Array:
-        """Return the weight of the newest parameters in the average after `count` earlier updates; 1 at the start."""
+        """Return the weight of the newest parameters after `count` earlier updates, initially 1."""
         raise NotImplementedError(f"{type(self).__name__}: expected newest_weight(count) to be implemented, got none")
 
     def init(self, params: tree.Tree) -> State:

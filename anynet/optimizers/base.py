@@ -34,7 +34,7 @@ Objective = Callable[[tree.Tree], tuple[Array, tree.Tree, Any]]
 
 
 def out_of_place(rule: Rule) -> Callable[[LeafGroups, tuple[Any, ...]], Sequence[tuple[Array, ...]]]:
-    """Return a function that runs a rule on copies; the default outside of a model, which keeps `update` pure."""
+    """Return a function that runs a rule on copies, so that `update` is pure."""
 
     def run(leaf_groups: LeafGroups, coefficients: tuple[Any, ...]) -> Sequence[tuple[Array, ...]]:
         def copy(x: Array) -> Array:
@@ -48,7 +48,7 @@ def out_of_place(rule: Rule) -> Callable[[LeafGroups, tuple[Any, ...]], Sequence
 def run_rule(
     elementwise: Elementwise, rule: Rule, leaf_groups: LeafGroups, coefficients: tuple[Any, ...]
 ) -> list[list[Array]]:
-    """Run a rule and return the new parameters and each slot as lists, whether or not they changed in place."""
+    """Run a rule and return lists of the new parameters and of each slot."""
     new = elementwise(rule)(leaf_groups, coefficients)
     return [
         list(column)
@@ -58,7 +58,7 @@ def run_rule(
 
 @dataclass(frozen=True)
 class Optimizer:
-    """Base class of optimizers: pure functions from parameters, gradients and state to new parameters and state.
+    """Base class of optimizers, which are pure functions.
 
     An elementwise optimizer is a frozen dataclass that implements `slots`, `rule` and `coefficients`. Others implement `init`
     and `update`, or `init` and `step` if they evaluate the loss more than once per step.
@@ -85,7 +85,7 @@ class Optimizer:
         raise NotImplementedError(f"{type(self).__name__}: expected coefficients(step) to be implemented, got none")
 
     def advance(self, step: Array, state: State) -> tuple[tuple[Any, ...], State]:
-        """Return the coefficients, and new values for the numbers in the state that depend on earlier steps."""
+        """Return the coefficients, and new values of the state's scalars."""
         return self.coefficients(step), {}
 
     def init(self, params: tree.Tree) -> State:

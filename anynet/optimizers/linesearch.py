@@ -25,7 +25,7 @@ ENOUGH_FLATNESS = 0.9  # c₂, the usual value for quasi-Newton directions
 
 
 class Point(NamedTuple):
-    """A point on the line: its distance, φ, φ′ and auxiliary output of the caller's function."""
+    """A point on the line, with φ, φ′ and auxiliary output of φ."""
 
     distance: float
     value: float
@@ -37,7 +37,7 @@ Phi = Callable[[float], tuple[float, float, Any]]
 
 
 def strong_wolfe(phi: Phi, start: Point, first: float, *, evaluations: int = 25, rounding: float = 0.0) -> Point:
-    """Return a point that satisfies the conditions, or else the lowest one found, possibly the start.
+    """Return a point that satisfies the conditions, or else the lowest point found.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def strong_wolfe(phi: Phi, start: Point, first: float, *, evaluations: int = 25,
 
 
 def _cubic_minimum(a: Point, b: Point) -> float:
-    """Return the minimum of the cubic through two points with their slopes, or the midpoint if there is none."""
+    """Return the minimum of the cubic through two points, or else their midpoint."""
     middle = 0.5 * (a.distance + b.distance)
     width = b.distance - a.distance
     mean = a.slope + b.slope - 3.0 * (b.value - a.value) / width

@@ -32,7 +32,7 @@ class Scaled:
 def step(
     optimizer: Optimizer, objective: Objective, params: tree.Tree, state: State, elementwise: Elementwise
 ) -> tuple[Array, Any, tree.Tree, State]:
-    """Take an optimizer step with the learning rate multiplied by the factor in the state, if present."""
+    """Take an optimizer step with the learning rate scaled by the state's factor."""
     if KEY not in state:
         return optimizer.step(objective, params, state, elementwise)
     rest = {name: value for name, value in state.items() if name != KEY}
@@ -41,7 +41,7 @@ def step(
 
 
 def scaled(value: Any, factor: Array) -> Any:
-    """Return a copy of an optimizer in which every learning rate, nested ones included, is scaled."""
+    """Return a copy of an optimizer with all learning rates scaled, nested optimizers included."""
     if isinstance(value, tuple):
         return tuple(scaled(part, factor) for part in value)
     if not isinstance(value, Optimizer):

@@ -129,7 +129,7 @@ class Nadam(Optimizer):
         return value_at(self.beta1, step) * (1.0 - 0.5 * namespace(step).exp(log_q * t))
 
     def _coefficients(self, step: Array, product: Array, rest: Array) -> tuple[Any, ...]:
-        """Return the coefficients, given the product of the momenta so far and its difference from 1."""
+        """Return the coefficients, given the product of the momenta and 1 minus it."""
         rate, beta1, beta2 = value_at(self.learning_rate, step), value_at(self.beta1, step), value_at(self.beta2, step)
         now, following = (self._momentum(step, t) for t in (step + 1.0, step + 2.0))
         rate_g = rate * (1.0 - now) / rest

@@ -91,7 +91,7 @@ def update_where(
 
 
 def wrapper_state(optimizer: Optimizer, params: tree.Tree, *, running: str | None = None, counter: str) -> State:
-    """Return the initial state of a wrapper: the optimizer's, a counter and, if named, a running tree of zeros."""
+    """Return a wrapper's initial state, with a counter and optionally a tree of zeros."""
     state: State = {"optimizer": optimizer.init(params)}
     arrays = tree.leaves(params)
     if arrays:

@@ -188,7 +188,7 @@ class CosineDecay:
 
 
 def half_cosine(begin: float, end: float, part: Array) -> Array:
-    """Return the value after a fraction `part`, in [0, 1], of half a cosine between two values."""
+    """Return the value after a fraction `part` of half a cosine between two values."""
     return end + (begin - end) * 0.5 * (1.0 + namespace(part).cos(math.pi * part))
 
 
