@@ -157,8 +157,7 @@ class AdamW(Adam):
 
     Notes
     -----
-    The decay is multiplied by the learning rate, as in PyTorch and Keras; in the paper it is multiplied by the schedule η_t
-    alone.
+    The decay is multiplied by the learning rate, as in PyTorch and Keras; in the paper only by the schedule η_t.
 
     Examples
     --------

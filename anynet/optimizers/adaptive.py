@@ -83,7 +83,7 @@ def adadelta(p: Array, g: Array, v: Array, u: Array, rate: Any, keep: Any, mix: 
 
 @dataclass(frozen=True)
 class Adadelta(Optimizer):
-    r"""Adadelta: scale each gradient by the ratio of recent update sizes to recent gradient sizes.
+    r"""Adadelta: scale each gradient by recent update sizes over recent gradient sizes.
 
     .. math::
 
@@ -95,15 +95,11 @@ class Adadelta(Optimizer):
     Parameters
     ----------
     learning_rate : float or Schedule, in (0, inf)
-        Learning rate α; 1 in the paper and in PyTorch, 0.001 in Keras.
+        Learning rate α; 1 in the paper and in PyTorch, 0.001 in Keras. Updates have the units of θ.
     rho : float or Schedule, in [0, 1)
         Decay rate ρ of both running means.
     epsilon : float or Schedule, in (0, inf)
         Term ε, added under both square roots.
-
-    Notes
-    -----
-    Updates have the units of θ.
 
     Examples
     --------

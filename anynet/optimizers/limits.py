@@ -28,16 +28,12 @@ class Limit(Wrapper):
         self, limit: float | Array, params: tree.Tree, grads: tree.Tree, state: State, elementwise: Elementwise
     ) -> tuple[tree.Tree, State]:
         """Return parameters and state after an update within this step's limit."""
-        raise NotImplementedError(
-            f"{type(self).__name__}: expected update_within(limit, ...) to be implemented, got none"
-        )
+        raise NotImplementedError(f"{type(self).__name__}: expected update_within to be implemented, got none")
 
     def init(self, params: tree.Tree) -> State:
-        return (
-            wrapper_state(self.optimizer, params, counter="step")
-            if callable(self.limit)
-            else self.optimizer.init(params)
-        )
+        if callable(self.limit):
+            return wrapper_state(self.optimizer, params, counter="step")
+        return self.optimizer.init(params)
 
     def inner(self, state: State) -> State:
         return state["optimizer"] if callable(self.limit) else state

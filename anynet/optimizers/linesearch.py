@@ -81,9 +81,7 @@ def strong_wolfe(phi: Phi, start: Point, first: float, *, evaluations: int = 25,
         if abs(width) <= 1e-12 * max(low.distance, high.distance):
             break
         part = (_cubic_minimum(low, high) - low.distance) / width
-        distance = (
-            low.distance + min(max(part, 0.1), 0.9) * width
-        )  # keep away from the ends, so that the bracket shrinks
+        distance = low.distance + min(max(part, 0.1), 0.9) * width  # away from the ends: the bracket must shrink
         here = Point(distance, *phi(distance))
         if too_high(here) or here.value >= low.value:
             high = here

@@ -23,8 +23,8 @@ class LossScale(StatefulWrapper):
         \text{all finite: update, and } s ← 2s \text{ after 2000 consecutive updates;} \quad
         \text{else: no update, and } s ← s/2
 
-    Use it with ``Model(compute_dtype="float16")``: the smallest float16 number is 6e-8, so most gradients would be 0. bfloat16
-    has the range of float32 and needs no loss scaling.
+    Use it with ``Model(compute_dtype="float16")``: float16 has no positive numbers below 6e-8, so most gradients would be 0.
+    bfloat16 has the range of float32 and needs no loss scaling.
 
     Parameters
     ----------
@@ -32,17 +32,15 @@ class LossScale(StatefulWrapper):
         Optimizer to wrap; it updates when all gradients are finite.
     initial : float, in (0, inf)
         Initial scale s. If it is too large, it decreases within a few steps.
-    growth : float, in (1, inf)
-        Factor of s after `every` updates without overflow.
-    backoff : float, in (0, 1)
-        Factor of s after an overflow.
+    growth, backoff : float, in (1, inf) and (0, 1)
+        Factors of s after `every` updates without overflow, and after an overflow.
     every : int, in [1, inf)
         Number of consecutive updates without overflow after which s grows, unless it would overflow.
 
     Notes
     -----
     Equivalent to PyTorch's `GradScaler` with its defaults, and to Keras' `LossScaleOptimizer`. The training step of `Model`
-    applies s. In a custom loop, get s from ``optimizer.loss_scale(state)`` and pass unscaled gradients to `update`.
+    applies s. In a custom loop, get s from ``optimizer.loss_scale(state)`` and pass gradients divided by s to `update`.
 
     Examples
     --------

@@ -123,9 +123,7 @@ class SGD(Optimizer):
         return nesterov if self.nesterov else heavy_ball
 
     def coefficients(self, step: Array) -> tuple[Any, ...]:
-        rate, momentum, decay = (
-            value_at(value, step) for value in (self.learning_rate, self.momentum, self.weight_decay)
-        )
+        rate, momentum, decay = (value_at(v, step) for v in (self.learning_rate, self.momentum, self.weight_decay))
         first = (rate, momentum) if self.momentum else (rate,)
         if not self.weight_decay:
             return first

@@ -54,9 +54,7 @@ class CosineRestarts:
 
     def __call__(self, step: Array) -> Array:
         xp, first, f = namespace(step), self.steps, self.factor
-        cycles = (
-            step + 0.5
-        )  # halfway between steps, so that rounding cannot move a cycle's first step to the previous cycle
+        cycles = step + 0.5  # halfway between steps, so that rounding cannot assign a step to the wrong cycle
         if f == 1:
             begin, length = xp.floor(cycles / first) * first, float(first)
         else:
