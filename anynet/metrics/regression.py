@@ -29,7 +29,7 @@ def _flat(y_pred: Array, y_true: Array) -> tuple[Array, Array]:
 
 @dataclass(frozen=True)
 class MAE(Mean):
-    """Mean absolute error, Σ w |ŷ − y| / Σ w.
+    """Mean absolute error, ``Σ w |ŷ − y| / Σ w``.
 
     Examples
     --------
