@@ -40,16 +40,16 @@ def equal(one, other):
 HOOKS = ("on_fit_begin", "on_epoch_begin", "on_batch_end", "on_epoch_end", "on_fit_end")
 
 
-def teller(name, told):
-    return LambdaCallback(**{hook: lambda run, hook=hook: told.append((hook, name)) for hook in HOOKS})
+def recorder(name, calls):
+    return LambdaCallback(**{hook: lambda run, hook=hook: calls.append((hook, name)) for hook in HOOKS})
 
 
 def test_order_of_hooks():
-    told = []
-    make().fit(x, y, epochs=2, batch_size=20, callbacks=[teller("a", told), teller("b", told)])
+    calls = []
+    make().fit(x, y, epochs=2, batch_size=20, callbacks=[recorder("a", calls), recorder("b", calls)])
     epoch = ["on_epoch_begin", "on_batch_end", "on_batch_end", "on_epoch_end"]
     hooks = ["on_fit_begin", *epoch, *epoch, "on_fit_end"]
-    assert told == [(hook, name) for hook in hooks for name in "ab"]
+    assert calls == [(hook, name) for hook in hooks for name in "ab"]
 
 
 def test_checkpoint_comes_last(tmp_path):
@@ -65,16 +65,18 @@ class Broken(Exception):
 
 @pytest.mark.parametrize("hook", HOOKS)
 def test_callback_that_raises_stops_the_run_and_on_fit_end_runs(hook):
-    told = []
+    calls = []
 
     def fail(run):
         raise Broken("see me")
 
     model = make()
     with pytest.raises(Broken, match="see me"):
-        model.fit(x, y, epochs=3, callbacks=[teller("a", told), LambdaCallback(**{hook: fail}), teller("b", told)])
-    assert ("on_fit_end", "a") in told
-    assert told.count(("on_fit_end", "b")) == (hook != "on_fit_begin")
+        model.fit(
+            x, y, epochs=3, callbacks=[recorder("a", calls), LambdaCallback(**{hook: fail}), recorder("b", calls)]
+        )
+    assert ("on_fit_end", "a") in calls
+    assert calls.count(("on_fit_end", "b")) == (hook != "on_fit_begin")
     assert all(np.isfinite(w).all() for w in weights(model))
     assert model.fit(x, y, epochs=2).epochs == 2
 
@@ -143,6 +145,15 @@ def test_early_stopping_may_keep_the_last_parameters():
 def test_early_stopping_ignores_improvements_within_min_delta():
     history = make().fit(x, y, epochs=60, callbacks=[EarlyStopping("loss", patience=2, min_delta=1e9)])
     assert history.epochs == 3
+
+
+def test_a_second_fit_forgets_the_first():
+    stopping, reduce = EarlyStopping("loss"), ReduceLROnPlateau("loss", patience=1)
+    make().fit(x, y, epochs=6, callbacks=[stopping, reduce])
+    model = make()
+    history = model.fit(x, y, epochs=2, callbacks=[stopping, reduce])
+    assert stopping.best == history["loss"][1] < history["loss"][0] and stopping.best_epoch == 2
+    assert model.learning_rate_factor == 1.0
 
 
 def test_monitor_uses_the_direction_of_the_metric():
