@@ -49,7 +49,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Initializer:
-    """Base class of initializers, which map a NumPy generator and a shape to a float64 array."""
+    """Base class of initializers, which map a generator and a shape to a float64 array."""
 
     def __call__(self, rng: np.random.Generator, shape: Shape) -> np.ndarray:
         raise NotImplementedError(f"{type(self).__name__}: expected __call__(rng, shape) to be implemented, got none")

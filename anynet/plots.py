@@ -148,7 +148,7 @@ def plot_decision_boundary(
 def plot_weights(
     weight: Any, *, shape: tuple[int, int], columns: int | None = None, count: int = 100, ax: Any = None
 ) -> Any:
-    """Show the weights of each neuron as an image, positive in red and negative in blue.
+    """Show each neuron's weights as an image, positive in red and negative in blue.
 
     Parameters
     ----------

@@ -52,7 +52,7 @@ def _int32(value: int) -> int:
 
 
 def make_key(seed: int, stream: int = 0) -> np.ndarray:
-    """Return the key, a NumPy array, of a seed and the number of an independent stream.
+    """Return the NumPy key of a seed and the number of an independent stream.
 
     Examples
     --------

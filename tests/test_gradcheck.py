@@ -1,4 +1,4 @@
-"""Test that `check_gradients` detects backward passes with a wrong sign, a wrong factor or a missing term."""
+"""Test that `check_gradients` detects wrong signs, wrong factors and missing terms."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -188,7 +188,7 @@ def test_a_model_needs_y():
 
 
 @dataclass(frozen=True)
-class Centre(Layer):
+class Center(Layer):
     """Layer that subtracts the mean of each column, and so removes the effect of a preceding bias."""
 
     def forward(self, params, x, *, key=None):
@@ -200,7 +200,7 @@ class Centre(Layer):
 
 def test_a_gradient_of_zero_does_not_fail(backend):
     """The bias has no effect, so its differences are rounding errors; a wrong sign elsewhere is still detected."""
-    layers = [Dense(6), Centre(), Tanh(), Dense(3)]
+    layers = [Dense(6), Center(), Tanh(), Dense(3)]
     assert check_gradients(Sequential(layers), 10 * X, backend=backend).worst <= 1e-7
     model = Model(layers, input_shape=4, loss=SoftmaxCrossEntropy(), backend=backend, dtype="float64")
     assert check_gradients(model, X, np.array([0, 1, 2, 0, 1])).worst <= 1e-7

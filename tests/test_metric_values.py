@@ -1,4 +1,4 @@
-"""Compare metrics with scikit-learn: weighted, in batches of unequal sizes, on every backend, in `fit` and `evaluate`."""
+"""Compare metrics with scikit-learn, weighted and in batches of unequal sizes, on every backend."""
 
 from itertools import pairwise
 

@@ -44,26 +44,26 @@ def make(backend="numpy", **settings):
 
 
 def test_is_part_of_loss_and_gradients(backend):
-    plain, penalised = make(backend), make(backend, regularizer=L2(0.3))
+    plain, penalized = make(backend), make(backend, regularizer=L2(0.3))
     weights = [backend.to_numpy(plain.params[i]["weight"]) for i in (0, 2)]
     penalty = 0.15 * sum(np.sum(w**2) for w in weights)
-    (loss, grads), (more, others) = plain.gradients(X, Y), penalised.gradients(X, Y)
+    (loss, grads), (more, others) = plain.gradients(X, Y), penalized.gradients(X, Y)
     np.testing.assert_allclose(backend.to_numpy(more), backend.to_numpy(loss) + penalty, rtol=1e-12)
     for i, w in zip((0, 2), weights, strict=True):
         found = backend.to_numpy(others[i]["weight"])
         np.testing.assert_allclose(found, backend.to_numpy(grads[i]["weight"]) + 0.3 * w, rtol=1e-12)
         np.testing.assert_array_equal(backend.to_numpy(others[i]["bias"]), backend.to_numpy(grads[i]["bias"]))
-    np.testing.assert_allclose(penalised.evaluate(X, Y)["loss"], plain.evaluate(X, Y)["loss"] + penalty, rtol=1e-12)
+    np.testing.assert_allclose(penalized.evaluate(X, Y)["loss"], plain.evaluate(X, Y)["loss"] + penalty, rtol=1e-12)
 
 
 def test_in_plain_gradient_descent_it_is_weight_decay(backend):
     from anynet import Groups
 
-    penalised = make(backend, regularizer=L2(0.1), optimizer=SGD(0.1, momentum=0.5))
+    penalized = make(backend, regularizer=L2(0.1), optimizer=SGD(0.1, momentum=0.5))
     decayed = make(backend, optimizer=Groups(SGD(0.1, momentum=0.5, weight_decay=0.1), {1: {"weight_decay": 0.0}}))
-    for model in (penalised, decayed):
+    for model in (penalized, decayed):
         model.fit(X, Y, epochs=3, batch_size=5)
-    for a, b in zip(penalised.params, decayed.params, strict=True):
+    for a, b in zip(penalized.params, decayed.params, strict=True):
         for name in a:
             np.testing.assert_allclose(backend.to_numpy(a[name]), backend.to_numpy(b[name]), rtol=1e-10, atol=1e-12)
 

@@ -76,7 +76,7 @@ def normal_cdf(x: Array) -> Array:
 
 
 def erfc(z: Array) -> Array:
-    """Return 1 − erf(z) for z ≥ 0; it underflows to 0 before z = 40.
+    """Return 1 − erf(z) for z ≥ 0, with 0 for large z.
 
     Examples
     --------

@@ -70,7 +70,7 @@ class Run:
         return names + [f"val_{name}" for name in names] if self.validated else names
 
     def running(self) -> dict[str, Any]:
-        """Return the epoch's values so far, without metrics that need all examples; waits for the device."""
+        """Wait for the device and return the epoch's values so far, except `Metric.keeps_examples`."""
         return self.metrics.values(quick=True)
 
 

@@ -22,7 +22,7 @@ class NotFinite(Exception):
 
 
 class StopOnNaN(Callback):
-    """Raise an error that names the layer when the loss or parameters become NaN or infinite.
+    """Raise an error naming the layer when the loss or parameters become NaN or infinite.
 
     Parameters
     ----------

@@ -54,7 +54,7 @@ class Monitor:
             self._sign = -1.0 if more else 1.0
 
     def better(self, run: Run) -> bool:
-        """Store the epoch's value if it is the best so far, and return whether it is. NaN never is."""
+        """Store the epoch's value if it is the best, and return whether it is. NaN never is."""
         value = float(run.logs[self.name])
         if math.isnan(value) or self._sign * value >= self._sign * self.best - self._min_delta:
             return False

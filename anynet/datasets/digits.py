@@ -11,14 +11,14 @@ from anynet.datasets.idx import read_idx
 _FILE = Path(__file__).with_name("digits.idx.gz")  # (1797, 65): 64 pixels, then the class, as in the original rows
 _N_TRAIN = 1415  # start of the twelfth of fourteen forms; see the Notes of load_digits
 
-_Labelled = tuple[NDArray[np.uint8], NDArray[np.int64]]
+_Labeled = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 
 @overload
-def load_digits(*, flatten: bool = True, split: Literal[True] = True) -> tuple[_Labelled, _Labelled]: ...
+def load_digits(*, flatten: bool = True, split: Literal[True] = True) -> tuple[_Labeled, _Labeled]: ...
 @overload
-def load_digits(*, flatten: bool = True, split: Literal[False]) -> _Labelled: ...
-def load_digits(*, flatten: bool = True, split: bool = True) -> tuple[_Labelled, _Labelled] | _Labelled:
+def load_digits(*, flatten: bool = True, split: Literal[False]) -> _Labeled: ...
+def load_digits(*, flatten: bool = True, split: bool = True) -> tuple[_Labeled, _Labeled] | _Labeled:
     """Load 1 797 handwritten digits of 8×8 pixels, included in the package.
 
     Parameters

@@ -29,10 +29,10 @@ _MIRRORS = (
 )
 _TIMEOUT = 20.0  # seconds without receiving data
 
-_Labelled = tuple[NDArray[np.uint8], NDArray[np.int64]]
+_Labeled = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 
-def load_mnist(folder: str | os.PathLike[str] | None = None, *, flatten: bool = True) -> tuple[_Labelled, _Labelled]:
+def load_mnist(folder: str | os.PathLike[str] | None = None, *, flatten: bool = True) -> tuple[_Labeled, _Labeled]:
     """Load the 70 000 images of MNIST, downloading them if necessary.
 
     Parameters
@@ -86,10 +86,10 @@ def load_mnist(folder: str | os.PathLike[str] | None = None, *, flatten: bool = 
     ((60000, 784), dtype('uint8'), array([5, 0, 4, 1, 9]))
     """
     x_train, y_train, x_test, y_test = (parse_idx(data, where=where) for where, data in _read_files(folder))
-    return _labelled(x_train, y_train, "training", flatten), _labelled(x_test, y_test, "test", flatten)
+    return _labeled(x_train, y_train, "training", flatten), _labeled(x_test, y_test, "test", flatten)
 
 
-def _labelled(x: NDArray[Any], y: NDArray[Any], part: str, flatten: bool) -> _Labelled:
+def _labeled(x: NDArray[Any], y: NDArray[Any], part: str, flatten: bool) -> _Labeled:
     """Check the images and labels, and return them in their final shape and type."""
     if x.dtype != np.uint8 or x.ndim != 3 or x.shape[1:] != (28, 28):
         raise ValueError(

@@ -69,7 +69,7 @@ def true_classes(y_pred: Array, y_true: Array) -> Array:
 
 
 def given_classes(y_pred: Array, threshold: float | None) -> Array:
-    """Return the classes (N,) of the largest outputs, or of a single output and its threshold."""
+    """Return the predicted classes (N,) by largest output, or by threshold of a single output."""
     xp = namespace(y_pred)
     if y_pred.shape[1] == 1:
         return xp.astype(y_pred[:, 0] > (0.5 if threshold is None else threshold), xp.int32)

@@ -64,10 +64,10 @@ class RMSE(Metric):
 
 @dataclass(frozen=True)
 class R2(Metric):
-    """Coefficient of determination, 1 − Σ w (y − ŷ)² / Σ w (y − ȳ)², of each output.
+    """Coefficient of determination of each output.
 
-    1 is perfect; 0 is as good as predicting the mean. For constant targets, an output scores 1 if it predicts them exactly and
-    0 otherwise, as in scikit-learn.
+    It is 1 − Σ w (y − ŷ)² / Σ w (y − ȳ)²: 1 is perfect; 0 is as good as predicting the mean. For constant targets, it is 1 if
+    the predictions are exact and 0 otherwise, as in scikit-learn.
 
     Notes
     -----

@@ -21,7 +21,7 @@ wrapper                                        adds
 `LossScale`                                    loss scaling for float16, which skips updates that overflow
 =============================================  =========================================================================
 
-A hyper-parameter may be a schedule (`anynet.schedules`) where its description says so. A typical recipe:
+A hyper-parameter may be a schedule (`anynet.schedules`) if its type is ``float or Schedule``. A typical recipe:
 
 >>> from anynet import EMA, AdamW, Clip, CosineDecay, Groups, Warmup
 >>> rate = Warmup(CosineDecay(1e-3, steps=9_000), steps=1_000)

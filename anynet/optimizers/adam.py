@@ -190,7 +190,7 @@ def bias_correction(beta: Any, step: Array) -> Array:
 
 
 def log(beta: Any, like: Array) -> Any:
-    """Return log β of a number or 0-d array, bounded so that β = 0 gives exp(log β) = 0."""
+    """Return log β of a number or 0-d array, bounded below so that it is finite."""
     if isinstance(beta, (int, float)):
         return math.log(beta) if beta > 0 else -1e4
     xp = namespace(like)

@@ -133,7 +133,7 @@ class Muon(Optimizer):
 
 
 def orthogonalized(u: Array, iterations: int) -> Array:
-    """Approximate P Qᵀ for U = P Σ Qᵀ by iterating the quintic on the singular values."""
+    """Approximate P Qᵀ for U = P Σ Qᵀ by iterating the quintic."""
     xp, (a, b, c) = namespace(u), QUINTIC
     wide = u.shape[0] <= u.shape[1]
     x = u if wide else xp.matrix_transpose(u)  # use the smaller of the two Gram matrices

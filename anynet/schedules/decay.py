@@ -111,7 +111,9 @@ class ExponentialDecay:
 
 @dataclass(frozen=True)
 class PolynomialDecay:
-    r"""Change as a power of the remaining time: :math:`v_1 + (v_0 - v_1)(1 - \min(t/T, 1))^p`.
+    r"""Change as a power of the remaining time.
+
+    .. math:: v_1 + (v_0 - v_1)(1 - \min(t/T, 1))^p
 
     Parameters
     ----------
@@ -150,7 +152,9 @@ class PolynomialDecay:
 
 @dataclass(frozen=True)
 class CosineDecay:
-    r"""Change along half a cosine: :math:`v_1 + \frac12 (v_0 - v_1)(1 + \cos π \min(t/T, 1))`.
+    r"""Change along half a cosine.
+
+    .. math:: v_1 + \tfrac12 (v_0 - v_1)(1 + \cos π \min(t/T, 1))
 
     Parameters
     ----------

@@ -56,10 +56,10 @@ def test_real_mnist_has_the_published_checksums(real):
 def arrays():
     rng = np.random.default_rng(0)
 
-    def labelled(n):
+    def labeled(n):
         return rng.integers(0, 256, (n, 28, 28), dtype=np.uint8), rng.integers(0, 10, n, dtype=np.uint8)
 
-    return dict(zip(NAMES, [*labelled(7), *labelled(3)], strict=True))
+    return dict(zip(NAMES, [*labeled(7), *labeled(3)], strict=True))
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Table of all optimizers: ``(optimizer, steps)``, with the number of steps in which it descends a parabola."""
+"""Table of all optimizers, ``(optimizer, steps)``; in this many steps it descends a parabola."""
 
 from anynet import (
     EMA,

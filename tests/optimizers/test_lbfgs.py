@@ -1,4 +1,4 @@
-"""Test L-BFGS against the dense BFGS formula, on Rosenbrock's function, against scikit-learn, and in a model."""
+"""Test L-BFGS against the BFGS formula and scikit-learn, alone and in a model."""
 
 from collections import deque
 
@@ -26,7 +26,7 @@ def rosenbrock(params):
 @pytest.mark.parametrize(
     "first", [np.full(20, -1.2), np.tile([-1.2, 1.0], 10), np.zeros(20)], ids=["far", "classic", "zero"]
 )
-def test_minimises_rosenbrock_in_twenty_dimensions(first, backend):
+def test_minimizes_rosenbrock_in_twenty_dimensions(first, backend):
     params = place(backend, [first, np.array([3.0])])
     found = LBFGS().minimize(backend.compile(rosenbrock), params, steps=10)
     assert float(backend.to_numpy(rosenbrock(found)[0])) < 1e-8

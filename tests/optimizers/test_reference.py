@@ -1,4 +1,4 @@
-"""Compare optimizers with 50 steps of PyTorch's, or of the paper's formula, in float64; see tests/reference."""
+"""Compare 50 steps in float64 with PyTorch, or the paper's formula; see tests/reference."""
 
 import json
 from pathlib import Path
