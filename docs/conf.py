@@ -60,7 +60,7 @@ def draw_figures(app) -> None:
     """Draw each picture whose example is newer than it; MNIST's only where the data are at hand."""
     os.environ["MPLBACKEND"] = "agg"
     FIGURES.mkdir(parents=True, exist_ok=True)
-    names = ["or_gate", "learning_rates", "gradient_descent", "why_backprop", "vanishing_gradients"]
+    names = ["or_gate", "slopes", "learning_rates", "gradient_descent", "why_backprop", "vanishing_gradients"]
     data = HERE.parents[1] / "shared" / "data"
     if not os.environ.get("ANYNET_DATA") and data.is_dir():
         os.environ["ANYNET_DATA"] = str(data)

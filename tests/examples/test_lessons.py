@@ -31,6 +31,10 @@ def test_or_gate(run):
     assert (answers > 0.5).tolist() == [False, True, True, True]
 
 
+def test_slopes(run):
+    assert run("slopes") == pytest.approx({"error at -1": -2.0, "σ at 0": 0.25, "ReLU at 1": 1.0})
+
+
 def test_learning_rates(run):
     costs = run("learning_rates")
     assert costs["right"][-1] < 1e-6 < 0.1 < costs["too low"][-1] < costs["too low"][0] < costs["too high"][-1]

@@ -1,20 +1,22 @@
 """Note 002: one sigmoid neuron learns the OR gate; every number that the note prints.
 
-The note stands the four examples in columns and W in a row; here an example is a row, so X and Y are the note's design matrix
-itself and W is its transpose. It rounds to three digits after every step and computes on with the rounded numbers; where
-that changes the last digit, the test takes the note's way as well as the exact one:
+The note writes the four examples as columns and W as a row; here an example is a row, so X is the note's design matrix and W is
+transposed. The note rounds to three digits after every operation. Where that changes the last digit, the tests compute both the
+rounded and the exact variant:
 
 * ∂Cost/∂w₂ is −0.0387, printed −0.038 as −0.020 − 0.018; so w₂ is 0.6387, printed 0.638, and z⁽²⁾ 0.6757 and z⁽⁴⁾ 0.8237,
   printed 0.675 and 0.823.
-* the loss after the first step is 0.10988; ½·0.469² is 0.10998, which is printed with a zero too many, 0.10998005.
+* the loss after the first step is 0.10988; ½·0.469² is 0.1099805, which is printed as 0.10998005.
 
-Slips of the pen: 0.5·(1 − .05) = 0.25 and 0.5·(0.5 − (1 − 0.5)) = 0.125 (meant: 0.5·(1 − 0.5)); e⁰ where the exponent is
+Slips: 0.5·(1 − .05) = 0.25 for 0.5·(1 − 0.5); 0.5·(0.5 − (1 − 0.5)) = 0.125 for 0.5·0.5·(1 − 0.5); e⁰ where the exponent is
 0.125; X_train with columns (0,0), (1,0), (1,0), (1,1) in two figures, while Z is computed with the right ones; the square
-missing in the second line of the two-example cost; ŷ − (1 − ŷ) for ŷ(1 − ŷ); −0.031 for 0.031 in two sums; b = −0.099 for 0.037.
+missing in the second line of the two-example cost; ŷ − (1 − ŷ) for ŷ(1 − ŷ); −0.031 for 0.031 in two sums; b = −0.099 for 0.037;
+∂Cost/Ŷ for ∂Cost/∂Ŷ.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -125,7 +127,7 @@ def test_cost_and_jacobian_of_two_examples(array: Any, close: Any) -> None:
     close(HalfSquaredError().backward(cache), -(y - y_pred)[:1])
 
 
-# -- the vectorised step ----------------------------------------------------------------------------------------------
+# -- the vectorized step ----------------------------------------------------------------------------------------------
 
 
 def test_forward(neuron: Any, array: Any, close: Any, digits: Any) -> None:
@@ -154,7 +156,7 @@ def test_backward(array: Any, digits: Any) -> None:
     digits(grads["bias"], [-0.037])
     np.testing.assert_allclose(backends.to_numpy(dx), backends.to_numpy(dz) @ np.array([[0.1, 0.6]]), rtol=1e-6)
 
-    rounded = array([[0.031], [-0.020], [-0.030], [-0.018]])  # from here the note goes on
+    rounded = array([[0.031], [-0.020], [-0.030], [-0.018]])  # the note continues from these
     _, grads = Dense(1).backward(params, dense_cache, rounded)
     digits(grads["weight"][:, 0], [-0.048, -0.038])
     digits(grads["bias"], [-0.037])
@@ -188,7 +190,7 @@ def test_update_and_second_cost_from_the_rounded_gradients(make: Any, array: Any
     digits(loss, 0.084)
 
 
-def test_accumulating_over_examples_equals_the_vectorised_step(neuron: Any, close: Any) -> None:
+def test_accumulating_over_examples_equals_the_vectorized_step(neuron: Any, close: Any) -> None:
     """ΔC, Δw₁, Δw₂, Δb summed example by example, then α/m of them: the same step."""
     cost, delta_w, delta_b = 0.0, np.zeros((2, 1)), np.zeros(1)
     for x, y in zip(X, Y, strict=True):
@@ -196,17 +198,36 @@ def test_accumulating_over_examples_equals_the_vectorised_step(neuron: Any, clos
         cost += float(loss)
         delta_w += backends.to_numpy(grads[0]["weight"])
         delta_b += backends.to_numpy(grads[0]["bias"])
-    vectorised = neuron.train_step(X, Y)
-    close(vectorised, cost / 4)
+    vectorized = neuron.train_step(X, Y)
+    close(vectorized, cost / 4)
     close(neuron.params[0]["weight"], np.array(W) - 1.0 / 4 * delta_w)
     close(neuron.params[0]["bias"], 0.0 - 1.0 / 4 * delta_b)
+
+
+def test_500_iterations_with_accumulators(neuron: Any, close: Any, digits: Any) -> None:
+    """The note's loop in plain Python numbers, and `fit` on all examples."""
+    (w1, w2), b, costs = (0.1, 0.6), 0.0, []
+    for _ in range(500):
+        delta_c = delta_w1 = delta_w2 = delta_b = 0.0
+        for (x1, x2), y in zip(X, Y, strict=True):
+            y_pred = 1 / (1 + math.exp(-(w1 * x1 + w2 * x2 + b)))
+            dz = -(y - y_pred) * y_pred * (1 - y_pred)
+            delta_c += (y - y_pred) ** 2 / 2
+            delta_w1, delta_w2, delta_b = delta_w1 + dz * x1, delta_w2 + dz * x2, delta_b + dz
+        costs.append(delta_c / 4)
+        w1, w2, b = w1 - delta_w1 / 4, w2 - delta_w2 / 4, b - delta_b / 4
+    history = neuron.fit(X, Y, epochs=500, batch_size=None, progress=False)
+    np.testing.assert_allclose(history["loss"], costs, rtol=1e-10)
+    digits(costs[-1], 0.0069, places=4)
+    digits(neuron.params[0]["weight"][:, 0], [3.641, 3.648])
+    digits(neuron.params[0]["bias"], [-1.527])
 
 
 # -- learning ---------------------------------------------------------------------------------------------------------
 
 
 def test_500_and_5000_epochs(neuron: Any, digits: Any) -> None:
-    """The cost falls at every epoch, and the decision boundary comes to part (0, 0) from the other three."""
+    """The cost falls in every epoch, and the decision boundary separates (0, 0) from the other three."""
     history = neuron.fit(X, Y, epochs=500, batch_size=None, progress=False)
     losses = np.array(history["loss"])
     digits(losses[:2], [0.089, 0.084])
