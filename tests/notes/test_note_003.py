@@ -1,9 +1,9 @@
-"""Note 003: MNIST with 784-10-10, ReLU and then softmax; dZ₂ = A₂ − Y.
+"""Note 003: MNIST with 784-10-10, ReLU, then softmax; dZ₂ = A₂ − Y.
 
-The note stands an image in a column; with images in rows, dW₂ = 1/m A₁ᵀ dZ₂ and dZ₁ = dZ₂ W₂ᵀ ⊙ g′(Z₁). Its slips: W₁ is
-labelled 784×10 where its product W₁ A₀ needs 10×784; b is labelled 10×m and is 10×1, repeated; g′ is taken of dZ₂ where it
-belongs to Z₁; and db is called an average *absolute* error, while it is the average of signed ones. It divides dW by m
-and not dZ₂; the library's loss takes the mean, so its dZ₂ has the 1/m and dW has none.
+The note writes an image as a column; with images in rows, dW₂ = 1/m A₁ᵀ dZ₂ and dZ₁ = dZ₂ W₂ᵀ ⊙ g′(Z₁). Slips: W₁ is labeled
+784×10, but its product W₁ A₀ needs 10×784; b is labeled 10×m and is 10×1; g′(dZ₂) should be g′(Z₁); and db is called an average
+*absolute* error, but is the average of signed errors. The note divides dW by m, not dZ₂. anynet's loss takes the mean, so its dZ₂
+contains the 1/m and dW does not.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def test_an_image_has_784_pixels() -> None:
 
 
 def test_dz2_is_prediction_minus_label(array: Any, close: Any) -> None:
-    """(A₂ − Y)/m from the fused loss, and from Softmax and CategoricalCrossEntropy one after the other."""
+    """(A₂ − Y)/m from the fused loss, and from Softmax followed by CategoricalCrossEntropy."""
     m = 6
     z, labels = RNG.normal(size=(m, 10)), RNG.integers(0, 10, m)
     a2 = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
@@ -47,8 +47,17 @@ def test_dz2_is_prediction_minus_label(array: Any, close: Any) -> None:
     close(dz, expected)
 
 
+def test_a_label_and_its_one_hot_row_are_equivalent(make: Any, close: Any) -> None:
+    x, row = RNG.normal(size=(1, 3)), [0, 0, 0, 0, 1, 0, 0, 0, 0, 0]
+    assert one_hot(np.array([4])).tolist() == [row]
+    model = make(Dense(10), input_shape=3, loss=SoftmaxCrossEntropy())
+    (loss, grads), (from_label, grads_from_label) = (model.gradients(x, y) for y in ([row], [4]))
+    close(from_label, loss)
+    close(grads_from_label["weight"], grads["weight"])
+
+
 def test_gradients_of_the_784_10_10_network(make: Any, close: Any) -> None:
-    """The note's four equations, in its columns."""
+    """The note's equations, with an example in a column."""
     m = 7
     x, labels = RNG.random((m, 784)), RNG.integers(0, 10, m)
     model = make([Dense(10), ReLU(), Dense(10)], input_shape=784, loss=SoftmaxCrossEntropy())
@@ -83,9 +92,9 @@ def test_update(make: Any, close: Any) -> None:
 
 
 def test_training_on_mnist() -> None:
-    """The note's network on the 60 000 images, with its loss curve going down: over 90 % after two passes."""
+    """The note's network on the 60 000 images: the loss falls, and accuracy exceeds 90 % after two epochs."""
     if "ANYNET_DATA" not in os.environ and not (shared := Path(__file__).parents[3] / "shared/data/mnist").is_dir():
-        pytest.skip("MNIST is not here: set ANYNET_DATA to a folder with mnist/*.gz")
+        pytest.skip("MNIST is not available: set ANYNET_DATA to a folder with mnist/*.gz")
     folder = None if "ANYNET_DATA" in os.environ else shared
     (x, y), (x_test, y_test) = load_mnist(folder)
     assert x.shape == (60000, 784)
