@@ -1,4 +1,4 @@
-"""What the tests of the lecture notes share: a model of their loss in float64, and how close is equal."""
+"""Fixtures of the lecture-note tests: models in float64 with the notes' loss, and comparisons."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from anynet import HalfSquaredError, Model, backends
 
 @pytest.fixture
 def make(backend: Any) -> Callable[..., Model]:
-    """Make a model, with the notes' loss unless another is given."""
+    """Create a model, by default with the notes' loss."""
 
     def make(layers: Any, **settings: Any) -> Model:
         return Model(layers, backend=backend, dtype="float64", **({"loss": HalfSquaredError()} | settings))
@@ -23,13 +23,13 @@ def make(backend: Any) -> Callable[..., Model]:
 
 @pytest.fixture
 def array(backend: Any) -> Callable[[Any], Any]:
-    """Put numbers on the backend, for layers and losses used by themselves."""
+    """Convert numbers to an array of the backend, for layers and losses without a model."""
     return lambda values: backend.asarray(values, backend.dtype("float64"))
 
 
 @pytest.fixture
 def close() -> Callable[[Any, Any], None]:
-    """Assert equality to rounding between arrays of any library."""
+    """Assert that arrays of any library are equal up to rounding."""
 
     def close(actual: Any, expected: Any) -> None:
         expected = backends.to_numpy(expected)
@@ -41,7 +41,7 @@ def close() -> Callable[[Any, Any], None]:
 
 @pytest.fixture
 def digits() -> Callable[..., None]:
-    """Assert that numbers, rounded as the note rounds, are what the note prints."""
+    """Assert that numbers, rounded like the note's, equal the printed ones."""
 
     def digits(actual: Any, printed: Any, places: int = 3) -> None:
         np.testing.assert_array_equal(np.round(backends.to_numpy(actual).astype(np.float64), places) + 0.0, printed)

@@ -1,9 +1,8 @@
 """Note 000: a 2-3-1 sigmoid network with ½(y − ŷ)², weight by weight and then as matrices.
 
-The note stands an example in a column and keeps W₁ as (2, 3), W₂ as (3, 1): just as `Dense` does, so that only the data are
-transposed. Its slips, all in lines that repeat a factor: H₂(1 − H₂) in place of H₄(1 − H₄) in ∂L/∂ω₁₂ to ∂L/∂b₁₁,
-o₂₁(1 − o₂₁) in its place in ∂L/∂b₁₂ and ∂L/∂b₁₃, ŷ = O₂₁ in place of σ(O₂₁), and a minus before ω₂₁ in ∂o₂₁/∂H₁. The
-chain rule that it derives has the factors used here.
+The note writes an example as a column, and W₁ as (2, 3) and W₂ as (3, 1) like `Dense`, so only the data are transposed. Slips:
+H₂(1 − H₂) instead of H₄(1 − H₄) in ∂L/∂ω₁₂ to ∂L/∂b₁₁, and o₂₁(1 − o₂₁) in ∂L/∂b₁₂ and ∂L/∂b₁₃; ŷ = O₂₁ instead of σ(O₂₁); a
+minus sign before ω₂₁ in ∂o₂₁/∂H₁; b₁ for b₁₁; ω₂ₓ₃ for W₂ in the closing formula. The tests use the chain rule as derived.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import pytest
 
 from anynet import SGD, Dense, Sigmoid, backends
 
-W1 = np.array([[0.15, -0.4, 0.7], [0.2, 0.55, -0.35]])  # (2, 3): column j leads to hidden neuron j
+W1 = np.array([[0.15, -0.4, 0.7], [0.2, 0.55, -0.35]])  # (2, 3): column j belongs to hidden neuron j
 B1 = np.array([0.05, -0.1, 0.3])
 W2 = np.array([[0.45], [-0.6], [0.25]])  # (3, 1)
 B2 = np.array([0.2])
@@ -36,7 +35,7 @@ def model(make: Any) -> Any:
 
 
 def forward() -> tuple[list[float], float]:
-    """The note's O₁₁ … h₄ in plain Python numbers."""
+    """Compute the note's O₁₁ … h₄ in plain Python numbers."""
     h = [sigma(X[0] * W1[0, j] + X[1] * W1[1, j] + B1[j]) for j in range(3)]
     return h, sigma(sum(h[j] * W2[j, 0] for j in range(3)) + B2[0])
 
@@ -79,7 +78,7 @@ def test_scalar_formulas_for_all_13_parameters(model: Any, close: Any) -> None:
 
 
 def test_matrix_form(model: Any, close: Any) -> None:
-    """λ, μ = λ·W₂ᵀ, Z = μᵀ ⊙ P ⊙ (1 − P), ∇W₁ = Z·Xᵀ, in the note's columns; the library's gradients are the transposes."""
+    """λ, μ = λ·W₂ᵀ, Z = μᵀ ⊙ P ⊙ (1 − P), ∇W₁ = Z·Xᵀ, in the note's columns; anynet's gradients are the transposes."""
     h, h4 = forward()
     p, x = np.array(h)[:, None], X[:, None]  # (3, 1), (2, 1)
     lam = np.array([[-(Y - h4) * h4 * (1 - h4)]])  # (1, 1)
@@ -107,7 +106,7 @@ def test_update(model: Any, close: Any) -> None:
 
 
 def test_the_formulas_as_printed_are_slips() -> None:
-    """With H₂(1 − H₂), as printed, ∂L/∂ω₁₂ is not the slope of the loss; with H₄(1 − H₄) it is."""
+    """∂L/∂ω₁₂ is the slope of the loss with H₄(1 − H₄), not with H₂(1 − H₂) as printed."""
     (h1, h2, _), h4 = forward()
     derived = -(Y - h4) * h4 * (1 - h4) * W2[0, 0] * h1 * (1 - h1) * X[1]
     printed = -(Y - h4) * h2 * (1 - h2) * W2[0, 0] * h1 * (1 - h1) * X[1]

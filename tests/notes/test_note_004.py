@@ -1,8 +1,8 @@
-"""Note 004: one object for each layer; softmax with its full Jacobian, the mean squared error with 2/n.
+"""Note 004: one object per layer; softmax with its full Jacobian, the mean squared error with 2/n.
 
-The note's Y = WX + b has an example in a column and W as (outputs, inputs). Slips: the braces "= 0" reach under the first
-term of ∂L/∂x₁ too, which is the one that is left; "k ≠ j" is k ≠ i; and the matrix that multiplies ∂C/∂y has ∂yᵢ/∂xₖ in
-row i where row k is meant, which does no harm because softmax's Jacobian is symmetric.
+The note's Y = WX + b has an example in a column and W as (outputs, inputs). Slips: ∂y₁/∂w₁₂ is marked x₁ and is x₂; the first
+term of ∂L/∂x₁ is marked "= 0" and is the one that remains; "k ≠ j" should be k ≠ i; and the matrix that multiplies ∂C/∂y has
+∂yᵢ/∂xₖ in row i instead of row k, with the same result because softmax's Jacobian is symmetric.
 """
 
 from __future__ import annotations
@@ -29,8 +29,19 @@ def test_dense(array: Any, close: Any) -> None:
     close(dx, (w.T @ dy).T)
 
 
+def test_derivatives_written_out(array: Any, close: Any) -> None:
+    """∂C/∂w₁₂ = ∂C/∂y₁·x₂, ∂C/∂b₁ = ∂C/∂y₁ and ∂C/∂x₁ = ∂C/∂y₁·w₁₁ + ∂C/∂y₂·w₂₁."""
+    ((w11, w12), (w21, w22)), (x1, x2), (dy1, dy2) = [[0.3, -0.5], [0.7, 0.2]], (1.5, -2.0), (0.4, 0.9)
+    params = {"weight": array([[w11, w21], [w12, w22]]), "bias": array([0.0, 0.0])}
+    _, cache = Dense(2).forward(params, array([[x1, x2]]))
+    dx, grads = Dense(2).backward(params, cache, array([[dy1, dy2]]))
+    close(grads["weight"][1, 0], dy1 * x2)
+    close(grads["bias"][0], dy1)
+    close(dx[0, 0], dy1 * w11 + dy2 * w21)
+
+
 def test_relu(array: Any) -> None:
-    """g′ is 0 for x ≤ 0, at 0 too, and 1 else."""
+    """g′ is 0 for x ≤ 0, including 0, and 1 otherwise."""
     y, cache = ReLU().forward({}, array([-2.0, 0.0, 3.0]))
     dx, _ = ReLU().backward({}, cache, array([5.0, 5.0, 5.0]))
     assert backends.to_numpy(y).tolist() == [0.0, 0.0, 3.0]
@@ -39,7 +50,7 @@ def test_relu(array: Any) -> None:
 
 @pytest.mark.parametrize("n", [2, 3, 10])
 def test_softmax_jacobian_is_the_fast_form(n: int, array: Any, close: Any) -> None:
-    """(A ⊙ (I − Aᵀ))·∂C/∂y, where row i of A is yᵢ repeated, is what the layer computes without the matrix."""
+    """(A ⊙ (I − Aᵀ))·∂C/∂y, where row i of A is yᵢ repeated, equals what the layer computes without the matrix."""
     x, dy = RNG.normal(size=n), RNG.normal(size=n)
     y, cache = Softmax().forward({}, array(x[None, :]))
     dx, _ = Softmax().backward({}, cache, array(dy[None, :]))
@@ -63,7 +74,7 @@ def test_mean_squared_error(array: Any, close: Any) -> None:
 
 
 def test_sequential(make: Any, array: Any, close: Any) -> None:
-    """The output of one layer is the input of the next, and the gradients come back the same way."""
+    """The output of each layer is the input of the next; gradients pass in the opposite direction."""
     layers = [Dense(4), ReLU(), Dense(3), Softmax()]
     model = make(layers, input_shape=2, loss=MeanSquaredError())
     x, target = RNG.normal(size=(1, 2)), np.array([[0.0, 1.0, 0.0]])
