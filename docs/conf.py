@@ -1,7 +1,7 @@
-"""How the documentation is built: ``sphinx-build -W docs site``.
+"""Sphinx configuration: ``sphinx-build -W docs site``.
 
-The pictures are drawn while building, by the examples themselves, into docs/_build. Formulas are typeset by MathJax, which is
-copied from a Python package into the built pages: nothing is fetched when they are read.
+The examples draw the figures into docs/_build during the build. MathJax typesets the formulas; it is copied from a Python package
+into the site, so the pages work offline.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ html_css_files = ["style.css"]
 mathjax_path = "tex-svg.js"
 
 autodoc_typehints = "none"
-autodoc_inherit_docstrings = False  # a layer's forward and backward are told once, by Layer
+autodoc_inherit_docstrings = False  # forward and backward are documented once, in Layer
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 napoleon_google_docstring = False
@@ -57,7 +57,7 @@ napoleon_use_rtype = False
 
 
 def draw_figures(app) -> None:
-    """Draw each picture whose example is newer than it; MNIST's only where the data are at hand."""
+    """Draw each figure that is older than its example; MNIST's only if the data are available."""
     os.environ["MPLBACKEND"] = "agg"
     FIGURES.mkdir(parents=True, exist_ok=True)
     names = ["or_gate", "slopes", "learning_rates", "gradient_descent", "why_backprop", "vanishing_gradients"]
@@ -78,7 +78,7 @@ def draw_figures(app) -> None:
 
 
 def spell_out(app, doctree) -> None:
-    """Write the letters that MathJax has no glyph for, and takes from a text font, as commands; sources stay readable."""
+    """Replace letters without a glyph in MathJax's math font by commands, so that sources stay readable."""
     spelling = {"ŷ": r"\hat{y}", "Ŷ": r"\hat{Y}", "½": r"\tfrac12 "}
     for kind in (nodes.math, nodes.math_block):
         for node in doctree.findall(kind):
@@ -89,7 +89,7 @@ def spell_out(app, doctree) -> None:
 
 
 def check_public_names(app, exception) -> None:
-    """Fail where a public name of the package is not in the reference."""
+    """Fail if a public name of the package is missing from the reference."""
     if exception is not None or app.builder.name != "html":
         return
     documented = {name.rpartition(".")[2] for name in app.env.get_domain("py").objects}
@@ -99,7 +99,7 @@ def check_public_names(app, exception) -> None:
 
 
 def public_names() -> list[str]:
-    """Return what ``from anynet import …`` offers, modules aside."""
+    """Return the public names of ``anynet`` except modules."""
     return anynet.__all__
 
 

@@ -1,26 +1,26 @@
 """The array libraries that tests run on.
 
-A test that takes `backend` runs once for each: an `anynet.backends.Backend`, ready for ``Model(backend=backend)``, for
-``backend.asarray`` and for ``backend.compile(function)``, which is ``jax.jit`` where that is what is tested.
+A test that takes `backend` runs once per backend. `backend` is an `anynet.backends.Backend`, for use in
+``Model(backend=backend)``, ``backend.asarray`` and ``backend.compile(function)``, which is ``jax.jit`` for jax-jit.
 
 ==================  ==================================================================================================
-numpy, strict       always there; a missing array-api-strict is an error
-numpy-readonly      what a test places on it is read-only, so writing to an argument raises
+numpy, strict       always tested; a missing array-api-strict is an error
+numpy-readonly      arrays that a test creates are read-only, so writing to an argument raises
 strict:device1      a device whose arrays NumPy cannot see, so a hidden transfer to the host raises
-torch, jax-jit      skipped where they are not installed
+torch, jax-jit      skipped if not installed
 jax                 the same functions without ``jax.jit``
-cupy, torch:cuda    skipped where there is no GPU
-cupy:1              a device that is not the current one; skipped where there is no second GPU
+cupy, torch:cuda    skipped without a GPU
+cupy:1              a device that is not the current one; skipped without a second GPU
 ==================  ==================================================================================================
 
-What is not here is left out of every test; the head of the report and one skipped test each say why.
+Unavailable backends are not parametrized; the report header and one skipped test per backend give the reason.
 
-Models and public functions are tested from outside their device: where the backend's device is not CuPy's current one, they
-activate it. Tests of pure functions, those in `PURE`, run on the backend's device.
+Models and public functions are tested from outside their device: they activate it if it is not CuPy's current one. Tests of
+pure functions, those in `PURE`, run on the backend's device.
 
-``pytestmark = pytest.mark.without("jax")`` spares tests of whole models the slow way that nobody trains on.
+``pytestmark = pytest.mark.without("jax")`` excludes JAX without jit, which is slow and not used for training.
 
-``pytest --backend numpy,jax`` runs these alone; a name means all of its library, so ``jax`` means ``jax-jit`` too.
+``pytest --backend numpy,jax`` runs only these; a library's name includes its variants, so ``jax`` includes ``jax-jit``.
 """
 
 import os
@@ -32,12 +32,12 @@ from pathlib import Path
 
 import pytest
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # arrays here are tiny, and threads that wait for each other are slow
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # arrays are small here, and waiting for threads is slow
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # arrays here are tiny, and compiling takes all the time
-os.environ["JAX_DEFAULT_MATMUL_PRECISION"] = "highest"  # on GPUs products of float32 may else be rounded to TF32
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # arrays are small here, and compilation dominates
+os.environ["JAX_DEFAULT_MATMUL_PRECISION"] = "highest"  # products of float32 may otherwise use TF32 on GPUs
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # other libraries need memory of the same GPU
-os.environ["JAX_ENABLE_X64"] = "1"  # for float64 checks; one test runs without it in a process of its own
+os.environ["JAX_ENABLE_X64"] = "1"  # for float64 checks; one test runs without it in a separate process
 
 import array_api_strict
 
@@ -68,9 +68,7 @@ PURE = {"layers", "losses", "notes", "optimizers"} | {
 
 
 class ReadOnlyNumpy(NumpyBackend):
-    """NumPy, whose arrays cannot be written to, unless they are copies that somebody asked for to own, and which has steps
-    replayed as soon as it can.
-    """
+    """NumPy with read-only arrays, except explicit copies, and with replay as early as possible."""
 
     replayable = True
     warmup_steps = 1
@@ -101,7 +99,7 @@ def make(kind):
 
 @cache
 def why_missing(kind):
-    """Return why a backend cannot run here, or None if it can; numpy and strict must."""
+    """Return the reason why a backend cannot run, or None; numpy and strict must run."""
     try:
         make(kind)
     except (ImportError, RuntimeError) as error:
@@ -116,7 +114,7 @@ def why_missing(kind):
 
 
 def library(kind):
-    """Return the library's name in that of a kind: ``"jax"`` in ``"jax-jit"``."""
+    """Return the library of a kind: ``"jax"`` for ``"jax-jit"``."""
     return kind.partition(":")[0].partition("-")[0]
 
 
@@ -126,14 +124,14 @@ def pytest_addoption(parser):
         action="append",
         default=[],
         metavar="NAMES",
-        help=f"run on these backends alone, separated by commas; of {', '.join(KINDS)}",
+        help=f"run only on these backends, separated by commas: {', '.join(KINDS)}",
     )
 
 
 def pytest_configure(config):
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # inherited from a shell that runs pytest in the background
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    config.addinivalue_line("markers", "without(*kinds): run on all backends but these")
+    config.addinivalue_line("markers", "without(*kinds): run on all backends except these")
     wanted = [name for names in config.getoption("--backend") for name in names.split(",")]
     for name in wanted:
         if name not in KINDS:
@@ -151,12 +149,12 @@ def pytest_generate_tests(metafunc):
 def pytest_report_header(config):
     missing = {kind: why_missing(kind) for kind in config.kinds if why_missing(kind) is not None}
     here = ", ".join(kind for kind in config.kinds if kind not in missing)
-    return [f"backends: {here}", *(f"left out {kind}: {why}" for kind, why in missing.items())]
+    return [f"backends: {here}", *(f"skipped {kind}: {why}" for kind, why in missing.items())]
 
 
 @pytest.fixture
 def backend(request):
-    """Each backend in turn; see the top of this file."""
+    """Yield each backend in turn; see the module's docstring."""
     found = make(request.param)
     with found.activate() if PURE & set(request.path.relative_to(TESTS).parts) else nullcontext():
         yield found
@@ -164,9 +162,9 @@ def backend(request):
 
 @pytest.fixture(params=["torch", "jax"])
 def autodiff(request):
-    """The derivative of a function of one tree as torch and JAX find it: ``autodiff(f, at, v)`` is vᵀ ∂f/∂at."""
+    """Return ``autodiff(f, at, v)``, vᵀ ∂f/∂at of a function of one tree, computed by torch and by JAX."""
     if request.param not in map(library, request.config.kinds):
-        pytest.skip(f"--backend leaves {request.param} out")
+        pytest.skip(f"--backend excludes {request.param}")
     if why_missing(request.param):
         pytest.skip(why_missing(request.param))
     from tests import tools
@@ -176,7 +174,7 @@ def autodiff(request):
 
 @pytest.fixture(autouse=True)
 def nothing_global_changes():
-    """No test may leave JAX without the float64 that the others need."""
+    """Assert that no test turns off JAX's float64, which the others need."""
     yield
     if "jax" in sys.modules:
         assert sys.modules["jax"].config.jax_enable_x64

@@ -1,4 +1,4 @@
-"""What tests of all kinds share: trees of arrays placed, fetched and compared; inputs; automatic differentiation."""
+"""Shared test helpers: place, fetch and compare trees of arrays; generate inputs; differentiate automatically."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ PUBLIC = {name: getattr(anynet, name) for name in anynet.__all__}
 
 
 def place(backend, values, dtype="float64"):
-    """Return a tree of host arrays on a backend; floats in the given dtype, all else as it is."""
+    """Return a tree of host arrays on a backend; floats cast to the given dtype, other dtypes unchanged."""
 
     def one(a):
         a = np.asarray(a)
@@ -37,7 +37,7 @@ def cast(backend, values, dtype):
 
 
 def assert_close(actual, expected, *, rtol, atol=0.0):
-    """Compare trees of host arrays: the same places, shapes, and values within `rtol` of the largest in each array."""
+    """Assert equal paths and shapes, and values within `rtol` times the largest absolute value of each array."""
     given, wanted = dict(tree.leaves_with_paths(actual)), dict(tree.leaves_with_paths(expected))
     assert given.keys() == wanted.keys()
     for path, array in wanted.items():
@@ -49,7 +49,7 @@ def assert_close(actual, expected, *, rtol, atol=0.0):
 
 
 def assert_same(actual, expected):
-    """Compare trees of host arrays bit for bit, dtypes too."""
+    """Assert that trees of host arrays are equal bit for bit, including dtypes."""
     given, wanted = dict(tree.leaves_with_paths(actual)), dict(tree.leaves_with_paths(expected))
     assert given.keys() == wanted.keys()
     for path, array in wanted.items():
@@ -60,12 +60,12 @@ def assert_same(actual, expected):
 
 
 def away_from_zero(rng, shape):
-    """Return numbers of either sign, at least 0.1 from zero, where many layers have a kink."""
+    """Return numbers of either sign with absolute value of at least 0.1; many layers have a kink at zero."""
     return rng.choice([-1.0, 1.0], shape) * rng.uniform(0.1, 1.5, shape)
 
 
 def away_from(*kinks):
-    """Return a maker of inputs that stay 0.05 away from each kink."""
+    """Return a generator of inputs that are at least 0.05 from each kink."""
 
     def make(rng, shape):
         x = rng.uniform(min(kinks) - 2.0, max(kinks) + 2.0, shape)
@@ -77,20 +77,20 @@ def away_from(*kinks):
 
 
 def indices(count):
-    """Return a maker of inputs that are integers from 0 to count − 1."""
+    """Return a generator of integer inputs in [0, count)."""
     return lambda rng, shape: rng.integers(0, count, shape)
 
 
 def key(seed=0):
-    """Return the randomness of a training pass, on the host."""
+    """Return a random key on the host; passing one to a layer means training."""
     return make_key(seed)
 
 
-# Automatic differentiation of our own forward, as an independent judge of backward -------------------------------------
+# Automatic differentiation of the layers' forward pass, an independent reference for backward -------------------------
 
 
 def torch_vjp(f, at, v):
-    """Return ``f(at)`` and the gradient of ⟨v, f(at)⟩ for a tree of host arrays, by torch; None where none reaches."""
+    """Return ``f(at)`` and the gradient of ⟨v, f(at)⟩ for a tree of host arrays, using torch; None for unused arrays."""
     import torch
 
     from anynet.backends.torch import TorchBackend
@@ -105,7 +105,7 @@ def torch_vjp(f, at, v):
 
 
 def jax_vjp(f, at, v):
-    """Return ``f(at)`` and the gradient of ⟨v, f(at)⟩ for a tree of host arrays, by JAX."""
+    """Return ``f(at)`` and the gradient of ⟨v, f(at)⟩ for a tree of host arrays, using JAX."""
     import jax
 
     from anynet.backends.jax import JaxBackend

@@ -1,1 +1,1 @@
-"""What is measured, and against whom: ``python -m tests.benchmarks`` (README.md has the options)."""
+"""Benchmarks of anynet and its peers: ``python -m tests.benchmarks`` (options in README.md)."""

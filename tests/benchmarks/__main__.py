@@ -16,7 +16,7 @@ QUICK_SETTINGS = Settings(rounds=1, seconds=0.02, warm=0.05, pause=0.0, processe
 
 
 def main(argv=None):
-    """Run the benchmarks; return 1 where a contender failed or computed something else, whatever the times say."""
+    """Run the benchmarks; return 1 if a contender failed or its results differ, regardless of times."""
     options = _parser().parse_args(argv)
     settings = QUICK_SETTINGS if options.quick else Settings()
     given = {name: value for name in asdict(settings) if (value := getattr(options, name, None)) is not None}
@@ -36,7 +36,7 @@ def main(argv=None):
     for contender in contenders:
         if contender.device == options.device and (why := contender.missing()):
             missing[contender.name] = why
-            _say(f"{contender.name}: left out, {why}")
+            _say(f"{contender.name}: skipped, {why}")
     contenders = [c for c in contenders if c.name not in missing]
     for case in cases:
         print(case.name, file=sys.stderr, flush=True)
@@ -60,7 +60,7 @@ def _say(text):
 
 
 def _chosen(name, texts):
-    """Return whether one of the comma-separated `texts` occurs in `name`; None chooses everything."""
+    """Return whether one of the comma-separated `texts` occurs in `name`; None selects everything."""
     return texts is None or any(text.strip().lower() in name.lower() for text in texts.split(","))
 
 

@@ -1,7 +1,7 @@
-"""What is measured: the networks, and the cases that train or run them.
+"""The networks, and the cases that train or run them.
 
 Every contender trains the same mathematics: ReLU hidden layers, a bias in every layer, softmax cross-entropy on logits
-with integer classes (squared error where there is one output), plain SGD or Adam with its usual constants.
+with integer classes (squared error for one output), plain SGD or Adam with its usual constants.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Network:
-    """A plain network and how it is trained.
+    """A fully connected network and its training settings.
 
     Parameters
     ----------
@@ -20,7 +20,7 @@ class Network:
     optimizer : str
         ``"sgd"`` or ``"adam"``.
     learning_rate : float
-        The step size. It does not change the time a step takes.
+        The step size, which does not affect the time of a step.
     """
 
     sizes: tuple[int, ...]
@@ -30,7 +30,7 @@ class Network:
 
     @property
     def loss(self):
-        """``"mse"`` where there is one output, else ``"cross-entropy"``."""
+        """``"mse"`` for one output, else ``"cross-entropy"``."""
         return "mse" if self.sizes[-1] == 1 else "cross-entropy"
 
     def __str__(self):
@@ -40,14 +40,14 @@ class Network:
 
 @dataclass(frozen=True)
 class Case:
-    """One thing to measure.
+    """One benchmark case.
 
     Parameters
     ----------
     name : str
-        How ``--only`` and the tables call it.
+        Name in ``--only`` and in the tables.
     kind : str
-        ``"step"``: one training step on a batch that stays where it is; ``"fit"``: the same step inside a loop over
+        ``"step"``: one training step on a fixed batch; ``"fit"``: the same step inside a loop over
         shuffled batches; ``"predict"``: scores of all rows; ``"mnist"``: a whole process, from the imports to the
         test accuracy; ``"import"``; ``"size"``.
     network : Network, optional
@@ -65,7 +65,7 @@ class Case:
     device: str = "cpu"
 
 
-# Adam's 1e-4 keeps hundreds of thousands of steps on one batch away from dead units, whose decaying moments would
+# Adam's 1e-4 avoids dead units in hundreds of thousands of steps on one batch; their decaying moments would
 # become denormal numbers, slow on some libraries and flushed to zero by others.
 TINY = Network((2, 3, 1), 4, "sgd", 0.01)
 SMALL = Network((64, 32, 10), 32, "adam", 1e-4)
@@ -80,7 +80,9 @@ STEPS = ((TINY, 200), (SMALL, 3_200), (MEDIUM, 6_400), (LARGE, 6_400), (HUGE, 8_
 CPU = (
     *(Case(f"step {network}", "step", network, network.batch) for network, _ in STEPS),
     *(Case(f"fit {network}", "fit", network, rows) for network, rows in STEPS),
-    Case("fit 2-3-1, four rows", "fit", TINY, 4),  # a student's XOR: the cost of an epoch, not of a step
+    Case(
+        "fit 2-3-1, four rows", "fit", TINY, 4
+    ),  # a textbook XOR, which measures the cost of an epoch rather than a step
     Case("predict 60 000 rows", "predict", MNIST, 60_000),
     Case("mnist", "mnist", MNIST, 60_000),
     Case("import", "import"),

@@ -1,4 +1,4 @@
-"""What the contenders train on: made-up batches, initial weights and MNIST. N rows, I inputs, O outputs."""
+"""Training data of the contenders: synthetic batches, initial weights and MNIST. N rows, I inputs, O outputs."""
 
 import gzip
 import os
@@ -10,11 +10,11 @@ FILES = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-lab
 
 
 def rows(network, count, seed=0):
-    """Return x (N, I) and y for `network`: rows that no amount of training can fit.
+    """Return x (N, I) and y for `network`: rows that cannot be fitted.
 
-    Each input vector occurs twice with different targets, and with its negative: the loss stays positive and every
-    hidden unit of the first layer stays alive however long a benchmark runs, so that no gradient fades away into
-    denormal numbers.
+    Each input vector occurs twice with different targets, and with its negative. The loss stays positive and every
+    hidden unit of the first layer stays active, however long a benchmark runs, so no gradient decays to denormal
+    numbers.
     """
     rng = np.random.default_rng(seed)
     quarter = rng.standard_normal((count // 4, network.sizes[0]), dtype=np.float32)

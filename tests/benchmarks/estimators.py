@@ -1,9 +1,9 @@
-"""How good the scikit-learn estimators are beside scikit-learn's own: five-fold cross-validation and the learning strategies.
+"""Quality of the estimators against scikit-learn's: five-fold cross-validation and the learning strategies.
 
-``python -m tests.benchmarks.estimators`` prints two tables in Markdown; docs/sklearn.md has them.
+``python -m tests.benchmarks.estimators`` prints the two Markdown tables of docs/sklearn.md.
 
-Cross-validation is on standardised data (and, of the regression, standardised targets) at defaults, with the same folds
-and random states for both. The strategies are those of scikit-learn's example "Compare stochastic learning strategies for
+Cross-validation uses standardized data (and standardized regression targets), default settings, and the same folds and
+random states for both. The strategies are those of scikit-learn's example "Compare stochastic learning strategies for
 MLPClassifier", on its four data sets.
 """
 

@@ -1,8 +1,8 @@
-"""How long the classifiers take to fit: anynet's beside scikit-learn's, on digits and MNIST at the same settings.
+"""Time to fit of anynet's and scikit-learn's classifiers on digits and MNIST, with equal settings.
 
 ``python -m tests.benchmarks.estimators_fit --rounds 5`` prints a table in Markdown. Every sample is a new process, the two
-take turns, and a ratio is taken round by round. Both train the same network to rounding, in the same number of epochs; a
-difference in the last loss is reported as an error.
+alternate, and a ratio is computed per round. Both train the same network for the same number of epochs; a difference in the
+last loss beyond rounding is reported as an error.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SIDES = ("scikit-learn", "anynet")
 
 
 def data(case: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return pixels from 0 to 1 and classes; float64 unless the case says otherwise."""
+    """Return pixels in [0, 1] and classes; float64 unless the case specifies a dtype."""
     from anynet import load_digits, load_mnist
 
     (x, y), _ = load_mnist() if case.startswith("mnist") else load_digits()
@@ -37,7 +37,7 @@ def data(case: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def fit(case: str, side: str) -> dict[str, float]:
-    """Fit once, and return the seconds of it and what came out."""
+    """Fit once, and return its seconds and results."""
     if side == "anynet":
         from anynet.sklearn import MLPClassifier
     else:
@@ -51,7 +51,7 @@ def fit(case: str, side: str) -> dict[str, float]:
 
 
 def sample(case: str, side: str) -> dict[str, float]:
-    """Fit in a process of its own."""
+    """Fit in a separate process."""
     command = [sys.executable, "-m", __spec__.name, "--case", case, "--side", side]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
@@ -60,7 +60,7 @@ def sample(case: str, side: str) -> dict[str, float]:
 def compare(case: str, rounds: int, pause: float) -> str:
     """Return a row of the table."""
     times: dict[str, list[float]] = {side: [] for side in SIDES}
-    for number in range(rounds + 1):  # the first warms the disk's caches
+    for number in range(rounds + 1):  # the first warms the disk cache
         found = {}
         for side in SIDES if number % 2 else SIDES[::-1]:
             time.sleep(pause)
@@ -76,7 +76,7 @@ def compare(case: str, rounds: int, pause: float) -> str:
 
 
 def main() -> None:
-    """Measure, or be the process that is measured."""
+    """Run the benchmark, or, in a subprocess, one sample."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--pause", type=float, default=0.5, help="seconds between two processes")

@@ -12,11 +12,11 @@ import tomllib
 from .processes import ROOT
 from .summary import Result
 
-# Name: what a program imports (none: only the size counts), and the distributions that pip installs.
+# Name: the imported module (none: only the size is measured), and the distributions that pip installs.
 LIBRARIES = {
     "numpy": ("numpy", ("numpy",)),
     "anynet": ("anynet", ()),
-    "anynet.Model": ("anynet.model", ()),  # the names of `anynet` are loaded when they are asked for
+    "anynet.Model": ("anynet.model", ()),  # the names of `anynet` are loaded on first use
     "anynet + fast": (None, ("numba",)),
     "sklearn": ("sklearn.neural_network", ("scikit-learn",)),
     "torch": ("torch", ("torch",)),
@@ -28,7 +28,7 @@ PROGRAM = "import time; start = time.perf_counter(); import {}; print(time.perf_
 
 
 def imports(settings):
-    """Return milliseconds from a started interpreter to the imported library, in alternating processes."""
+    """Return the milliseconds of importing each library in a new interpreter, in alternating processes."""
     result = Result("import", "footprint", "ms")
     modules = {name: module for name, (module, _) in LIBRARIES.items() if module}
     environment = {**os.environ, "KERAS_BACKEND": "jax"}
@@ -49,7 +49,7 @@ def imports(settings):
 
 
 def sizes():
-    """Return megabytes on the disk of each library with everything that it requires, no extras."""
+    """Return the installed megabytes of each library with its requirements, without extras."""
     result = Result("size", "footprint", "MB")
     own_requirements = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     own_size = sum(path.stat().st_size for path in (ROOT / "anynet").rglob("*.py"))
@@ -66,7 +66,7 @@ def sizes():
 
 
 def _size(requirements):
-    """Return the bytes of the distributions that `requirements` name, and of all that those require."""
+    """Return the bytes of the distributions in `requirements` and of their requirements, recursively."""
     from packaging.requirements import Requirement
 
     waiting, total, seen = [Requirement(text) for text in requirements], 0, set()

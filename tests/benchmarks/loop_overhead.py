@@ -1,10 +1,10 @@
-"""What `fit` costs beside the bare loop of `train_step` over the same batches: at most 1.10 times.
+"""Overhead of `fit` over a bare loop of `train_step` on the same batches: at most a factor of 1.10.
 
     python -m tests.benchmarks.loop_overhead [--backend numpy] [--rounds 15]
 
-784-128-10 with ReLU, batch 128, Adam, float32. `fit` shows its bar (at a terminal that nobody sees) and computes the accuracy;
-the bare loop does neither. Five epochs of each in turn, since `fit` looks for NaN once, whatever the number of epochs: after a
-single one that alone is a tenth. The median of the ratios is reported.
+784-128-10 with ReLU, batch 128, Adam, float32. `fit` shows its bar (on a hidden terminal) and computes the accuracy; the
+bare loop does neither. Both run five epochs in turn: `fit` checks the data for NaN once per call, which would be a tenth of the
+time of a single epoch. The median of the ratios is reported.
 """
 
 import argparse
@@ -23,7 +23,7 @@ EPOCHS = 5
 
 
 class Terminal(io.StringIO):
-    """A terminal that nobody sees."""
+    """A terminal without a screen."""
 
     def isatty(self):
         return True
@@ -41,7 +41,7 @@ def make(backend):
 
 
 def measure(backend="numpy", rounds=15, examples=128 * 400):
-    """Return the ratios of an epoch of `fit` to one of the bare loop, in rounds of both."""
+    """Return the ratio of the epoch times of `fit` and the bare loop per round."""
     rng = np.random.default_rng(0)
     x, y = rng.random((examples, 784), dtype=np.float32), rng.integers(0, 10, examples)
     fitted, bare = make(backend), make(backend)
@@ -69,7 +69,7 @@ def measure(backend="numpy", rounds=15, examples=128 * 400):
                 seconds.append(time.perf_counter() - began)
             finally:
                 sys.stdout, sys.stderr = out, err
-        if number >= 2:  # compiled and warm by then
+        if number >= 2:  # compiled and warm by now
             ratios.append(seconds[0] / seconds[1])
     return ratios
 

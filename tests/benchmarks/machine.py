@@ -1,4 +1,4 @@
-"""What the figures were measured on."""
+"""Description of the machine."""
 
 import importlib.metadata
 import json
@@ -59,7 +59,7 @@ def _version(name):
 
 
 def _output(command, read):
-    """Return what a command prints, read by `read`, or None where it cannot run."""
+    """Return the output of a command, parsed by `read`, or None if it cannot run."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):

@@ -1,4 +1,4 @@
-"""Train from a memory-mapped file of 4 GB, and report the most memory that was resident.
+"""Train from a memory-mapped file of 4 GB, and report the peak resident memory.
 
     python -m tests.benchmarks.memory_memmap [--gigabytes 4] [--backend numpy]
 
@@ -16,17 +16,17 @@ import numpy as np
 from anynet import SGD, Dense, Model, ReLU, Rescale, SoftmaxCrossEntropy
 
 LIMIT = 600_000_000
-FEATURES = 3072  # an image of 32×32 pixels in three colours
+FEATURES = 3072  # an image of 32×32 pixels in three colors
 PAGE = 4096
 
 
 def resident():
-    """Return the bytes of this process that are in memory now, those of mapped files included (Linux)."""
+    """Return the resident memory of this process in bytes, including mapped files (Linux)."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE
 
 
 class Peak(threading.Thread):
-    """Look at the resident memory every few milliseconds."""
+    """Sample the resident memory every few milliseconds."""
 
     def __init__(self):
         super().__init__(daemon=True)
@@ -38,7 +38,7 @@ class Peak(threading.Thread):
 
 
 def write(path, rows):
-    """Write an array of bytes piece by piece."""
+    """Write an array of bytes in chunks."""
     array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(rows, FEATURES))
     header = array.offset
     del array

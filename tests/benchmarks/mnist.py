@@ -1,4 +1,4 @@
-"""A whole process: read MNIST, train, and tell the test accuracy; every contender through the same steps.
+"""A whole process: read MNIST, train, and report the test accuracy, with the same steps for every contender.
 
 ``python -m tests.benchmarks.mnist CONTENDER SEED ROWS EPOCHS`` prints one JSON object: seconds of ``fit``, test
 accuracy, and the peak memory of the process in MB.
@@ -29,10 +29,10 @@ def main(name, seed, rows, epochs):
 
 
 def peak_memory():
-    """Return the most memory this process has held, in bytes."""
+    """Return the peak memory of this process in bytes."""
     status = Path("/proc/self/status")
     if status.exists():
-        # Not getrusage: what it tells on Linux includes the parent's memory at the time of the fork.
+        # Not getrusage: on Linux, its peak includes the parent's memory at the time of the fork.
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) * 1024
     import resource

@@ -1,4 +1,4 @@
-"""Starting, asking and ending the processes of the contenders."""
+"""Start, query and end the processes of the contenders."""
 
 import json
 import os
@@ -10,11 +10,11 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 600  # seconds until a silent process counts as failed
+PATIENCE = 600  # seconds until an unresponsive process counts as failed
 
 
 class Failed(Exception):
-    """A contender's process ended, or fell silent; the text is its last line."""
+    """A contender's process ended or stopped responding; the message is its last line."""
 
 
 class Worker:
@@ -39,7 +39,7 @@ class Worker:
         )
 
     def start(self):
-        """Wait until it is warm; return the losses of its first steps."""
+        """Wait for the warm-up; return the losses of the first steps."""
         losses = self._read()["losses"]
         self._read()
         return losses
@@ -73,7 +73,7 @@ class Worker:
 
 
 def run_whole(contender, module, *args):
-    """Run a module of this package to its end; return what it printed as JSON, and its seconds from start to end."""
+    """Run a module of this package; return its JSON output, and its seconds from start to end."""
     with tempfile.TemporaryFile() as errors:
         command = [*_command(module), *map(str, args)]
         start = time.perf_counter()
@@ -102,8 +102,8 @@ def _command(module):
 def _surroundings(contender):
     """Return the working directory and the environment of a contender's process."""
     defaults = {
-        "TORCHINDUCTOR_COMPILE_THREADS": "1",  # or torch.compile keeps a pool of processes beside its own
-        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # or JAX takes three quarters of the GPU from the others
+        "TORCHINDUCTOR_COMPILE_THREADS": "1",  # otherwise torch.compile keeps a pool of processes
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # otherwise JAX reserves three quarters of the GPU
         "TF_CPP_MIN_LOG_LEVEL": "3",
     }
     if contender.device == "cuda":

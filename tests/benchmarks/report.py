@@ -1,4 +1,4 @@
-"""JSON and Markdown of a run; ``python -m tests.benchmarks.report RUN.json ...`` prints the page of earlier runs."""
+"""JSON and Markdown of a run; ``python -m tests.benchmarks.report RUN.json ...`` prints a page from saved runs."""
 
 import json
 import sys
@@ -19,14 +19,14 @@ TITLES = {
 
 
 def as_run(date, machine, settings, results, missing):
-    """Return a run as JSON takes it: samples, medians with quartiles, and the targets judged."""
+    """Return a run as JSON values: samples, medians with quartiles, and results for the targets."""
     return {
         "date": date,
         "machine": machine,
         "settings": settings,
         "results": [asdict(result) for result in results],
         "spread": {r.name: {name: spread(values) for name, values in r.samples.items()} for r in results},
-        "targets": judged(results) if settings["rounds"] > 1 else [],  # one round judges nothing
+        "targets": judged(results) if settings["rounds"] > 1 else [],  # one round decides nothing
         "missing": missing,
     }
 
@@ -68,7 +68,7 @@ def _table(results):
 
 
 def _head(result):
-    """Return the column's head: what the table's title does not say."""
+    """Return the column's header without the words of the table's title."""
     if result.kind in ("mnist", "footprint"):
         return f"{result.name.removeprefix('mnist ')}, {result.unit}"
     return result.name.removeprefix(result.kind).strip()
@@ -86,7 +86,7 @@ def _cell(result, name):
 
 
 def _number(value, unit):
-    """Return three significant digits without an exponent; of percents, two decimals."""
+    """Format with three significant digits and no exponent; percentages with two decimals."""
     if unit == "%":
         return f"{value:.2f}"
     if value >= 100:

@@ -1,4 +1,4 @@
-"""Taking the samples: one process per contender, one at work at a time, in an order that changes every round."""
+"""Take the samples: one process per contender, one running at a time, in an order that changes every round."""
 
 import random
 import time
@@ -8,14 +8,14 @@ from . import footprint
 from .processes import Failed, Worker, run_whole
 from .summary import Result, same_losses
 
-REFERENCES = ("numpy/by-hand", "torch/eager:cuda")  # whose losses are right
+REFERENCES = ("numpy/by-hand", "torch/eager:cuda")  # the losses of which are correct
 UNITS = {"step": "µs", "fit": "µs", "predict": "ms"}
 MNIST_QUANTITIES = {"whole": "s", "fit": "s", "memory": "MB", "accuracy": "%"}
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How long to measure.
+    """Length of the measurement.
 
     Parameters
     ----------
@@ -26,9 +26,9 @@ class Settings:
     pause : float
         Seconds between two contenders: the threads of a matrix product keep spinning for some 30 ms after it.
     processes : int
-        Whole processes per contender, after one that is not counted.
+        Whole processes per contender, after one that is discarded.
     epochs : int
-        Of the MNIST run.
+        Number of epochs of the MNIST run.
     """
 
     rounds: int = 15
@@ -40,9 +40,9 @@ class Settings:
 
     @staticmethod
     def with_first(count):
-        """Return the numbers of `count` processes, after a number 0 that is not counted: it fills disk caches.
+        """Return the numbers of `count` processes, after a number 0 that is discarded: it fills the disk cache.
 
-        Where one is enough, it is only to be seen that it works, and there is no number 0.
+        A single process is a smoke test and has no number 0.
         """
         return range(0 if count > 1 else 1, count + 1)
 
@@ -54,10 +54,10 @@ def measure(case, contenders, settings, say):
     ----------
     case : Case
     contenders : list of Contender
-        Those that can run here.
+        Contenders that can run here.
     settings : Settings
     say : callable
-        Told, in words, what goes on.
+        Called with progress messages.
 
     Returns
     -------

@@ -1,24 +1,24 @@
-"""Medians, quartiles and paired ratios of the samples that rounds leave behind."""
+"""Medians, quartiles and paired ratios of the samples."""
 
 import math
 from dataclasses import dataclass, field
 from statistics import median, quantiles
 
-TOLERANCE = 1e-3  # on losses of the first steps, relative: Adam's epsilon stands in different places
+TOLERANCE = 1e-3  # relative, for the first losses: the position of Adam's epsilon varies
 
 
 @dataclass
 class Result:
-    """What one case measured of every contender.
+    """The samples of one case, per contender.
 
     Parameters
     ----------
     name, kind, unit : str
-        What was measured, the table it belongs to, and the unit of the samples.
+        Name of the case, its table, and the unit of the samples.
     samples : dict of str to list of float
         Per contender, one value per round, in the order of the rounds.
     notes : dict of str to str
-        Per contender, why it has no samples, or what is wrong with them.
+        Per contender, the reason for missing or invalid samples.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Result:
         self.samples.setdefault(contender, []).append(value)
 
     def drop(self, contender, note):
-        """Remove a contender, and say why."""
+        """Remove a contender, and record the reason."""
         self.samples.pop(contender, None)
         self.notes[contender] = note
 
@@ -46,15 +46,15 @@ def spread(values):
 
 
 def ratio(ours, theirs):
-    """Return quartiles and median of the ratios, round by round: what disturbs one round disturbs both."""
+    """Return quartiles and median of the ratios per round; noise in a round affects both."""
     return spread([a / b for a, b in zip(ours, theirs, strict=True)])
 
 
 def best(samples, names):
-    """Return which of `names` has the lowest median, or None where none was measured."""
+    """Return the one of `names` with the lowest median, or None if none was measured."""
     return min((name for name in names if name in samples), key=lambda name: median(samples[name]), default=None)
 
 
 def same_losses(losses, reference):
-    """Return whether the losses of the first steps are those of the reference; NaN stands for no loss at all."""
+    """Return whether the first losses equal the reference; NaN means that no loss is computed."""
     return all(math.isnan(a) or math.isclose(a, b, rel_tol=TOLERANCE) for a, b in zip(losses, reference, strict=True))

@@ -1,4 +1,4 @@
-"""What anynet wants to reach: ratios to rivals, and whether a run reached them. No test depends on them."""
+"""Targets: ratios to rivals, and whether a run reached them. No test depends on them."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ LIBRARIES = ("torch/eager", "torch/fused", "keras/jax", "keras/torch", "sklearn/
 
 @dataclass(frozen=True)
 class Target:
-    """``ours`` over the best of `rivals`, in the case `name`, is to be at most `limit`."""
+    """The ratio of ``ours`` to the best of `rivals` in the case `name` must be at most `limit`."""
 
     name: str
     ours: str
@@ -43,7 +43,7 @@ TARGETS = [
 
 
 def judged(results):
-    """Return one dict per target that `results` can judge: the rival chosen, the ratio's quartiles and median."""
+    """Return one dict per target with results: the best rival, and the ratio's quartiles and median."""
     samples = {result.name: result.samples for result in results}
     rows = []
     for target in TARGETS:

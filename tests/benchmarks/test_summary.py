@@ -1,4 +1,4 @@
-"""The parts of the benchmarks that could mislead: ratios, rivals, checks, and batches that must not be learnable."""
+"""The parts of the benchmarks that could mislead: ratios, rivals, checks, and batches that must not be fitted."""
 
 import math
 

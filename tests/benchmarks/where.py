@@ -1,8 +1,8 @@
-"""Where the time of a training step goes: ``python -m tests.benchmarks.where --backend numpy``.
+"""Time profile of a training step: ``python -m tests.benchmarks.where --backend numpy``.
 
-Takes the parts of a step one after another, as `anynet.training` does, each in a loop of its own, and prints the median
-of several rounds, beside that of the whole step. The sum of the parts differs from it: on JAX they are compiled one by one, the
-step as one; on NumPy a small step is replayed, its parts are not; and in a loop of its own a part has the cache to itself.
+Each part of a step, as in `anynet.training`, runs in a separate loop; the medians of several rounds are printed next to that of
+the whole step. The sum of the parts differs from the whole: on JAX they are compiled separately, the step as one; on NumPy a
+small step is replayed, its parts are not; and in a separate loop a part does not share the cache.
 """
 
 import argparse

@@ -1,8 +1,8 @@
-"""The process of one contender: it loads, shows that it computes what the others compute, and runs rounds when told.
+"""The process of one contender: load it, verify its first losses, and run rounds on request.
 
-``python -m tests.benchmarks.worker CONTENDER CASE SECONDS WARM``. It prints one JSON object a line: first the losses of
-the first training steps, then, for each line it reads, the time of a round of about SECONDS. WARM is how many seconds
-it trains before its first round.
+``python -m tests.benchmarks.worker CONTENDER CASE SECONDS WARM``. It prints one JSON object per line: the losses of
+the first training steps, then, for each line that it reads, the time of a round of about SECONDS. WARM is the number of
+seconds of training before the first round.
 """
 
 import json
@@ -31,7 +31,7 @@ def main(name, case_name, seconds, warm):
 
 
 def _work(trainer, case):
-    """Return what a round repeats, the factor from seconds to the case's unit, and the first losses."""
+    """Return the function that a round repeats, the factor from seconds to the case's unit, and the first losses."""
     x, y = data.rows(case.network, case.rows)
     if case.kind == "predict":
         return _repeat(trainer.predict, x), 1e3, []
@@ -72,7 +72,7 @@ def _time(run, count):
 
 
 def _warm_up(run, seconds, warm):
-    """Run for at least `warm` seconds, and return how many repetitions take about `seconds` after it."""
+    """Run for at least `warm` seconds, and return the number of repetitions that take about `seconds`."""
     end = time.perf_counter() + warm
     _time(run, 1)
     count = 1
@@ -80,7 +80,7 @@ def _warm_up(run, seconds, warm):
         elapsed = _time(run, count)
         if time.perf_counter() >= end and elapsed >= seconds / 2:
             break
-        # Short stretches at first: a step may become many times faster after its compilation.
+        # Start with few repetitions: a step may become many times faster after compilation.
         count = max(1, min(2 * count, round(count * seconds / elapsed)))
     count = max(1, round(count * seconds / elapsed))
     _time(run, count)
@@ -88,7 +88,7 @@ def _warm_up(run, seconds, warm):
 
 
 def _own_stdout():
-    """Keep standard output for the answers: whatever a library prints goes to standard error."""
+    """Reserve stdout for the results: output of libraries goes to stderr."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     return answers

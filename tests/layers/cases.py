@@ -1,7 +1,7 @@
-"""Every layer, with the shape of an example that it takes. A new layer is a new row.
+"""Every layer, with an input shape. To test a new layer, add a row.
 
-``(layer, input_shape)``, or ``(layer, input_shape, inputs)`` where `inputs(rng, shape)` makes a batch that suits it better
-than numbers away from zero: ``away_from(0, 6)`` where there are other kinks, ``indices(7)`` for integers.
+``(layer, input_shape)``, or ``(layer, input_shape, inputs)`` if `inputs(rng, shape)` has to replace the default batch of
+numbers away from zero: ``away_from(0, 6)`` for other kinks, ``indices(7)`` for integers.
 """
 
 from anynet import (

@@ -1,4 +1,4 @@
-"""Every loss, with predictions and targets that it takes. A new loss is a new row: ``(loss, y_pred, y_true)``."""
+"""Every loss, with predictions and targets. To test a new loss, add a row ``(loss, y_pred, y_true)``."""
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from anynet import (
 
 
 def numbers(*shape, seed=0):
-    """Return numbers of either sign, at least 0.1 from zero."""
+    """Return numbers of either sign with absolute value of at least 0.1."""
     rng = np.random.default_rng(seed)
     return rng.choice([-1.0, 1.0], shape) * rng.uniform(0.1, 2.0, shape)
 
@@ -42,12 +42,12 @@ def labels(count, classes, seed=3):
 
 
 def one_hot(count, classes, seed=3):
-    """Return the same classes as rows of zeros with a one."""
+    """Return the same classes as one-hot rows."""
     return np.eye(classes)[labels(count, classes, seed)]
 
 
 def answers(*shape, seed=4):
-    """Return noes and yeses, 0.0 and 1.0."""
+    """Return binary targets, 0.0 or 1.0."""
     return np.random.default_rng(seed).integers(0, 2, shape).astype(float)
 
 

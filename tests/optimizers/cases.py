@@ -1,4 +1,4 @@
-"""Table of all optimizers, ``(optimizer, steps)``; in this many steps it descends a parabola."""
+"""Every optimizer. To test a new one, add a row ``(optimizer, steps)`` with enough steps to minimize a parabola."""
 
 from anynet import (
     EMA,
@@ -70,6 +70,6 @@ SCHEDULED = [
     (EMA(SGD(0.1), decay=PolynomialDecay(0.5, steps=50, final=0.9)), 100),
     (RAdam(0.1, beta2=PolynomialDecay(0.5, steps=50, final=0.999)), 300),
 ]
-"""Optimizers with numbers in their state, or with other code paths."""
+"""Optimizers with schedules that need state or a separate code path."""
 
 OPTIMIZERS = ELEMENTWISE + WRAPPERS + SCHEDULED

@@ -1,11 +1,11 @@
-"""Who is measured: the table of contenders. Each module here holds one library's `Trainer`, written as its users would.
+"""The table of contenders. Each module holds the `Trainer` of one library, written in its usual style.
 
 A ``Trainer(network, variant, device, weights=None, seed=0)`` has
 
 * ``hold(x, y)``: take one batch in, as the library's own arrays;
 * ``step()``: one training step on it; ``loss()``: the loss of the last step, before its update, as a float;
 * ``fit(x, y, epochs)``: shuffled epochs over NumPy arrays; ``predict(x)``: scores of NumPy rows, as a NumPy array;
-* ``wait()``: return when the device has done what was asked.
+* ``wait()``: wait until the device has finished.
 
 `weights` are the initial weights as in `data.weights`; None leaves them to the library and its `seed`.
 """
@@ -23,7 +23,7 @@ NO_GPU = {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
 
 @dataclass(frozen=True)
 class Contender:
-    """A library, used in one way, on one device.
+    """A library, one way to use it, and a device.
 
     Parameters
     ----------
@@ -55,18 +55,18 @@ class Contender:
 
     @property
     def variant(self):
-        """What stands between the slash and the colon."""
+        """The part of the name between slash and colon."""
         return self.name.partition("/")[2].partition(":")[0]
 
     def missing(self):
-        """Return why it cannot run here, or an empty string."""
+        """Return the reason why it cannot run, or an empty string."""
         absent = [name for name in self.needs if importlib.util.find_spec(name) is None]
         if absent:
             return f"{', '.join(absent)} not installed"
         return "no NVIDIA GPU" if self.device == "cuda" and not has_gpu() else ""
 
     def load(self):
-        """Import its module in this process and return the `Trainer` class."""
+        """Import the module in this process and return its `Trainer` class."""
         for name in self.blocked:
             sys.modules[name] = None
         return importlib.import_module(f"{__name__}.{self.module}").Trainer
@@ -112,5 +112,5 @@ _TABLE = (
 )
 CONTENDERS = {contender.name: contender for contender in _TABLE}
 
-# What a quick run leaves out: slow to start, and nothing that the others do not prove.
+# Skipped in a quick run: slow to start, and without additional coverage.
 SLOW_TO_START = {"torch/fused", "torch/compile", "jax/jit-resident", "keras/jax", "keras/torch", "torch/compile:cuda"}

@@ -1,4 +1,4 @@
-"""Keras 3, on the backend that ``KERAS_BACKEND`` names."""
+"""Keras 3, on the backend in ``KERAS_BACKEND``."""
 
 import keras
 from keras import layers, losses, optimizers

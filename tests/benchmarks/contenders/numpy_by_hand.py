@@ -1,4 +1,4 @@
-"""A bare NumPy loop, every gradient written out: what a careful student writes, and the reference for the others."""
+"""A plain NumPy loop with hand-written gradients, the reference for the others."""
 
 import numpy as np
 

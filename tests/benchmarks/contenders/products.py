@@ -1,4 +1,4 @@
-"""The floor: the matrix products of a training step and nothing else, with no dX for the first layer."""
+"""Lower bound: only the matrix products of a training step, without dX for the first layer."""
 
 import importlib
 

@@ -8,7 +8,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 
 class Trainer:
-    """Train `MLPClassifier`, or `MLPRegressor` where there is one output; `step` is ``partial_fit``.
+    """Train `MLPClassifier`, or `MLPRegressor` for one output; `step` is ``partial_fit``.
 
     No L2 penalty and no early end, so that the work is that of the others. Its squared loss is halved, so its learning
     rate is doubled.

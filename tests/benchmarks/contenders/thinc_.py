@@ -5,7 +5,7 @@ from thinc.api import SGD, Adam, Linear, Relu, Softmax, chain
 
 
 class Trainer:
-    """Train a `chain`, with neither L2, clipping nor averages, as the others.
+    """Train a `chain`, without L2, clipping and averages, like the others.
 
     Thinc's users write the loss gradient as ``Yh - Y`` with one-hot targets and no loss; `loss` computes it afterwards.
     """
