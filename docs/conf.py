@@ -57,7 +57,7 @@ napoleon_use_rtype = False
 
 
 def draw_figures(app) -> None:
-    """Draw each figure that is older than its example; MNIST's only if the data are available."""
+    """Draw each figure that is older than its example; MNIST's only with its data."""
     os.environ["MPLBACKEND"] = "agg"
     FIGURES.mkdir(parents=True, exist_ok=True)
     names = ["or_gate", "slopes", "learning_rates", "gradient_descent", "why_backprop", "vanishing_gradients"]
@@ -78,7 +78,7 @@ def draw_figures(app) -> None:
 
 
 def spell_out(app, doctree) -> None:
-    """Replace letters without a glyph in MathJax's math font by commands, so that sources stay readable."""
+    """Replace letters that MathJax's font lacks by commands; sources stay readable."""
     spelling = {"ŷ": r"\hat{y}", "Ŷ": r"\hat{Y}", "½": r"\tfrac12 "}
     for kind in (nodes.math, nodes.math_block):
         for node in doctree.findall(kind):
