@@ -1,4 +1,4 @@
-"""Every layer and every loss has its derivation, on a page with a check that runs."""
+"""Every layer and every loss has a derivation, on a page with a check that runs."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ from anynet import Layer, Loss
 FOLDER = Path(__file__).parents[2] / "docs" / "derivations"
 PAGES = {page: page.read_text(encoding="utf-8") for page in FOLDER.glob("*.md") if page.stem != "index"}
 
-pytestmark = pytest.mark.skipif(not PAGES, reason="the documentation is not beside the tests")
+pytestmark = pytest.mark.skipif(not PAGES, reason="the documentation is not available")
 
 
 @pytest.mark.parametrize("base", [Layer, Loss])
@@ -24,5 +24,5 @@ def test_each_is_derived(base):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_each_page_checks_itself(page):
-    """Its blocks of Python run in test_pages.py; what they print is compared."""
+    """The Python blocks run in test_pages.py, which compares their output."""
     assert re.search(r"^```python\n.*?^```\n+```output\n.*?(True|close)", PAGES[page], flags=re.M | re.S)

@@ -1,4 +1,4 @@
-"""Every example in a docstring runs and prints what it says."""
+"""The examples in docstrings run and print the output shown."""
 
 import doctest
 import importlib

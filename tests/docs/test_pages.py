@@ -1,7 +1,7 @@
-"""Every block of Python in docs/ runs as it is printed, the blocks of a page one after another, and prints what stands below it.
+"""The Python blocks of each page in docs/ run in order and print the output shown below them.
 
-A fenced block ``python`` is run; a block ``output`` right after it is what it must print, to the character. Doctests in the
-docstrings of the package run in test_docstrings.py.
+A fenced block ``python`` is run; an ``output`` block right after it must equal what it prints, to the character. The doctests of
+the package run in test_docstrings.py.
 """
 
 import os
@@ -14,11 +14,11 @@ DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(page for page in DOCS.rglob("*.md") if "_build" not in page.parts)
 BLOCK = re.compile(r"^```(python|output)[ \t]*\n(.*?)^```", flags=re.M | re.S)
 
-pytestmark = pytest.mark.skipif(not PAGES, reason="the documentation is not beside the tests")
+pytestmark = pytest.mark.skipif(not PAGES, reason="the documentation is not available")
 
 
 def blocks(page):
-    """Return the page's blocks of Python with the number of their first line and what each must print, or None."""
+    """Return first line number, code and expected output (or None) of each Python block."""
     text = page.read_text(encoding="utf-8")
     found = []
     for match in BLOCK.finditer(text):
@@ -54,7 +54,7 @@ def test_page(page, capsys, monkeypatch, tmp_path):
 
 
 def test_no_other_fences_hide_python():
-    """Python in a fence of another name, such as py, would not run."""
+    """Blocks with another name, such as py, would not run."""
     for page in PAGES:
         fences = set(re.findall(r"^```([a-zA-Z{][^\s]*)", page.read_text(encoding="utf-8"), flags=re.M))
         odd = {fence for fence in fences if fence in {"py", "python3", "pycon", "ipython", "{code-block}"}}

@@ -1,4 +1,4 @@
-"""No public name is missing from the reference: each is a member of a module that a page of docs/api documents."""
+"""The reference contains every public name, and no name of another package."""
 
 import importlib
 import importlib.util
@@ -11,11 +11,11 @@ import anynet
 
 API = Path(__file__).parents[2] / "docs" / "api"
 
-pytestmark = pytest.mark.skipif(not API.exists(), reason="the documentation is not beside the tests")
+pytestmark = pytest.mark.skipif(not API.exists(), reason="the documentation is not available")
 
 
 def documented():
-    """Return the names that the pages document, as autodoc chooses them."""
+    """Return the names that autodoc includes in the pages."""
     names = set()
     for page in API.glob("*.md"):
         blocks = re.findall(r"automodule:: (\S+)\n((?:   :\S+:\n)*)", page.read_text(encoding="utf-8"))
