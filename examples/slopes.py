@@ -1,4 +1,4 @@
-"""Draw three functions of the lecture notes with their slopes: a parabola, the sigmoid and ReLU.
+"""Draw a parabola, the sigmoid and ReLU with their slopes.
 
 python examples/slopes.py
 python examples/slopes.py --output slopes.png

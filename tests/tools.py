@@ -11,7 +11,7 @@ PUBLIC = {name: getattr(anynet, name) for name in anynet.__all__}
 
 
 def place(backend, values, dtype="float64"):
-    """Return a tree of host arrays on a backend; floats cast to the given dtype, other dtypes unchanged."""
+    """Copy a tree of host arrays to a backend, with floats in the given dtype."""
 
     def one(a):
         a = np.asarray(a)
@@ -37,7 +37,7 @@ def cast(backend, values, dtype):
 
 
 def assert_close(actual, expected, *, rtol, atol=0.0):
-    """Assert equal paths and shapes, and values within `rtol` times the largest absolute value of each array."""
+    """Assert equal paths and shapes, and values within `rtol` times each array's maximum."""
     given, wanted = dict(tree.leaves_with_paths(actual)), dict(tree.leaves_with_paths(expected))
     assert given.keys() == wanted.keys()
     for path, array in wanted.items():
@@ -60,7 +60,7 @@ def assert_same(actual, expected):
 
 
 def away_from_zero(rng, shape):
-    """Return numbers of either sign with absolute value of at least 0.1; many layers have a kink at zero."""
+    """Return numbers at least 0.1 away from zero, where many layers have a kink."""
     return rng.choice([-1.0, 1.0], shape) * rng.uniform(0.1, 1.5, shape)
 
 
@@ -90,7 +90,7 @@ def key(seed=0):
 
 
 def torch_vjp(f, at, v):
-    """Return ``f(at)`` and the gradient of ⟨v, f(at)⟩ for a tree of host arrays, using torch; None for unused arrays."""
+    """Return ``f(at)`` and the gradient of ⟨v, f(at)⟩ by torch; None for unused arrays."""
     import torch
 
     from anynet.backends.torch import TorchBackend
@@ -105,7 +105,7 @@ def torch_vjp(f, at, v):
 
 
 def jax_vjp(f, at, v):
-    """Return ``f(at)`` and the gradient of ⟨v, f(at)⟩ for a tree of host arrays, using JAX."""
+    """Return ``f(at)`` and the gradient of ⟨v, f(at)⟩ by JAX; `at` is a tree of host arrays."""
     import jax
 
     from anynet.backends.jax import JaxBackend

@@ -1,4 +1,4 @@
-"""The Python blocks of each page in docs/ run in order and print the output shown below them.
+"""Python blocks in docs/ run, page by page, and print the output shown below them.
 
 A fenced block ``python`` is run; an ``output`` block right after it must equal what it prints, to the character. The doctests of
 the package run in test_docstrings.py.
