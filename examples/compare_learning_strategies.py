@@ -1,25 +1,22 @@
-"""scikit-learn's comparison of stochastic learning strategies, done with its own classifier and with anynet's.
+"""Run scikit-learn's comparison of stochastic learning strategies with its own classifier and with anynet's.
 
-Seven ways to choose the step, on four data sets: the loss after each epoch. Lines are scikit-learn's, dots anynet's; both
-begin with the same random state, so each dot should lie on a line.
+The figure shows the loss per epoch of seven strategies on four data sets: lines for scikit-learn, dots for anynet. Both start
+from the same random state, so each dot should be on a line.
 
     python examples/compare_learning_strategies.py --backend torch --output strategies.png
+
+Needs matplotlib and scikit-learn (extras `plots` and `sklearn`).
 """
 
 from __future__ import annotations
 
 import argparse
 import warnings
+from pathlib import Path
 
 import numpy as np
-from matplotlib import pyplot as plt
-from sklearn.datasets import load_digits, load_iris, make_circles, make_moons
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.neural_network import MLPClassifier as TheirClassifier
-from sklearn.preprocessing import MinMaxScaler
 
 from anynet.plots import save_or_show
-from anynet.sklearn import MLPClassifier
 
 SGD = {"solver": "sgd", "learning_rate_init": 0.2}
 STRATEGIES = {
@@ -34,7 +31,10 @@ STRATEGIES = {
 
 
 def data() -> dict[str, tuple[np.ndarray, np.ndarray, int]]:
-    """Return features scaled to [0, 1], classes, and how many epochs to train."""
+    """Return features scaled to [0, 1], classes, and the number of epochs to train."""
+    from sklearn.datasets import load_digits, load_iris, make_circles, make_moons
+    from sklearn.preprocessing import MinMaxScaler
+
     found = {
         "iris": (*load_iris(return_X_y=True), 400),
         "digits": (*load_digits(return_X_y=True), 15),
@@ -45,23 +45,35 @@ def data() -> dict[str, tuple[np.ndarray, np.ndarray, int]]:
 
 
 def main(*, epochs: int | None = None, backend: str | None = None, output: str | None = None) -> float:
-    """Train everything, draw the figure, and return the largest difference between two final losses."""
+    """Train every pair, draw the figure, and return the largest difference between two final losses."""
+    import matplotlib.pyplot as plt
+    from matplotlib.ticker import LogLocator
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.neural_network import MLPClassifier as SklearnClassifier
+
+    from anynet.sklearn import MLPClassifier
+
+    Path(output or "").parent.resolve(strict=True)  # a missing folder is an error before training, not after
     warnings.simplefilter("ignore", ConvergenceWarning)
     figure, panels = plt.subplots(2, 2, figsize=(12, 8), layout="constrained")
     largest = 0.0
     print(f"{'':30} scikit-learn     anynet")
     for axes, (name, (x, y, whole)) in zip(panels.flat, data().items(), strict=True):
         axes.set(title=name, xlabel="epoch", ylabel="loss", yscale="log")
-        for colour, (label, params) in enumerate(STRATEGIES.items()):
+        axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter("{x:g}")
+        for i, (label, params) in enumerate(STRATEGIES.items()):
             settings = {"random_state": 0, "max_iter": min(epochs or whole, whole), **params}
-            theirs = TheirClassifier(**settings).fit(x, y)
+            theirs = SklearnClassifier(**settings).fit(x, y)
             ours = MLPClassifier(**settings, backend=backend).fit(x, y)
-            axes.plot(theirs.loss_curve_, color=f"C{colour}", label=label)
+            axes.plot(theirs.loss_curve_, "--" if "Nesterov" in label else "-", color=f"C{i}", label=label)
             shown = np.arange(0, len(ours.loss_curve_), max(1, len(ours.loss_curve_) // 20))
-            axes.plot(shown, np.array(ours.loss_curve_)[shown], ".", color=f"C{colour}")
+            axes.plot(shown, np.array(ours.loss_curve_)[shown], ".", color=f"C{i}")
             largest = max(largest, abs(ours.loss_ - theirs.loss_))
             scores = [f"{e.score(x, y):.3f}/{e.loss_:.3f}" for e in (theirs, ours)]
             print(f"{name + ': ' + label:36} {scores[0]}  {scores[1]}")
+    figure.suptitle("lines: scikit-learn, dots: anynet")
     figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     save_or_show(figure, output)
     return largest
@@ -69,7 +81,12 @@ def main(*, epochs: int | None = None, backend: str | None = None, output: str |
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--epochs", type=int, help="at most so many, to be quick")
-    parser.add_argument("--backend", help="what anynet computes with; NumPy by default")
-    parser.add_argument("--output", help="file to draw the figure in; a window by default")
-    main(**vars(parser.parse_args()))
+    parser.add_argument(
+        "--epochs", type=int, help="upper limit of the number of epochs (default 15 for digits, else 400)"
+    )
+    parser.add_argument("--backend", help="backend of anynet: numpy (default), cupy, torch or jax")
+    parser.add_argument("--output", help="write the figure to this file instead of showing it")
+    try:
+        main(**vars(parser.parse_args()))
+    except (ModuleNotFoundError, FileNotFoundError) as error:
+        parser.exit(1, f"{parser.prog}: {error}\n")

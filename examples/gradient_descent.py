@@ -1,17 +1,19 @@
-"""Compare batch, mini-batch and stochastic gradient descent on one problem: their paths, and the cost second by second.
+"""Compare batch, mini-batch and stochastic gradient descent on one problem: their paths, and their cost over time.
 
-Two weights are learnt from 400 000 noisy examples, so the cost is a bowl that can be drawn. A step of batch gradient descent
-goes straight down and looks at all examples for it; a stochastic step looks at one and staggers.
+Two weights are fitted to 1 000 000 noisy examples, so the cost can be drawn as a contour plot. A batch step follows the exact
+gradient but reads all examples; a stochastic step reads one example and follows a noisy gradient.
 
     python examples/gradient_descent.py
     python examples/gradient_descent.py --output gradient_descent.png
+
+Needs matplotlib (extra `plots`).
 """
 
 import argparse
 import time
+from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 
 from anynet import SGD, Dense, HalfSquaredError, Model
@@ -22,15 +24,15 @@ KINDS = {"batch": (None, 0.5), "mini-batch of 32": (32, 0.2), "stochastic": (1, 
 TRUE = np.array([1.5, -1.0])
 
 
-def make_data(count: int = 400_000) -> tuple[np.ndarray, np.ndarray]:
-    """Return inputs that are correlated, so that the bowl is longer than it is wide, and noisy outputs."""
+def make_data(count: int = 1_000_000) -> tuple[np.ndarray, np.ndarray]:
+    """Return correlated inputs, which make the contours elongated, and noisy outputs."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(count, 2)) @ np.array([[1.0, 0.6], [0.0, 0.6]])
     return x.astype("float32"), (x @ TRUE + 0.5 * rng.normal(size=count)).astype("float32")
 
 
 class Recorder(Callback):
-    """Remembers the weights and the time after each step, and stops when the time is up."""
+    """Record the weights and the time after each step, and stop after the given time and at least 30 steps."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds, self.times, self.weights = seconds, [], []
@@ -44,16 +46,19 @@ class Recorder(Callback):
 
     def on_batch_end(self, run: Any) -> None:
         self.record(run.model)
-        run.stop = self.times[-1] - self.times[0] > self.seconds
+        run.stop = self.times[-1] - self.times[0] > self.seconds and len(self.times) > 30
 
 
 def main(seconds: float = 0.5, output: str | None = None) -> dict[str, float]:
-    """Descend in each way for so many seconds, and return the last costs."""
+    """Run each method for the given number of seconds, draw paths and costs, and return the final costs."""
+    import matplotlib.pyplot as plt
+
+    Path(output or "").parent.resolve(strict=True)  # a missing folder is an error before training, not after
     x, y = make_data()
     moment, cross, square = x.T @ x / len(x), x.T @ y / len(x), float(y @ y) / len(x)
 
     def cost(w: np.ndarray) -> np.ndarray:
-        """½ mean (y − x·w)², for many w at once."""
+        """Return ½ mean (y − x·w)² for an array of w."""
         return 0.5 * (np.einsum("...i,ij,...j->...", w, moment, w) - 2 * w @ cross + square)
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.6), layout="constrained")
@@ -66,22 +71,23 @@ def main(seconds: float = 0.5, output: str | None = None) -> dict[str, float]:
         model = Model(
             [Dense(1, use_bias=False, weight=start)], input_shape=2, loss=HalfSquaredError(), optimizer=SGD(rate)
         )
-        model.train_step(x[:1], y[:1])  # whatever is slow at first, such as compiling, is not what is compared
+        model.train_step(x[:1], y[:1])  # warm up
         model.params = [{"weight": np.array(start)}]
         recorder = Recorder(seconds)
-        settings = {"batch_size": batch_size, "shuffle": False}  # the examples come in random order as they are
+        settings = {"batch_size": batch_size, "shuffle": False}  # the examples are in random order already
         model.fit(x, y, epochs=1_000_000, callbacks=[recorder], progress=False, **settings)
         path = np.array(recorder.weights)
-        costs, step = cost(path), float(np.median(np.diff(recorder.times)))  # whatever else the machine does falls out
+        costs, step = cost(path), float(np.median(np.diff(recorder.times)))  # the median ignores one-off costs
         left.plot(*path[:400].T, ".-", markersize=3, linewidth=1, label=name)
         some = np.unique(np.geomspace(1, len(path) - 1, 120).astype(int))
         right.plot(some * step * 1e3, costs[some] - cost(best), ".-", markersize=4, linewidth=1, label=name)
         last[name] = float(costs[-1])
         print(f"{name:16}  {len(path) - 1:6} steps of {step * 1e6:5.0f} µs  cost {costs[0]:.3f} → {costs[-1]:.4f}")
-    left.plot(*best, "k*", markersize=10)
-    left.set(xlabel="$w_1$", ylabel="$w_2$", title="the first 400 steps")
-    right.set(xscale="log", yscale="log", ylim=(1e-6, 3), title="cost and time")
-    right.set(xlabel="milliseconds, at the median time of a step", ylabel="cost above the smallest")
+    left.plot(*start, "ko", markersize=8, fillstyle="none", label="start")
+    left.plot(*best, "k*", markersize=10, linestyle="none", label="minimum")
+    left.set(xlabel="$w_1$", ylabel="$w_2$", title="paths of the first 400 steps")
+    right.set(xscale="log", yscale="log", ylim=(1e-6, 3), title="cost over time")
+    right.set(xlabel="time in ms (steps × median time per step)", ylabel="cost minus its minimum")
     left.legend()
     right.legend()
     save_or_show(figure, output)
@@ -90,6 +96,9 @@ def main(seconds: float = 0.5, output: str | None = None) -> dict[str, float]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Compare batch, mini-batch and stochastic gradient descent.")
-    parser.add_argument("--seconds", type=float, default=0.5, help="for each of the three")
-    parser.add_argument("--output", help="write the picture to this file instead of showing it")
-    main(**vars(parser.parse_args()))
+    parser.add_argument("--seconds", type=float, default=0.5, help="time per method (default 0.5)")
+    parser.add_argument("--output", help="write the figure to this file instead of showing it")
+    try:
+        main(**vars(parser.parse_args()))
+    except (ModuleNotFoundError, FileNotFoundError) as error:
+        parser.exit(1, f"{parser.prog}: {error}\n")

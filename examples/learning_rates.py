@@ -1,15 +1,17 @@
-"""See what the learning rate does: one weight on its parabola, with steps too short, right, and too long.
+"""Compare three learning rates on a cost of one weight: too low, right and too high.
 
 A linear neuron with one weight has the cost ½ c (w − w*)². A step of gradient descent multiplies w − w* by 1 − αc, so it
-crawls for small α, lands at once for α = 1/c, and runs away for α > 2/c.
+converges slowly for small α, in one step for α = 1/c, and diverges for α > 2/c.
 
     python examples/learning_rates.py
     python examples/learning_rates.py --output learning_rates.png
+
+Needs matplotlib (extra `plots`).
 """
 
 import argparse
+from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 
 from anynet import SGD, Dense, HalfSquaredError, Model
@@ -21,7 +23,7 @@ RATES = {"too low": 0.1 / CURVATURE, "right": 0.7 / CURVATURE, "too high": 2.1 /
 
 
 def descend(rate: float, steps: int) -> tuple[list[float], list[float]]:
-    """Return the weight before each step and after the last, and the cost at each."""
+    """Return the weight and the cost before each step and after the last."""
     model = Model(
         [Dense(1, use_bias=False, weight=[[0.0]])], input_shape=1, loss=HalfSquaredError(), optimizer=SGD(rate)
     )
@@ -35,7 +37,10 @@ def descend(rate: float, steps: int) -> tuple[list[float], list[float]]:
 
 
 def main(steps: int = 12, output: str | None = None) -> dict[str, list[float]]:
-    """Descend with each rate, and draw the paths and the costs."""
+    """Descend with each learning rate, draw the paths, and return the costs."""
+    import matplotlib.pyplot as plt
+
+    Path(output or "").parent.resolve(strict=True)  # a missing folder is an error before training, not after
     paths = {name: descend(rate, steps) for name, rate in RATES.items()}
     figure, axes = plt.subplots(1, 4, figsize=(14, 3.6), layout="constrained")
     for i, (name, (weights, costs)) in enumerate(paths.items()):
@@ -44,19 +49,23 @@ def main(steps: int = 12, output: str | None = None) -> dict[str, list[float]]:
         w = np.linspace(2 - reach, 2 + reach, 200)
         ax.plot(w, 0.5 * CURVATURE * (w - 2) ** 2, color="lightgray", linewidth=3)
         ax.plot(weights, costs, ".-", color=f"C{i}")
-        ax.set_title(f"{name}: α = {RATES[name]:.2f}")
-        ax.set_xlabel("w")
-        ax.set_ylabel("cost")
+        ax.plot(weights[0], costs[0], "ko", markersize=8, fillstyle="none", linestyle="none", label="start")
+        ax.set(title=f"{name}: α = {RATES[name]:.2f}", xlabel="w", ylabel="cost")
         axes[-1].plot(costs, ".-", label=name)
         print(f"{name:8}  α = {RATES[name]:.3f}  cost {costs[0]:.3f} → {costs[-1]:.2g} after {steps} steps")
-    axes[-1].set(yscale="log", xlabel="step", ylabel="cost", ylim=(1e-9, 1e2))
+    axes[-1].set(title="cost per step", yscale="log", xlabel="step", ylabel="cost", ylim=(1e-9, 1e2))
+    axes[-1].xaxis.get_major_locator().set_params(integer=True)
+    axes[0].legend()
     axes[-1].legend()
     save_or_show(figure, output)
     return {name: costs for name, (_, costs) in paths.items()}
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="See what the learning rate does.")
-    parser.add_argument("--steps", type=int, default=12)
-    parser.add_argument("--output", help="write the picture to this file instead of showing it")
-    main(**vars(parser.parse_args()))
+    parser = argparse.ArgumentParser(description="Compare three learning rates on a cost of one weight.")
+    parser.add_argument("--steps", type=int, default=12, help="gradient descent steps (default 12)")
+    parser.add_argument("--output", help="write the figure to this file instead of showing it")
+    try:
+        main(**vars(parser.parse_args()))
+    except (ModuleNotFoundError, FileNotFoundError) as error:
+        parser.exit(1, f"{parser.prog}: {error}\n")

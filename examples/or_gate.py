@@ -1,12 +1,13 @@
-"""Train one sigmoid neuron on the OR gate, as lecture note 002 does: its numbers, its cost curve, its decision boundary.
+"""Train one sigmoid neuron on the OR gate and plot its cost and decision boundary. The numbers are those of lecture note 002.
 
-python examples/or_gate.py
-python examples/or_gate.py --output or_gate.png
+    python examples/or_gate.py
+    python examples/or_gate.py --output or_gate.png
+
+Needs matplotlib (extra `plots`).
 """
 
 import argparse
-
-import matplotlib.pyplot as plt
+from pathlib import Path
 
 from anynet import SGD, Dense, HalfSquaredError, Model, Sigmoid
 from anynet.plots import plot_decision_boundary, plot_history, save_or_show
@@ -16,7 +17,10 @@ Y = [0, 1, 1, 1]
 
 
 def main(epochs: int = 5000, backend: str = "numpy", output: str | None = None) -> Model:
-    """Train, and draw the cost curve and the decision boundary."""
+    """Train the neuron, draw its cost and decision boundary, and return the model."""
+    import matplotlib.pyplot as plt
+
+    Path(output or "").parent.resolve(strict=True)  # a missing folder is an error before training, not after
     model = Model(
         [Dense(1, weight=[[0.1], [0.6]], bias=[0.0]), Sigmoid()],
         input_shape=2,
@@ -41,5 +45,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Train one sigmoid neuron on the OR gate.")
     parser.add_argument("--epochs", type=int, default=5000)
     parser.add_argument("--backend", default="numpy", help="numpy (default), cupy, torch or jax")
-    parser.add_argument("--output", help="write the picture to this file instead of showing it")
-    main(**vars(parser.parse_args()))
+    parser.add_argument("--output", help="write the figure to this file instead of showing it")
+    try:
+        main(**vars(parser.parse_args()))
+    except (ModuleNotFoundError, FileNotFoundError) as error:
+        parser.exit(1, f"{parser.prog}: {error}\n")

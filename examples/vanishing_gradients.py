@@ -1,15 +1,17 @@
-"""Why "sigmoid is bad": how much of the gradient is left in the first layers of a deep network.
+"""Why "sigmoid is bad": compare the gradients in the layers of a deep network for three activations.
 
-σ′(z) is at most ¼, so every layer of sigmoids divides the error that comes back by four or more; ReLU passes it on whole
-where it passes anything on. The gradients are those of networks that have not been trained yet, which is when it matters.
+σ′(z) is at most ¼, so every sigmoid divides the backpropagated error by at least four; the derivative of ReLU is 0 or 1.
+The gradients are those of untrained networks, because that is where training starts.
 
     python examples/vanishing_gradients.py
     python examples/vanishing_gradients.py --depth 20 --output vanishing_gradients.png
+
+Needs matplotlib (extra `plots`).
 """
 
 import argparse
+from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 
 from anynet import Dense, GlorotUniform, HeNormal, Model, ReLU, Sigmoid, SoftmaxCrossEntropy, Tanh, load_digits
@@ -19,7 +21,12 @@ KINDS = {"sigmoid": (Sigmoid(), GlorotUniform()), "tanh": (Tanh(), GlorotUniform
 
 
 def main(depth: int = 10, width: int = 64, output: str | None = None) -> dict[str, list[float]]:
-    """Draw the size of ∂L/∂W in each layer, and return it."""
+    """Draw the norm of ∂L/∂W in each layer, and return it."""
+    import matplotlib.pyplot as plt
+
+    if depth < 1:
+        raise ValueError(f"depth: expected at least 1 hidden layer, got {depth}")
+    Path(output or "").parent.resolve(strict=True)  # a missing folder is an error before computing, not after
     (x, y), _ = load_digits()
     norms = {}
     for name, (activation, weight) in KINDS.items():
@@ -33,9 +40,7 @@ def main(depth: int = 10, width: int = 64, output: str | None = None) -> dict[st
     figure, ax = plt.subplots(figsize=(7, 4.2), layout="constrained")
     for name, values in norms.items():
         ax.semilogy(range(1, len(values) + 1), values, "o-", label=name)
-    ax.set(
-        xlabel=f"layer, {depth + 1} is the output", ylabel="norm of ∂L/∂W", title="What of the gradient reaches a layer"
-    )
+    ax.set(xlabel=f"layer ({depth + 1} is the output)", ylabel="norm of ∂L/∂W", title="gradient norm per layer")
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.legend()
     save_or_show(figure, output)
@@ -43,8 +48,11 @@ def main(depth: int = 10, width: int = 64, output: str | None = None) -> dict[st
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="See gradients vanish in a deep network of sigmoids.")
-    parser.add_argument("--depth", type=int, default=10, help="hidden layers")
-    parser.add_argument("--width", type=int, default=64, help="neurons in each")
-    parser.add_argument("--output", help="write the picture to this file instead of showing it")
-    main(**vars(parser.parse_args()))
+    parser = argparse.ArgumentParser(description="Compare the gradients in the layers of a deep network.")
+    parser.add_argument("--depth", type=int, default=10, help="number of hidden layers (default 10)")
+    parser.add_argument("--width", type=int, default=64, help="neurons per hidden layer (default 64)")
+    parser.add_argument("--output", help="write the figure to this file instead of showing it")
+    try:
+        main(**vars(parser.parse_args()))
+    except (ModuleNotFoundError, FileNotFoundError, ValueError) as error:
+        parser.exit(1, f"{parser.prog}: {error}\n")

@@ -1,18 +1,20 @@
-"""Why backpropagation? The gradient by finite differences costs one forward pass for each weight, by backprop one of each.
+"""Why backpropagation? Finite differences need one forward pass per weight; backpropagation needs one forward, one backward.
 
-Both are timed on networks of growing size, and compared: the ratio of their times grows with the number of weights, a line
-of slope 1 on logarithmic axes.
+This script times both on networks of increasing size. The ratio of their times grows linearly with the number of weights:
+a line of slope 1 on logarithmic axes.
 
     python examples/why_backprop.py
     python examples/why_backprop.py --output why_backprop.png
+
+Needs matplotlib (extra `plots`).
 """
 
 import argparse
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 
 from anynet import Dense, HalfSquaredError, Sequential, Tanh, tree
@@ -23,7 +25,7 @@ H = 1e-6
 
 
 def backprop(network: Sequential, params: Any, x: np.ndarray, y: np.ndarray) -> list[np.ndarray]:
-    """One pass forward and one back."""
+    """Return the gradients by one forward and one backward pass."""
     loss = HalfSquaredError()
     y_pred, cache = network.forward(params, x)
     _, loss_cache = loss.forward(y_pred, y)
@@ -32,7 +34,7 @@ def backprop(network: Sequential, params: Any, x: np.ndarray, y: np.ndarray) -> 
 
 
 def finite_differences(network: Sequential, params: Any, x: np.ndarray, y: np.ndarray) -> list[np.ndarray]:
-    """One pass forward, and then one for each weight, moved a little."""
+    """Return the gradients by one forward pass, and one per weight with that weight increased by H."""
     loss = HalfSquaredError()
 
     def cost() -> float:
@@ -41,17 +43,17 @@ def finite_differences(network: Sequential, params: Any, x: np.ndarray, y: np.nd
     start, grads = cost(), []
     for weights in tree.leaves(params):
         slopes = np.empty_like(weights)
-        for place in np.ndindex(weights.shape):
-            kept = weights[place]
-            weights[place] = kept + H
-            slopes[place] = (cost() - start) / H
-            weights[place] = kept
+        for index in np.ndindex(weights.shape):
+            weight = weights[index]
+            weights[index] = weight + H
+            slopes[index] = (cost() - start) / H
+            weights[index] = weight
         grads.append(slopes)
     return grads
 
 
 def seconds(f: Callable[[], Any], repeats: int) -> float:
-    """Return the shortest of some runs, in time of the processor: whatever else the machine does should not count."""
+    """Return the CPU time of the fastest of several runs, so that other processes do not affect it."""
     times = []
     for _ in range(repeats):
         start = time.process_time()
@@ -61,7 +63,10 @@ def seconds(f: Callable[[], Any], repeats: int) -> float:
 
 
 def main(repeats: int = 3, output: str | None = None) -> float:
-    """Time both, draw the times, and return the slope of their ratio on logarithmic axes."""
+    """Time both methods, draw the times, and return the slope of their ratio on logarithmic axes."""
+    import matplotlib.pyplot as plt
+
+    Path(output or "").parent.resolve(strict=True)  # a missing folder is an error before computing, not after
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(32, 8)), rng.normal(size=(32, 1))
     counts, slow, fast = [], [], []
@@ -78,16 +83,16 @@ def main(repeats: int = 3, output: str | None = None) -> float:
         )
     ratio = np.array(slow) / np.array(fast)
     slope, offset = np.polyfit(np.log(counts), np.log(ratio), 1)
-    print(f"the ratio grows with the number of weights to the power {slope:.2f}")
+    print(f"the ratio grows as the number of weights to the power {slope:.2f}")
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
     left.loglog(counts, np.array(slow) * 1e3, "o-", label="finite differences")
     left.loglog(counts, np.array(fast) * 1e3, "o-", label="backpropagation")
-    left.set(xlabel="weights", ylabel="milliseconds for one gradient")
+    left.set(title="time per gradient", xlabel="number of weights", ylabel="milliseconds")
     left.legend()
     right.loglog(counts, ratio, "o", label="measured")
     right.loglog(counts, np.exp(offset) * np.array(counts) ** slope, "k--", label=f"slope {slope:.2f}")
-    right.set(xlabel="weights", ylabel="times as long")
+    right.set(title="finite differences / backpropagation", xlabel="number of weights", ylabel="ratio of the times")
     right.legend()
     save_or_show(figure, output)
     return float(slope)
@@ -95,6 +100,11 @@ def main(repeats: int = 3, output: str | None = None) -> float:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Time backpropagation against finite differences.")
-    parser.add_argument("--repeats", type=int, default=3, help="the shortest of so many runs counts")
-    parser.add_argument("--output", help="write the picture to this file instead of showing it")
-    main(**vars(parser.parse_args()))
+    parser.add_argument(
+        "--repeats", type=int, default=3, help="runs per measurement, of which the fastest counts (default 3)"
+    )
+    parser.add_argument("--output", help="write the figure to this file instead of showing it")
+    try:
+        main(**vars(parser.parse_args()))
+    except (ModuleNotFoundError, FileNotFoundError) as error:
+        parser.exit(1, f"{parser.prog}: {error}\n")

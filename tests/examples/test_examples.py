@@ -1,12 +1,13 @@
 """Every script in examples/ runs, as a function and from the command line.
 
-An example is found by being there. Its `main` takes keywords that all have defaults; where it has one of those in `SMALL`,
-it is given a small value. One that reads MNIST is skipped where the data are not at hand.
+Every file in the folder is an example. Its `main` takes keywords that all have defaults; those in `SMALL` get a small value.
+An example that reads MNIST is skipped if the data are missing.
 """
 
 import importlib.util
 import inspect
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.skipif(not EXAMPLES, reason="the examples are not besid
 
 @pytest.fixture(params=EXAMPLES, ids=lambda path: path.stem)
 def example(request, monkeypatch, tmp_path):
-    """Return an example's path, in an empty working folder and with MNIST at hand."""
+    """Return an example's path, with an empty working folder and access to MNIST."""
     path = request.param
     if "load_mnist" in path.read_text(encoding="utf-8") and not os.environ.get("ANYNET_DATA"):
         data = FOLDER.parents[1] / "shared" / "data"
@@ -37,21 +38,27 @@ def example(request, monkeypatch, tmp_path):
 
 
 def load(path):
-    """Return an example as a module; skip where a library that it wants is not installed."""
+    """Return an example as a module."""
     spec = importlib.util.spec_from_file_location(f"example_{path.stem}", path)
     module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except ModuleNotFoundError as error:
-        if error.name.partition(".")[0] not in LIBRARIES:
-            raise
-        pytest.skip(f"{error.name} is not installed")
+    spec.loader.exec_module(module)
     return module
+
+
+def command(code, *arguments):
+    """Run the example as a script after some code."""
+    code = f"import runpy, sys; {code}; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+    return subprocess.run([sys.executable, "-W", "error", "-c", code, *arguments], capture_output=True, text=True)
 
 
 def test_main(example, capsys):
     main = load(example).main
-    main(**{name: SMALL[name] for name in inspect.signature(main).parameters if name in SMALL})
+    try:
+        main(**{name: SMALL[name] for name in inspect.signature(main).parameters if name in SMALL})
+    except ModuleNotFoundError as error:
+        if error.name.partition(".")[0] not in LIBRARIES:
+            raise
+        pytest.skip(f"{error.name} is not installed")
     out = capsys.readouterr().out
     assert out
     if example.stem in TRAINING:
@@ -59,7 +66,37 @@ def test_main(example, capsys):
 
 
 def test_command_line(example):
-    load(example)
-    run = subprocess.run([sys.executable, "-W", "error", example, "--help"], capture_output=True, text=True)
+    """The help needs none of the libraries that draw."""
+    run = command("sys.modules['matplotlib'] = sys.modules['sklearn'] = None", example, "--help")
     assert run.returncode == 0, run.stderr
     assert example.name in run.stdout
+
+
+def test_missing_libraries(example):
+    """An example that draws says in one line, and before it computes, which library is missing."""
+    if "save_or_show" not in example.read_text(encoding="utf-8"):
+        pytest.skip("it draws nothing")
+    run = command("sys.modules['matplotlib'] = None", example, "--output", "figure.png")
+    assert run.returncode == 1
+    assert not run.stdout
+    assert re.fullmatch(rf"{example.name}: .*matplotlib.*\n", run.stderr)
+
+
+def test_missing_folder(example):
+    """A figure that cannot be written is an error of one line before anything is computed."""
+    if "save_or_show" not in example.read_text(encoding="utf-8"):
+        pytest.skip("it draws nothing")
+    pytest.importorskip("matplotlib")
+    if "sklearn" in example.read_text(encoding="utf-8"):
+        pytest.importorskip("sklearn")
+    run = command("pass", example, "--output", "missing/figure.png")
+    assert run.returncode == 1
+    assert not run.stdout
+    assert re.fullmatch(rf"{example.name}: .*missing.*\n", run.stderr)
+
+
+def test_depth_of_zero():
+    pytest.importorskip("matplotlib")
+    run = command("pass", FOLDER / "vanishing_gradients.py", "--depth", "0")
+    assert run.returncode == 1
+    assert run.stderr == "vanishing_gradients.py: depth: expected at least 1 hidden layer, got 0\n"
