@@ -1,4 +1,4 @@
-"""The idea of anynet on one page: two layers, a loss and gradient descent, on NumPy alone.
+"""The idea of anynet on one page: layers, a loss and a training loop.
 
 A layer is a value that holds no arrays: parameters go in, and what `backward` needs comes out of `forward` as a cache.
 
@@ -22,10 +22,12 @@ class Dense:
         return {"weight": weight, "bias": np.zeros(self.units)}, self.units
 
     def forward(self, params, x):
-        return x @ params["weight"] + params["bias"], x  # the output, and the cache
+        return x @ params["weight"] + params["bias"], x  # the output y, and the cache
 
-    def backward(self, params, cache, dy):  # from ∂L/∂y to ∂L/∂x and ∂L/∂params
-        return dy @ params["weight"].T, {"weight": cache.T @ dy, "bias": dy.sum(axis=0)}
+    def backward(self, params, cache, dy):
+        x = cache
+        grads = {"weight": x.T @ dy, "bias": dy.sum(axis=0)}
+        return dy @ params["weight"].T, grads  # ∂L/∂x and ∂L/∂params, from ∂L/∂y
 
 
 @dataclass(frozen=True)
@@ -83,5 +85,5 @@ def main(epochs=20):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Train two layers on handwritten digits, on NumPy alone.")
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--epochs", type=int, default=20, help="passes over the training images (default 20)")
     main(**vars(parser.parse_args()))

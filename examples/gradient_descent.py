@@ -1,4 +1,4 @@
-"""Compare batch, mini-batch and stochastic gradient descent on one problem: their paths, and their cost over time.
+"""Compare the paths and times of batch, mini-batch and stochastic gradient descent.
 
 Two weights are fitted to 1 000 000 noisy examples, so the cost can be drawn as a contour plot. A batch step follows the exact
 gradient but reads all examples; a stochastic step reads one example and follows a noisy gradient.
@@ -32,7 +32,7 @@ def make_data(count: int = 1_000_000) -> tuple[np.ndarray, np.ndarray]:
 
 
 class Recorder(Callback):
-    """Record the weights and the time after each step, and stop after the given time and at least 30 steps."""
+    """Record weights and time per step; stop after `seconds`, but not before step 30."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds, self.times, self.weights = seconds, [], []
@@ -50,7 +50,7 @@ class Recorder(Callback):
 
 
 def main(seconds: float = 0.5, output: str | None = None) -> dict[str, float]:
-    """Run each method for the given number of seconds, draw paths and costs, and return the final costs."""
+    """Run each method for `seconds`, draw paths and costs, and return the final costs."""
     import matplotlib.pyplot as plt
 
     Path(output or "").parent.resolve(strict=True)  # a missing folder is an error before training, not after

@@ -1,4 +1,4 @@
-"""Compare three learning rates on a cost of one weight: too low, right and too high.
+"""Compare three learning rates on one weight: too low, right and too high.
 
 A linear neuron with one weight has the cost ½ c (w − w*)². A step of gradient descent multiplies w − w* by 1 − αc, so it
 converges slowly for small α, in one step for α = 1/c, and diverges for α > 2/c.

@@ -1,4 +1,4 @@
-"""Train a classifier of the MNIST handwritten digits on any array library: 97.8 % test accuracy after 10 epochs.
+"""Train a classifier of the MNIST handwritten digits on any array library.
 
     python examples/mnist.py
     python examples/mnist.py --model conv
@@ -73,7 +73,7 @@ def main(
     seed: int = 0,
     output: str | None = None,
 ) -> float:
-    """Train the network, draw a figure if `output` is given, and return the accuracy on the test images."""
+    """Train the network, draw a figure if requested, and return the test accuracy."""
     if output is not None:  # a missing library or folder is an error before training, not after
         import matplotlib.pyplot  # noqa: F401
 
@@ -93,7 +93,7 @@ def main(
 
 
 def draw(model: Model, x: np.ndarray, y: np.ndarray, output: str) -> None:
-    """Draw the images that are misread with the largest margin, and the weights of the first layer that has any."""
+    """Draw the images misread with the largest margin, and the first layer's weights."""
     import matplotlib.pyplot as plt
 
     from anynet.backends import to_numpy

@@ -1,4 +1,6 @@
-"""Train one sigmoid neuron on the OR gate and plot its cost and decision boundary. The numbers are those of lecture note 002.
+"""Train one sigmoid neuron on the OR gate and plot its cost and decision boundary.
+
+The numbers are those of lecture note 002.
 
     python examples/or_gate.py
     python examples/or_gate.py --output or_gate.png

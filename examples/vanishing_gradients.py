@@ -1,4 +1,4 @@
-"""Why "sigmoid is bad": compare the gradients in the layers of a deep network for three activations.
+"""Why "sigmoid is bad": compare the gradient per layer for three activations.
 
 σ′(z) is at most ¼, so every sigmoid divides the backpropagated error by at least four; the derivative of ReLU is 0 or 1.
 The gradients are those of untrained networks, because that is where training starts.

@@ -1,7 +1,8 @@
-"""Why backpropagation? Finite differences need one forward pass per weight; backpropagation needs one forward, one backward.
+"""Why backpropagation? Compare its time with that of finite differences.
 
-This script times both on networks of increasing size. The ratio of their times grows linearly with the number of weights:
-a line of slope 1 on logarithmic axes.
+Finite differences need one forward pass per weight, backpropagation one forward and one backward pass. This script times
+both on networks of increasing size. The ratio of the times grows linearly with the number of weights: a line of slope 1 on
+logarithmic axes.
 
     python examples/why_backprop.py
     python examples/why_backprop.py --output why_backprop.png
@@ -34,7 +35,7 @@ def backprop(network: Sequential, params: Any, x: np.ndarray, y: np.ndarray) -> 
 
 
 def finite_differences(network: Sequential, params: Any, x: np.ndarray, y: np.ndarray) -> list[np.ndarray]:
-    """Return the gradients by one forward pass, and one per weight with that weight increased by H."""
+    """Return the gradients by one forward pass, and one more per increased weight."""
     loss = HalfSquaredError()
 
     def cost() -> float:
@@ -53,7 +54,7 @@ def finite_differences(network: Sequential, params: Any, x: np.ndarray, y: np.nd
 
 
 def seconds(f: Callable[[], Any], repeats: int) -> float:
-    """Return the CPU time of the fastest of several runs, so that other processes do not affect it."""
+    """Return the CPU time of the fastest run, which other processes affect least."""
     times = []
     for _ in range(repeats):
         start = time.process_time()
@@ -63,7 +64,7 @@ def seconds(f: Callable[[], Any], repeats: int) -> float:
 
 
 def main(repeats: int = 3, output: str | None = None) -> float:
-    """Time both methods, draw the times, and return the slope of their ratio on logarithmic axes."""
+    """Time both methods, draw the times, and return the log-log slope of their ratio."""
     import matplotlib.pyplot as plt
 
     Path(output or "").parent.resolve(strict=True)  # a missing folder is an error before computing, not after
