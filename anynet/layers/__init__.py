@@ -1,18 +1,18 @@
-"""Layers: pure functions of parameters and input, each with its hand-derived backward pass.
+"""Layers: pure functions of parameters and input, with hand-derived backward passes.
 
 ========================================================  ======================================
 `Dense`                                                   affine map
-`Conv1D`, `Conv2D`                                        the same affine map at every place
-`MaxPool2D`, `AvgPool2D`, `GlobalAvgPool2D`               smaller images
+`Conv1D`, `Conv2D`                                        the same affine map at every position
+`MaxPool2D`, `AvgPool2D`, `GlobalAvgPool2D`               downsampling of images
 `Embedding`                                               a vector for each integer
 `Sigmoid`, `Tanh`, `Softplus`, `Identity`                 elementwise activations
 `ReLU`, `LeakyReLU`, `PReLU`, `ELU`, `SELU`               rectifiers
-`GELU`, `SiLU`, `Mish`                                    gates that the input opens
+`GELU`, `SiLU`, `Mish`                                    self-gated activations
 `Softmax`, `LogSoftmax`                                   over the last axis
-`BatchNorm`, `LayerNorm`, `RMSNorm`                       normalisation
-`Dropout`, `AlphaDropout`, `GaussianNoise`                noise while training
-`Flatten`, `Reshape`                                      other shapes
-`Rescale`                                                 another scale, for bytes of images
+`BatchNorm`, `LayerNorm`, `RMSNorm`                       normalization
+`Dropout`, `AlphaDropout`, `GaussianNoise`                noise during training
+`Flatten`, `Reshape`                                      changes of shape
+`Rescale`                                                 a fixed scale and offset, for bytes of images
 `Sequential`, `Residual`, `Parallel`                      containers
 `Repeat`, `Shared`                                        one set of parameters in several places
 `Frozen`                                                  layers that are not trained

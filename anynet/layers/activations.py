@@ -1,6 +1,6 @@
 """Elementwise activation functions: y = g(x), ∂L/∂x = ∂L/∂y ⊙ g′(x).
 
-Each remembers only what its derivative is cheapest in, which for these is the output. Derivations: docs/derivations.
+Each caches its output, from which the derivative is cheapest to compute. Derivations: docs/derivations/activations.md.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from anynet.layers.base import Cache, Grads, Key, Layer, Params
 
 @dataclass(frozen=True)
 class Identity(Layer):
-    """Pass the input on: y = x, ∂L/∂x = ∂L/∂y.
+    """Return the input unchanged: y = x, ∂L/∂x = ∂L/∂y.
 
     Examples
     --------
@@ -34,13 +34,13 @@ class Identity(Layer):
 
 @dataclass(frozen=True)
 class Sigmoid(Layer):
-    """The logistic function, from (−∞, ∞) to (0, 1).
+    """Apply the logistic function, which maps (−∞, ∞) to (0, 1).
 
     .. math:: y = \\frac{1}{1 + e^{-x}}, \\qquad \\frac{∂L}{∂x} = \\frac{∂L}{∂y} ⊙ y ⊙ (1 - y)
 
     Notes
     -----
-    Any shape. Cache: y. Computed from e^{−|x|}, which never overflows and keeps small outputs exact.
+    Any shape. Cache: y. Computed from e^{−|x|}, which never overflows and keeps small outputs accurate.
 
     Examples
     --------
@@ -61,14 +61,14 @@ class Sigmoid(Layer):
 
 
 def sigmoid(x: Array) -> Array:
-    """Return 1/(1 + e⁻ˣ) as min(1, eˣ) / (1 + e^{−|x|}), in which no exponent is positive."""
+    """Return 1/(1 + e⁻ˣ) as min(1, eˣ) / (1 + e^{−|x|}), whose exponents are never positive."""
     xp = namespace(x)
     return xp.exp(xp.minimum(x, 0.0)) / (1.0 + xp.exp(-xp.abs(x)))
 
 
 @dataclass(frozen=True)
 class Tanh(Layer):
-    """The hyperbolic tangent, from (−∞, ∞) to (−1, 1).
+    """Apply the hyperbolic tangent, which maps (−∞, ∞) to (−1, 1).
 
     .. math:: y = \\tanh x, \\qquad \\frac{∂L}{∂x} = \\frac{∂L}{∂y} ⊙ (1 - y^2)
 
@@ -96,13 +96,13 @@ class Tanh(Layer):
 
 @dataclass(frozen=True)
 class ReLU(Layer):
-    """The rectified linear unit.
+    """Apply the rectified linear unit.
 
     .. math:: y = \\max(x, 0), \\qquad \\frac{∂L}{∂x} = \\frac{∂L}{∂y} ⊙ [y > 0]
 
     Notes
     -----
-    Any shape. Cache: y. The derivative at 0 is taken as 0, as in PyTorch and in the notes.
+    Any shape. Cache: y. The derivative at 0 is 0, as in PyTorch and in the lecture notes.
 
     Examples
     --------

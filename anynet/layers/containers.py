@@ -1,4 +1,4 @@
-"""Layers made of layers."""
+"""Sequential, and the base class of the other containers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from anynet.random import fold_in
 
 @dataclass(frozen=True)
 class Sequential(Layer):
-    """Apply layers one after another, and go back through them in reverse.
+    """Apply layers one after another.
 
     .. math:: y = f_L(… f_2(f_1(x)) …), \\qquad
               \\frac{∂L}{∂a_{l-1}} = \\Big(\\frac{∂f_l}{∂a_{l-1}}\\Big)^T \\frac{∂L}{∂a_l}
@@ -23,16 +23,16 @@ class Sequential(Layer):
     Parameters
     ----------
     layers : sequence of Layer
-        Any nesting; a `Sequential` is a layer itself.
+        The layers, in order; a container such as `Sequential` is a layer too.
 
     Notes
     -----
-    `params`, `grads` and the cache are lists with one entry for each layer. Each layer gets a key of its own.
+    `params`, `grads` and the cache are lists with one entry per layer. Each layer that uses the key gets its own.
 
     Raises
     ------
     ValueError
-        From a layer that cannot take its input; the message says which layer.
+        If a layer does not accept its input; the message names the layer.
 
     Examples
     --------
@@ -110,7 +110,7 @@ class Sequential(Layer):
         return first is not None and first.integer_input
 
     def _first(self) -> Layer | None:
-        """Return the first layer that does something with the numbers, and so knows which it takes; else the very first."""
+        """Return the first layer that changes values, which decides on valid inputs; if there is none, the first layer."""
         return next(
             (layer for layer in self.layers if not layer.preserves_values), self.layers[0] if self.layers else None
         )
@@ -118,7 +118,7 @@ class Sequential(Layer):
 
 @dataclass(frozen=True)
 class Container(Layer):
-    """A layer with `children`: what they need, it needs."""
+    """Base class of layers with `children`: it uses the key or has buffers if any child does."""
 
     @property
     def uses_key(self) -> bool:  # type: ignore[override]
@@ -130,16 +130,17 @@ class Container(Layer):
 
 
 def child_key(layer: Layer, key: Key | None, index: int) -> Key | None:
-    """Return the key for a container's child: one of its own if it draws."""
+    """Return the key for a child of a container, derived from `key` if the child uses it."""
     return key if key is None or not layer.uses_key else fold_in(key, index)
 
 
 def as_layer(layers: Any) -> Layer:
-    """Return a layer as it is, and a sequence of layers as a `Sequential`."""
+    """Return a layer unchanged, and a sequence of layers as a `Sequential`."""
     return layers if isinstance(layers, Layer) else Sequential(layers)
 
 
 def check_layers(where: str, layers: Any) -> tuple[Layer, ...]:
+    """Return layers as a tuple; raise TypeError unless each is a `Layer`."""
     layers = tuple(layers)
     for index, layer in enumerate(layers):
         check_kind(where, f"layer {index}", layer, Layer, "Dense(10)")
@@ -147,7 +148,7 @@ def check_layers(where: str, layers: Any) -> tuple[Layer, ...]:
 
 
 def with_layer_path(index: int | str, error: ValueError) -> ValueError:
-    """Return the error with the place of the layer in front; nested containers make a path of it."""
+    """Return the error prefixed with the path of the layer, which each enclosing container extends."""
     text = str(error)
     return ValueError(
         f"layer {index}.{text.removeprefix('layer ')}" if text.startswith("layer ") else f"layer {index}: {text}"

@@ -1,6 +1,6 @@
-"""Convolution: one small weight at every place of an image or a sequence.
+"""Convolution of images and sequences.
 
-The arithmetic is in `anynet.layers.correlation`, for both. What is remembered for the way back is the input alone.
+The arithmetic of both is in `anynet.layers.correlation`. The cache is the input alone.
 Derivation: docs/derivations/convolution.md.
 
 Legend: N batch, H W height and width, L length, C channels, F filters, G groups.
@@ -24,7 +24,7 @@ from anynet.layers.windows import Pair, check_padding, outputs, pads, pair
 
 @dataclass(frozen=True)
 class Conv2D(Layer):
-    """Slide a window over an image and take the same affine map of it everywhere.
+    """Apply the same affine map to a window at every position of an image.
 
     .. math::
 
@@ -33,35 +33,35 @@ class Conv2D(Layer):
         \\frac{∂L}{∂b_f} = \\sum_{n,h,w} \\frac{∂L}{∂y_{nhwf}}
 
     and ∂L/∂x is the convolution, with stride 1 and the same dilation, of ∂L/∂y, with s − 1 zeros between its elements, and
-    W turned by 180° with C and F swapped. x̃ is x with its padding of zeros.
+    W rotated by 180° with C and F swapped. x̃ is x padded with zeros.
 
     Parameters
     ----------
     filters : int, at least 1
         Number of output channels F.
-    kernel_size : int or two
-        Taps (kh, kw) of the window.
-    stride : int or two
-        s: the window moves by this many inputs.
+    kernel_size : int or pair of int
+        Height kh and width kw of the window.
+    stride : int or pair of int
+        s, the distance between positions of the window.
     padding : "valid", "same", int, two ints, or ((above, below), (left, right))
-        Zeros around the image: none; as many as give ⌈H/s⌉ × ⌈W/s⌉ outputs, the odd one below and on the right; or the
-        given number, by side, the same on opposite sides with an int or two.
-    dilation : int or two
-        d: distance of the taps.
+        Zeros around the image: none; the number that gives ⌈H/s⌉ × ⌈W/s⌉ outputs, an odd one below and on the right; or the
+        given number, the same on opposite sides if an int or two ints.
+    dilation : int or pair of int
+        d, the distance between the taps of the window.
     groups : int, at least 1
-        Filters of each of G groups see only their part of the channels. With G = C it is a depthwise convolution.
+        Number G of groups; the filters of a group read only its C/G channels. G = C is a depthwise convolution.
     use_bias : bool
-        Whether b is added.
-    weight : initialiser, or the array itself
+        Whether to add b.
+    weight : Initializer or array
         W, of shape (kh, kw, C/G, F); PyTorch's is (F, C/G, kh, kw).
-    bias : initialiser, or the array itself
+    bias : Initializer or array
         b, of shape (F,).
 
     Notes
     -----
-    Input (N, H, W, C), output (N, ⌊(H + padding − d(kh − 1) − 1)/s⌋ + 1, likewise, F). Cache: x. Beside
-    x, a window of 3 × 3 needs three to six times its memory for forward or backward, their results included. As everywhere,
-    it is a correlation: the window is not turned.
+    Input (N, H, W, C), output (N, ⌊(H + padding − d(kh − 1) − 1)/s⌋ + 1, likewise, F). Cache: x. In
+    addition to x, forward or backward with a 3 × 3 window needs three to six times the memory of x, results included. As in
+    other libraries, this is a cross-correlation: the window is not flipped.
 
     Raises
     ------
@@ -164,27 +164,27 @@ class Conv2D(Layer):
 
 @dataclass(frozen=True)
 class Conv1D(Layer):
-    """Slide a window over a sequence: `Conv2D` for images of height 1.
+    """Apply the same affine map to a window at every position of a sequence.
 
     .. math:: y_{nlf} = b_f + \\sum_{i,c} \\tilde x_{n,\\, ls+id,\\, c} W_{icf}
 
-    with gradients as those of `Conv2D`.
+    This is `Conv2D` on images of height 1, with the same gradients.
 
     Parameters
     ----------
     filters : int, at least 1
         Number of output channels F.
     kernel_size : int, at least 1
-        Taps k of the window.
+        Length k of the window.
     stride, dilation, groups : int, at least 1
-        As for `Conv2D`.
+        As in `Conv2D`.
     padding : "valid", "same", int, or (before, after)
-        Zeros beside the sequence.
+        Zeros before and after the sequence, as in `Conv2D`.
     use_bias : bool
-        Whether b is added.
-    weight : initialiser, or the array itself
+        Whether to add b.
+    weight : Initializer or array
         W, of shape (k, C/G, F); PyTorch's is (F, C/G, k).
-    bias : initialiser, or the array itself
+    bias : Initializer or array
         b, of shape (F,).
 
     Notes
@@ -278,6 +278,6 @@ class Conv1D(Layer):
 
 
 def check_divisible(where: str, name: str, number: int, groups: int) -> None:
-    """Raise unless `groups` divide a number of channels."""
+    """Raise unless a number of channels is divisible by `groups`."""
     if number % groups:
         raise ValueError(f"{where}: expected {name} divisible by groups={groups}, got {number}")

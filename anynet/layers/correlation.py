@@ -1,10 +1,10 @@
-"""The arithmetic of convolution, in shifted slices and matrix products.
+"""The arithmetic of convolution, by shifted slices and matrix products.
 
-The slices under the taps of the window are stacked into a matrix of patches, one column for each place, so that the whole
-layer becomes a product with the weight. Patches take kh·kw times the memory of the input; so they are made for a few
-examples, or a few rows of one, at a time, used and forgotten. What is remembered for the way back is the input alone.
+The slices under the taps of the window are stacked into a matrix of patches, one column per position, so that the layer
+becomes a product with the weight. All patches would take kh·kw times the memory of the input, so they are built for a few
+examples, or a few rows of one, at a time. The backward pass builds them again from the input.
 
-Legend: N batch, H W height and width, C channels, F filters, G groups; K = kh·kw·C/G taps of a group, M places.
+Legend: N batch, H W height and width, C channels, F filters, G groups; K = kh·kw·C/G taps of a group, M positions.
 Derivation: docs/derivations/convolution.md.
 """
 
@@ -20,12 +20,12 @@ from anynet.layers.windows import Pair, outputs, pad, spread, taps
 
 
 def budget(x: Array) -> int:
-    """Return how many elements of patches may exist at a time: as many as the input has, or a megabyte of float32."""
+    """Return the number of patch elements to hold at a time: the size of the input, but at least 1 MiB of float32."""
     return max(2**18, math.prod(x.shape))
 
 
 class Geometry(NamedTuple):
-    """How a window slides over an image: the zeros around it, and stride, dilation and groups."""
+    """Padding, stride, dilation and groups of a window that slides over an image."""
 
     around: tuple[Pair, Pair]
     stride: Pair
@@ -33,7 +33,7 @@ class Geometry(NamedTuple):
     groups: int
 
     def outputs(self, axis: int, length: int, k: int) -> int:
-        """Return the number of places of k taps along an axis: 0 is the height."""
+        """Return the number of positions of k taps along an axis; axis 0 is the height."""
         return outputs(length, self.around[axis], k, self.stride[axis], self.dilation[axis])
 
 
@@ -53,7 +53,7 @@ def correlate(x: Array, weight: Array, geometry: Geometry) -> Array:
 
 
 def weight_gradient(x: Array, dy: Array, shape: tuple[int, ...], geometry: Geometry) -> Array:
-    """Return the patches of x (N, H, W, C) times dy (N, Ho, Wo, F), summed over all places: ∂L/∂W of the given shape."""
+    """Return the patches of x (N, H, W, C) times dy (N, Ho, Wo, F), summed over all positions: ∂L/∂W of the given shape."""
     xp, groups = namespace(x), geometry.groups
     total: Any = None
     for part, bands in patches(x, shape, geometry):
@@ -65,9 +65,9 @@ def weight_gradient(x: Array, dy: Array, shape: tuple[int, ...], geometry: Geome
 
 
 def input_gradient(dy: Array, weight: Array, shape: tuple[int, ...], geometry: Geometry) -> Array:
-    """Return ∂L/∂x of shape (N, H, W, C): dy with zeros between its elements, correlated with the weight turned around.
+    """Return ∂L/∂x of shape (N, H, W, C): dy with zeros between its elements, correlated with the rotated weight.
 
-    The zeros around dy are those for which output p of that correlation belongs to input p.
+    The padding of dy aligns output p of that correlation with input p.
     """
     wide = spread(spread(dy, 1, geometry.stride[0]), 2, geometry.stride[1])
     around = []
@@ -80,7 +80,7 @@ def input_gradient(dy: Array, weight: Array, shape: tuple[int, ...], geometry: G
 
 
 def turn(weight: Array, groups: int) -> Array:
-    """Return weight (kh, kw, C/G, F) turned by 180°, with inputs and outputs of each group swapped: (kh, kw, F/G, C)."""
+    """Return weight (kh, kw, C/G, F) rotated by 180°, with inputs and outputs of each group swapped: (kh, kw, F/G, C)."""
     xp = namespace(weight)
     kh, kw, inputs, filters = weight.shape
     parts = xp.reshape(xp.flip(weight, axis=(0, 1)), (kh, kw, inputs, groups, filters // groups))
@@ -92,7 +92,7 @@ Band = tuple[slice, Array, tuple[int, int, int]]
 
 
 def patches(x: Array, window: tuple[int, ...], geometry: Geometry) -> Iterator[tuple[slice, Iterator[Band]]]:
-    """Yield the patches of a few examples at a time, and of these those of a few output rows at a time."""
+    """Yield the patches of a few examples at a time, as an iterator over a few output rows at a time."""
     high, wide = (geometry.outputs(axis, x.shape[1 + axis], window[axis]) for axis in (0, 1))
     most = budget(x)
     row = window[0] * window[1] * wide * x.shape[3]
@@ -106,7 +106,7 @@ def _bands(x: Array, window: tuple[int, ...], geometry: Geometry, sizes: Pair, r
     xp = namespace(x)
     count, channels = x.shape[0], x.shape[3]
     (high, wide), (stride, dilation, groups) = sizes, geometry[1:]
-    # Channels come first, so that the rows of the patches are made of long runs of memory.
+    # With channels first, the rows of the patches are long contiguous runs of memory.
     x = xp.permute_dims(pad(pad(x, 1, *geometry.around[0]), 2, *geometry.around[1]), (3, 0, 1, 2))
     x = xp.reshape(x, (groups, channels // groups, count, *x.shape[2:]))  # (G, C/G, n, H, W)
     for top in range(0, high, rows):

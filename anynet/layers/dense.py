@@ -19,7 +19,7 @@ from anynet.layers.base import Cache, Grads, Key, Layer, Params, Shape, axis_siz
 
 @dataclass(frozen=True)
 class Dense(Layer):
-    """Connect every input with every output: an affine map.
+    """Connect every input with every output by an affine map.
 
     .. math::
 
@@ -33,10 +33,10 @@ class Dense(Layer):
     units : int, at least 1
         Number of outputs O.
     use_bias : bool
-        Whether b is added.
-    weight : initialiser, or the array itself
+        Whether to add b.
+    weight : Initializer or array
         W, of shape (I, O): the transpose of PyTorch's.
-    bias : initialiser, or the array itself
+    bias : Initializer or array
         b, of shape (O,).
 
     Notes
@@ -46,7 +46,7 @@ class Dense(Layer):
     Raises
     ------
     ValueError
-        If the input is not one-dimensional without its batch axis, or given values have the wrong shape.
+        If an example is not one-dimensional, or a given array has the wrong shape.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Dropout: noise that multiplies."""
+"""Dropout: multiplicative noise."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from anynet.layers.base import Cache, Grads, Key, Layer, Params
 
 @dataclass(frozen=True)
 class Dropout(Layer):
-    """Set each input to zero with probability `rate` while training, and scale the rest so that the mean is kept.
+    """Zero each input with a given probability during training, and rescale the others.
 
     .. math:: y = x ⊙ \\frac{m}{1 - p}, \\quad m \\sim \\text{Bernoulli}(1 - p), \\qquad
               \\frac{∂L}{∂x} = \\frac{∂L}{∂y} ⊙ \\frac{m}{1 - p}
 
     Parameters
     ----------
-    rate : float in [0, 1)
-        The probability p of dropping an input, rounded to a multiple of 2⁻¹⁶.
+    rate : float, in [0, 1)
+        Probability p of dropping an input, rounded to a multiple of 2⁻¹⁶.
 
     Notes
     -----
-    Any shape. Without a key it passes x on. Cache: m / (1 − p), or None. "Inverted" dropout, as in PyTorch and Keras; the
-    paper scales at test time instead.
+    Any shape. Without a key, y = x. Cache: m / (1 − p), or None. The factor 1 / (1 − p) keeps the mean ("inverted" dropout, as
+    in PyTorch and Keras); the paper scales at test time instead.
 
     Examples
     --------
@@ -45,7 +45,7 @@ class Dropout(Layer):
     def __post_init__(self) -> None:
         check_number("Dropout", "rate", self.rate, "[0, 1)")
         if random.rounded_probability(1.0 - self.rate) == 0.0:
-            raise ValueError(f"Dropout: expected rate <= 1 - 2**-16, got {self.rate!r}; such a rate keeps nothing")
+            raise ValueError(f"Dropout: expected rate <= 1 - 2**-16, got {self.rate!r}; it drops every input")
 
     def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
         if key is None:

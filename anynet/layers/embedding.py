@@ -1,4 +1,4 @@
-"""A learned vector for each entry of a table. Derivation: docs/derivations/embedding.md."""
+"""A table of learned vectors. Derivation: docs/derivations/embedding.md."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from anynet.layers.base import Cache, Grads, Key, Layer, Params, Shape, init_par
 
 @dataclass(frozen=True)
 class Embedding(Layer):
-    """Look integers up in a table of vectors.
+    """Look up a vector for each integer in a learned table.
 
     .. math:: y_n = W_{x_n}, \\qquad \\frac{∂L}{∂W_v} = \\sum_{n:\\, x_n = v} \\frac{∂L}{∂y_n}
 
@@ -27,14 +27,14 @@ class Embedding(Layer):
         Number of rows V of the table.
     features : int, at least 1
         Length D of each vector.
-    weight : initialiser, or the array itself
-        W, of shape (V, D); standard normal numbers, as in PyTorch.
+    weight : Initializer or array
+        W, of shape (V, D); standard normal by default, as in PyTorch.
 
     Notes
     -----
     Input (N, ...) of integers from 0 to V − 1, output (N, ..., D). Cache: x. Integers have no derivative, so ∂L/∂x is None.
-    `Model.fit`, `evaluate`, `gradients` and `predict` check the range of x once; `train_step` and the layer itself do not, and
-    what an array library does with an index that is out of range is its own affair.
+    `Model.fit`, `evaluate`, `gradients` and `predict` check the range of x once; `train_step` and the layer itself do not,
+    and the behavior for out-of-range indices is undefined.
 
     Examples
     --------

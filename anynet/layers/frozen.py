@@ -1,4 +1,4 @@
-"""Layers that are used and not trained."""
+"""Layers that are not trained."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from anynet.layers.containers import Container, as_layer, with_layer_path
 
 @dataclass(frozen=True)
 class Frozen(Container):
-    """Use layers as they are: their parameters get no gradient and do not change, not even running statistics.
+    """Apply layers without training them: parameters and running statistics stay fixed.
 
     .. math:: y = f(x), \\qquad \\frac{∂L}{∂x} = \\Big(\\frac{∂f}{∂x}\\Big)^T \\frac{∂L}{∂y}
 
     Parameters
     ----------
     layer : Layer or sequence of Layer
-        f. It works as at inference, in training too: batch normalisation takes its running statistics, dropout drops nothing.
+        f, always in inference mode: batch normalization uses its running statistics and dropout is off, even during training.
 
     Notes
     -----
-    `params` is ``{"layer": ...}``, `grads` is empty; an optimiser keeps no state for it. Cache: that of f.
+    `params` is ``{"layer": ...}``, `grads` is empty, so the optimizer keeps no state for it. Cache: the cache of f.
 
     Examples
     --------

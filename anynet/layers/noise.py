@@ -1,4 +1,4 @@
-"""Noise while training, beside `Dropout`: added to the input, or dropped to where SELU saturates.
+"""Noise during training other than `Dropout`: Gaussian noise, and dropout for SELU.
 
 Derivations: docs/derivations/dropout.md.
 """
@@ -16,18 +16,18 @@ from anynet.layers.rectifiers import SELU_ALPHA, SELU_SCALE
 
 @dataclass(frozen=True)
 class GaussianNoise(Layer):
-    """Add normal noise to each input while training.
+    """Add normal noise to each input during training.
 
     .. math:: y = x + σ z, \\quad z \\sim \\mathcal N(0, 1), \\qquad \\frac{∂L}{∂x} = \\frac{∂L}{∂y}
 
     Parameters
     ----------
-    sigma : float >= 0
+    sigma : float, in [0, inf)
         Standard deviation σ of the noise.
 
     Notes
     -----
-    Any shape. Without a key it passes x on. Nothing is cached. On one seed, z differs by up to 5e-7 between backends, whose
+    Any shape. Without a key, y = x. Cache: None. With the same seed, z differs by up to 5e-7 between backends, because their
     logarithms and sines round differently.
 
     Examples
@@ -57,7 +57,7 @@ class GaussianNoise(Layer):
 
 @dataclass(frozen=True)
 class AlphaDropout(Layer):
-    """Dropout for `SELU`: drop to its lower limit, and keep mean 0 and variance 1.
+    """Drop inputs to the lower limit of `SELU`, keeping mean 0 and variance 1.
 
     .. math:: y = a \\big(x ⊙ m + α' (1 - m)\\big) + b, \\quad m \\sim \\text{Bernoulli}(q), \\qquad
               \\frac{∂L}{∂x} = \\frac{∂L}{∂y} ⊙ a\\, m
@@ -66,12 +66,12 @@ class AlphaDropout(Layer):
 
     Parameters
     ----------
-    rate : float in [0, 1)
-        The probability of dropping an input, rounded to a multiple of 2⁻¹⁶.
+    rate : float, in [0, 1)
+        Probability of dropping an input, rounded to a multiple of 2⁻¹⁶.
 
     Notes
     -----
-    Any shape. Without a key it passes x on. Cache: a m, or None.
+    Any shape. Without a key, y = x. Cache: a m, or None.
 
     Examples
     --------
@@ -91,7 +91,7 @@ class AlphaDropout(Layer):
     def __post_init__(self) -> None:
         check_number("AlphaDropout", "rate", self.rate, "[0, 1)")
         if random.rounded_probability(1.0 - self.rate) == 0.0:
-            raise ValueError(f"AlphaDropout: expected rate <= 1 - 2**-16, got {self.rate!r}; such a rate keeps nothing")
+            raise ValueError(f"AlphaDropout: expected rate <= 1 - 2**-16, got {self.rate!r}; it drops every input")
 
     def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
         if key is None:

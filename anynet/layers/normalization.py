@@ -1,14 +1,14 @@
-"""Layers that bring their input to mean 0 and variance 1, or to length 1, and then give it a learned scale and shift.
+"""Layers that normalize their input and then apply a learned scale and shift.
 
 ===========  ===============================================  ==========================
 layer        statistics over                                  at inference
 ===========  ===============================================  ==========================
-`BatchNorm`  the batch (and all positions), for each channel  running averages instead
-`LayerNorm`  the channels, for each example (and position)    the same
+`BatchNorm`  the batch (and all positions), per channel       running averages instead
+`LayerNorm`  the channels, per example (and position)         the same
 `RMSNorm`    as `LayerNorm`, without the mean                 the same
 ===========  ===============================================  ==========================
 
-Legend: N batch, C features or channels, always the last axis; M = N · positions, what a batch statistic averages over.
+Legend: N batch, C features or channels, always the last axis; M = N · positions, the values in a mean over the batch.
 Derivations: docs/derivations/batch-normalization.md and layer-normalization.md.
 """
 
@@ -29,14 +29,14 @@ from anynet.layers.base import Cache, Grads, Key, Layer, Params, Shape, init_par
 
 @dataclass(frozen=True)
 class BatchNorm(Layer):
-    """Normalise each channel by its mean and variance over the batch; at inference, by running averages of them.
+    """Normalize each channel over the batch; at inference, by running averages.
 
     .. math::
 
         \\hat x = \\frac{x - μ}{\\sqrt{σ^2 + ε}}, \\qquad y = w ⊙ \\hat x + b, \\qquad
         \\frac{∂L}{∂w} = \\sum_m \\frac{∂L}{∂y_m} \\hat x_m, \\quad \\frac{∂L}{∂b} = \\sum_m \\frac{∂L}{∂y_m}
 
-    In training μ and σ² = (1/M) Σ (x − μ)² depend on x, at inference they do not:
+    In training, μ and σ² = (1/M) Σ (x − μ)² depend on x; at inference they do not:
 
     .. math::
 
@@ -48,25 +48,25 @@ class BatchNorm(Layer):
 
     Parameters
     ----------
-    momentum : float in [0, 1]
-        How far the running averages move towards a batch's: running ← running + momentum · (batch − running). PyTorch's
+    momentum : float, in [0, 1]
+        Weight of a batch in the running averages: running ← running + momentum · (batch − running). This is PyTorch's
         convention; Keras' momentum is 1 minus this.
-    epsilon : float > 0
+    epsilon : float, in (0, inf)
         ε.
-    weight, bias : initialiser, or the array itself
+    weight, bias : Initializer or array
         w and b, of shape (C,).
 
     Notes
     -----
-    Input and output (N, C) or (N, ..., C). Buffers: `running_mean` and `running_var`, of shape (C,); as in PyTorch the
-    running variance averages the unbiased M/(M − 1) σ², while the batch is normalised by σ². A batch of M = 1, for which
-    PyTorch raises, has variance 0 and gives b.
-    Cache: x̂, 1/√(σ² + ε), and in training the batch's mean and unbiased variance.
+    Input and output (N, C) or (N, ..., C). Buffers: `running_mean` and `running_var`, of shape (C,). As in PyTorch, the
+    running variance averages the unbiased M/(M − 1) σ², while the batch is normalized by σ². A batch with M = 1, for which
+    PyTorch raises, has variance 0 and output b.
+    Cache: x̂, 1/√(σ² + ε), and in training the mean and unbiased variance of the batch.
 
     Raises
     ------
     ValueError
-        If the input has no channel axis, or given values have the wrong shape.
+        If the input has no channel axis, or a given array has the wrong shape.
 
     Examples
     --------
@@ -132,7 +132,7 @@ class BatchNorm(Layer):
         grads = {"weight": narrowed(weight, dy.dtype), "bias": narrowed(bias, dy.dtype)}
         if not need_dx:
             return None, grads
-        if mean is not None:  # training: the statistics moved with x
+        if mean is not None:  # training: the statistics depend on x
             count = math.prod(dy.shape[:-1])
             wide = wide - bias * (1.0 / count) - x_hat * (weight * (1.0 / count))
         return narrowed(wide * (params["weight"] * scale), dy.dtype), grads
@@ -151,7 +151,7 @@ class BatchNorm(Layer):
 
 @dataclass(frozen=True)
 class LayerNorm(Layer):
-    """Normalise each example, at each position, by the mean and variance of its channels.
+    """Normalize each example, at each position, over its channels.
 
     .. math::
 
@@ -163,19 +163,19 @@ class LayerNorm(Layer):
 
     Parameters
     ----------
-    epsilon : float > 0
+    epsilon : float, in (0, inf)
         ε.
-    weight, bias : initialiser, or the array itself
+    weight, bias : Initializer or array
         w and b, of shape (C,).
 
     Notes
     -----
-    Input and output (N, C) or (N, ..., C); PyTorch's `LayerNorm(C)`. Cache: x̂ (N, ..., C) and 1/√(σ² + ε) (N, ..., 1).
+    Input and output (N, C) or (N, ..., C), as in PyTorch's `LayerNorm(C)`. Cache: x̂ (N, ..., C) and 1/√(σ² + ε) (N, ..., 1).
 
     Raises
     ------
     ValueError
-        If the input has no channel axis, or given values have the wrong shape.
+        If the input has no channel axis, or a given array has the wrong shape.
 
     Examples
     --------
@@ -228,7 +228,7 @@ class LayerNorm(Layer):
 
 @dataclass(frozen=True)
 class RMSNorm(Layer):
-    """Scale each example, at each position, to a root mean square of 1 over its channels.
+    """Scale each example, at each position, to root mean square 1 over its channels.
 
     .. math::
 
@@ -240,9 +240,9 @@ class RMSNorm(Layer):
 
     Parameters
     ----------
-    epsilon : float > 0
-        ε. PyTorch takes the dtype's machine epsilon unless told otherwise.
-    weight : initialiser, or the array itself
+    epsilon : float, in (0, inf)
+        ε. PyTorch's default is the machine epsilon of the dtype.
+    weight : Initializer or array
         w, of shape (C,).
 
     Notes
@@ -252,7 +252,7 @@ class RMSNorm(Layer):
     Raises
     ------
     ValueError
-        If the input has no channel axis, or given values have the wrong shape.
+        If the input has no channel axis, or a given array has the wrong shape.
 
     Examples
     --------

@@ -1,6 +1,6 @@
-"""Layers side by side; and with it, networks with several inputs or several outputs.
+"""Parallel branches, for networks with several inputs or outputs.
 
-Several arrays are a tuple of arrays, and their shapes a tuple of shapes. A branch may give, and take, a tuple itself.
+Several arrays are a tuple of arrays, and their shapes a tuple of shapes. A branch may itself take and return tuples.
 Derivation: docs/derivations/containers.md.
 """
 
@@ -23,33 +23,33 @@ from anynet.layers.containers import Container, as_layer, check_layers, child_ke
 
 @dataclass(frozen=True)
 class Parallel(Container):
-    """Apply layers side by side, to one input or to one input each, and put the results together.
+    """Apply layers in parallel, to the same input or to one input each, and combine the results.
 
     .. math::
 
         y = f_1(x_1) ⊕ … ⊕ f_B(x_B), \\qquad
         \\frac{∂L}{∂x_b} = \\Big(\\frac{∂f_b}{∂x_b}\\Big)^T \\frac{∂L}{∂y_b}
 
-    where ⊕ concatenates along the last axis (∂L/∂y_b is a slice of ∂L/∂y), or adds (∂L/∂y_b is ∂L/∂y). If all branches take
+    where ⊕ concatenates along the last axis (∂L/∂y_b is a slice of ∂L/∂y) or adds (∂L/∂y_b is ∂L/∂y). If all branches share
     one x, ∂L/∂x is the sum.
 
     Parameters
     ----------
     branches : sequence of Layer or of sequences of Layer
-        f_1 to f_B. A tuple of B arrays as input gives one to each branch; a single array goes to all.
+        f_1 to f_B. If the input is a tuple of B arrays, each branch gets one; a single array goes to all branches.
     combine : "concatenate", "add" or None
-        With None the output is a tuple, one array for each branch. A model that ends so takes a tuple of targets and a
-        `Losses`, with a loss for each.
+        With None the output is a tuple with one array per branch. A model with such an output needs a tuple of targets and a
+        `Losses` with one loss per branch.
 
     Notes
     -----
-    `params` and `grads` are lists with one entry for each branch. Cache: the caches of all branches, and empty arrays that carry
-    the shapes of what they gave.
+    `params` and `grads` are lists with one entry per branch. Cache: the caches of all branches, and empty arrays with the shapes
+    of their outputs.
 
     Raises
     ------
     ValueError
-        If a tuple of inputs has not one for each branch, or the outputs do not fit together.
+        If the number of inputs differs from the number of branches, or the outputs cannot be combined.
 
     Examples
     --------
@@ -85,7 +85,7 @@ class Parallel(Container):
         flags = self.integer_input
         if not several(input_shape) and isinstance(flags, tuple):
             raise ValueError(
-                f"Parallel: expected a tuple of inputs, as some branches take integers and some do not, got one of "
+                f"Parallel: expected a tuple of inputs, as some branches take integers and others do not, got one of "
                 f"{input_shape}"
             )
         shapes = self._each(input_shape, several(input_shape))
@@ -112,11 +112,11 @@ class Parallel(Container):
         return shapes[0] if self.combine == "add" else (*shapes[0][:-1], sum(s[-1] for s in shapes))
 
     def _each(self, x: Any, split: bool) -> Any:
-        """Return what each branch takes."""
+        """Return the input of each branch."""
         if not split:
             return [x] * len(self.branches)
         if len(x) != len(self.branches):
-            raise ValueError(f"Parallel: expected {len(self.branches)} inputs, one for each branch, got {len(x)}")
+            raise ValueError(f"Parallel: expected {len(self.branches)} inputs, one per branch, got {len(x)}")
         return x
 
     def forward(self, params: Params, x: Arrays, *, key: Key | None = None) -> tuple[Arrays, Cache]:
@@ -176,11 +176,11 @@ class Parallel(Container):
 
 
 def _marks(split: bool, x: Arrays, ys: list[Array]) -> tuple[list[Array], list[Array]]:
-    """Return, as empty arrays since a cache holds nothing else: one if the input was a tuple, and one as wide as each y."""
+    """Return empty arrays, since a cache holds arrays only: one if the input was a tuple, and one with the width of each y."""
     return ([empty_like(tree.leaves(x)[0])] if split else []), [empty_like(y) for y in ys]
 
 
 def _sum(dxs: list[Any]) -> Any:
-    """Add up what flows back to one input; integers have no derivative."""
+    """Return the sum of the gradients for one input; integers have none."""
     known = [dx for dx in dxs if dx is not None]
     return reduce(add, known) if known else None

@@ -1,4 +1,4 @@
-"""Pooling: one number for each channel of a window, so that images shrink.
+"""Pooling: reduce each window of an image to one value per channel.
 
 Legend: N batch, H W height and width, C channels. Derivation: docs/derivations/pooling.md.
 """
@@ -19,7 +19,7 @@ from anynet.layers.windows import Pair, check_padding, outputs, overlap_add, pad
 
 @dataclass(frozen=True)
 class Pool2D(Layer):
-    """What `MaxPool2D` and `AvgPool2D` share: the geometry, and the way to the places of a window and back."""
+    """Base class of `MaxPool2D` and `AvgPool2D`: their windows, and the inverse of taking them."""
 
     uses_key: ClassVar[bool] = False
 
@@ -36,7 +36,7 @@ class Pool2D(Layer):
         object.__setattr__(self, "padding", check_padding(where, self.padding))
         if not isinstance(self.padding, str):
             for size, given in zip(self.pool_size, self.padding, strict=True):
-                if max(given) >= size:  # a window could lie in the padding alone
+                if max(given) >= size:  # a window could cover padding only
                     raise ValueError(f"{where}: expected padding less than the window's {size}, got {given}")
 
     def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
@@ -63,7 +63,7 @@ class Pool2D(Layer):
         ]
 
     def _windows(self, x: Array, outside: float) -> list[Array]:
-        """Return for each place in the window what all windows see there: slices (N, Ho, Wo, C)."""
+        """Return, for each position in the window, the inputs of all windows there: slices (N, Ho, Wo, C)."""
         down, across = self._axes(x.shape[1:])
         for axis, (_, around, _, _) in ((1, down), (2, across)):
             x = pad(x, axis, *around, outside)
@@ -72,7 +72,7 @@ class Pool2D(Layer):
         return [part for line in lines for part in taps(line, 2, across[2], across[3], 1, wide)]
 
     def _scatter(self, parts: list[Array], image: tuple[int, ...]) -> Array:
-        """Add up slices (N, Ho, Wo, C), one for each place in the window, where `_windows` took them from."""
+        """Add slices (N, Ho, Wo, C), one per position in the window, to the inputs that `_windows` took them from."""
         down, across = self._axes(image)
         lines = [
             overlap_add(parts[i : i + across[2]], 2, across[3], 1, across[1][0], across[0])
@@ -83,24 +83,24 @@ class Pool2D(Layer):
 
 @dataclass(frozen=True)
 class MaxPool2D(Pool2D):
-    """The largest value of each channel in each window.
+    """Take the maximum of each channel in each window.
 
     .. math:: y_{nhwc} = \\max_{i,j} x_{n,\\, hs+i,\\, ws+j,\\, c}, \\qquad
-              \\frac{∂L}{∂x} \\text{ takes } \\frac{∂L}{∂y} \\text{ to the first place of the maximum}
+              \\frac{∂L}{∂x} \\text{ receives } \\frac{∂L}{∂y} \\text{ at the first position of the maximum}
 
     Parameters
     ----------
-    pool_size : int or two
+    pool_size : int or pair of int
         Height and width of the window.
-    stride : int or two, optional
-        s: the window moves by this many inputs; by default by its own size.
+    stride : int or pair of int, optional
+        s: distance between windows; by default the size of the window.
     padding : "valid", "same", int, two ints, or ((above, below), (left, right))
-        As for `Conv2D`, but with −∞, and less than the window.
+        As in `Conv2D`, but with −∞ in place of zeros, and less than the window.
 
     Notes
     -----
-    Input (N, H, W, C), output (N, ⌊(H + padding − pool_size)/s⌋ + 1, likewise, C). Cache: for each output the number of its
-    maximum's place in the window, in a byte, and an empty array that carries the input's shape.
+    Input (N, H, W, C), output (N, ⌊(H + padding − pool_size)/s⌋ + 1, likewise, C). Cache: for each output the
+    position of its maximum in the window, in one byte, and an empty array with the input's shape.
 
     Raises
     ------
@@ -141,24 +141,24 @@ def _index_dtype(xp: Any, largest: int) -> Any:
 
 @dataclass(frozen=True)
 class AvgPool2D(Pool2D):
-    """The mean of each channel in each window.
+    """Average each channel over each window.
 
     .. math:: y_{nhwc} = \\frac{1}{k_h k_w} \\sum_{i,j} x_{n,\\, hs+i,\\, ws+j,\\, c}, \\qquad
               \\frac{∂L}{∂x_{nhwc}} = \\frac{1}{k_h k_w} \\sum_{\\text{windows over } hw} \\frac{∂L}{∂y}
 
     Parameters
     ----------
-    pool_size : int or two
+    pool_size : int or pair of int
         Height kh and width kw of the window.
-    stride : int or two, optional
-        s: the window moves by this many inputs; by default by its own size.
+    stride : int or pair of int, optional
+        s: distance between windows; by default the size of the window.
     padding : "valid", "same", int, two ints, or ((above, below), (left, right))
-        As for `Conv2D`, but less than the window. Zeros in the padding count, as in PyTorch; Keras leaves them out.
+        As in `Conv2D`, but less than the window. The average includes zeros of the padding, as in PyTorch, not in Keras.
 
     Notes
     -----
-    Input (N, H, W, C), output (N, ⌊(H + padding − pool_size)/s⌋ + 1, likewise, C). Cache: an empty array that only carries the
-    input's shape.
+    Input (N, H, W, C), output (N, ⌊(H + padding − pool_size)/s⌋ + 1, likewise, C). Cache: an empty array with the input's
+    shape.
 
     Raises
     ------
@@ -192,13 +192,13 @@ class AvgPool2D(Pool2D):
 
 @dataclass(frozen=True)
 class GlobalAvgPool2D(Layer):
-    """The mean of each channel over the whole image.
+    """Average each channel over the whole image.
 
     .. math:: y_{nc} = \\frac{1}{HW} \\sum_{h,w} x_{nhwc}, \\qquad \\frac{∂L}{∂x_{nhwc}} = \\frac{1}{HW} \\frac{∂L}{∂y_{nc}}
 
     Notes
     -----
-    Input (N, H, W, C), output (N, C). Cache: an empty array that only carries the input's shape.
+    Input (N, H, W, C), output (N, C). Cache: an empty array with the input's shape.
 
     Raises
     ------

@@ -1,6 +1,6 @@
-"""Kin of `ReLU`: the identity for positive inputs, and something small rather than nothing for negative ones.
+"""Variants of `ReLU`: the identity for positive inputs, small but nonzero outputs for negative ones.
 
-At 0, where the derivatives jump, that of the negative side is taken, as in PyTorch. Derivations:
+At 0, where the derivative jumps, its value is that of the negative side, as in PyTorch. Derivations:
 docs/derivations/activations.md.
 """
 
@@ -20,14 +20,14 @@ from anynet.layers.base import Cache, Grads, Key, Layer, Params, Shape, init_par
 
 @dataclass(frozen=True)
 class LeakyReLU(Layer):
-    """A rectifier that lets a little of the negative side through.
+    """Apply a rectifier with a small slope for negative inputs.
 
     .. math:: y = \\max(x, 0) + α \\min(x, 0), \\qquad
               \\frac{∂L}{∂x} = \\frac{∂L}{∂y} ⊙ \\begin{cases} 1 & x > 0 \\\\ α & x ≤ 0 \\end{cases}
 
     Parameters
     ----------
-    negative_slope : float >= 0
+    negative_slope : float, in [0, inf)
         α; 0.01 in the paper and in PyTorch (Keras: 0.3).
 
     Notes
@@ -66,7 +66,7 @@ class LeakyReLU(Layer):
 
 @dataclass(frozen=True)
 class PReLU(Layer):
-    """A leaky rectifier that learns its slope.
+    """Apply a leaky rectifier with a learned slope.
 
     .. math::
 
@@ -76,11 +76,11 @@ class PReLU(Layer):
 
     Parameters
     ----------
-    weight : initialiser, or the array itself
+    weight : Initializer or array
         w; 0.25 as in the paper.
     per_channel : bool
-        Whether each channel, the last axis, has a slope of its own, w of shape (C,); else all share one, of shape (1,), as
-        PyTorch does by default.
+        Whether each channel (last axis) has its own slope, with w of shape (C,). By default all channels share one, with w of
+        shape (1,), as in PyTorch.
 
     Notes
     -----
@@ -128,19 +128,19 @@ class PReLU(Layer):
 
 @dataclass(frozen=True)
 class ELU(Layer):
-    """The exponential linear unit, which saturates at −α.
+    """Apply the exponential linear unit, which saturates at −α.
 
     .. math:: y = \\begin{cases} x & x > 0 \\\\ α (e^x - 1) & x ≤ 0 \\end{cases}, \\qquad
               \\frac{∂L}{∂x} = \\frac{∂L}{∂y} ⊙ \\begin{cases} 1 & x > 0 \\\\ α e^x & x ≤ 0 \\end{cases}
 
     Parameters
     ----------
-    alpha : float >= 0
+    alpha : float, in [0, inf)
         α.
 
     Notes
     -----
-    Any shape. Cache: x. (y + α gives the derivative too, but loses its last digits where it is small.)
+    Any shape. Cache: x. (The derivative is also y + α, but that loses digits where it is small.)
 
     Examples
     --------
@@ -169,7 +169,7 @@ class ELU(Layer):
 
 
 SELU_SCALE = 1.0507009873554805
-"""λ, for which mean 0 and variance 1 are a fixed point of a layer with normal weights (eq. 14)."""
+"""λ, with which mean 0 and variance 1 are a fixed point of a layer with normal weights (eq. 14)."""
 
 SELU_ALPHA = 1.6732632423543772
 """α, likewise."""
@@ -177,12 +177,12 @@ SELU_ALPHA = 1.6732632423543772
 
 @dataclass(frozen=True)
 class SELU(Layer):
-    """The scaled exponential linear unit, which keeps activations at mean 0 and variance 1 by itself.
+    """Apply the scaled exponential linear unit, which keeps activations near mean 0 and variance 1.
 
     .. math:: y = λ \\begin{cases} x & x > 0 \\\\ α (e^x - 1) & x ≤ 0 \\end{cases}, \\qquad
               \\frac{∂L}{∂x} = \\frac{∂L}{∂y} ⊙ λ \\begin{cases} 1 & x > 0 \\\\ α e^x & x ≤ 0 \\end{cases}
 
-    with λ = 1.0507… and α = 1.6732…. It needs `LecunNormal` weights before it and `AlphaDropout` in place of `Dropout`.
+    with λ = 1.0507… and α = 1.6732…. Use it with `LecunNormal` weights, and with `AlphaDropout` in place of `Dropout`.
 
     Notes
     -----

@@ -1,4 +1,4 @@
-"""A fixed change of scale, for inputs such as the bytes of an image."""
+"""A fixed scale and offset, for inputs such as the bytes of an image."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from anynet.layers.base import Cache, Grads, Key, Layer, Params
 
 @dataclass(frozen=True)
 class Rescale(Layer):
-    """Multiply by a number and add another.
+    """Multiply by a constant and add another.
 
     .. math:: y = s x + o, \\qquad \\frac{∂L}{∂x} = s \\frac{∂L}{∂y}
 
-    As the first layer it keeps images small: `Model.fit` leaves bytes (uint8) as they are until their batch is cast, and
-    this brings them to a size of about 1 then. What is a layer is saved with the model and cannot be forgotten when predicting.
+    As the first layer it saves memory: `Model.fit` keeps images as bytes (uint8), casts one batch at a time, and this layer
+    then scales it to a magnitude of about 1. The scale is saved with the model and also applied by `Model.predict`.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class Rescale(Layer):
 
     Notes
     -----
-    Any shape. Cache: nothing.
+    Any shape. Cache: None.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Layers that only change the shape."""
+"""Layers that change only the shape."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from anynet.layers.base import Cache, Grads, Key, Layer, Params, Shape, empty_li
 
 @dataclass(frozen=True)
 class Reshape(Layer):
-    """Give each example another shape with as many elements.
+    """Give each example a new shape with the same number of elements.
 
     .. math:: y_n = \\text{reshape}(x_n), \\qquad \\frac{∂L}{∂x_n} = \\text{reshape}^{-1}\\Big(\\frac{∂L}{∂y_n}\\Big)
 
@@ -26,7 +26,7 @@ class Reshape(Layer):
 
     Notes
     -----
-    Cache: an empty array that only carries the input's shape.
+    Cache: an empty array with the input's shape.
 
     Examples
     --------
@@ -61,13 +61,13 @@ class Reshape(Layer):
 
 @dataclass(frozen=True)
 class Flatten(Layer):
-    """Make a vector of each example: (N, ...) to (N, features), in row-major order.
+    """Flatten each example to a vector, (N, ...) to (N, features), in row-major order.
 
     .. math:: y_n = \\text{vec}(x_n), \\qquad \\frac{∂L}{∂x_n} = \\text{vec}^{-1}\\Big(\\frac{∂L}{∂y_n}\\Big)
 
     Notes
     -----
-    Cache: an empty array that only carries the input's shape.
+    Cache: an empty array with the input's shape.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""A way around layers. Derivation: docs/derivations/containers.md."""
+"""Residual connections. Derivation: docs/derivations/containers.md."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from anynet.layers.containers import Container, as_layer, child_key, with_layer_
 
 @dataclass(frozen=True)
 class Residual(Container):
-    """Add what layers make of their input to the input itself.
+    """Add the output of layers to their input.
 
     .. math:: y = f(x) + s(x), \\qquad
               \\frac{∂L}{∂x} = \\Big(\\frac{∂f}{∂x}\\Big)^T \\frac{∂L}{∂y} + \\Big(\\frac{∂s}{∂x}\\Big)^T \\frac{∂L}{∂y}
@@ -26,17 +26,17 @@ class Residual(Container):
     body : Layer or sequence of Layer
         f.
     shortcut : Layer or sequence of Layer
-        s, the identity by default; a projection such as ``Dense(units)`` or ``Conv2D(filters, 1, stride=2)`` where f changes
+        s, by default the identity; a projection such as ``Dense(units)`` or ``Conv2D(filters, 1, stride=2)`` if f changes
         the shape.
 
     Notes
     -----
-    `params` and `grads` are dicts with "body" and "shortcut". Cache: both caches.
+    `params` and `grads` are dicts with "body" and "shortcut". Cache: a dict with both caches.
 
     Raises
     ------
     ValueError
-        If f and s give different shapes.
+        If the outputs of f and s differ in shape.
 
     Examples
     --------
@@ -70,7 +70,7 @@ class Residual(Container):
             shapes.append(shape)
         if shapes[0] != shapes[1]:
             raise ValueError(
-                f"Residual: expected body and shortcut to give one shape for input {input_shape}, got {shapes[0]} and "
+                f"Residual: expected body and shortcut with the same output shape for input {input_shape}, got {shapes[0]} and "
                 f"{shapes[1]}; make the shortcut a projection, such as Dense or Conv2D with kernel_size=1"
             )
         return params, shapes[0]

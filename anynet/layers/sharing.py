@@ -1,7 +1,7 @@
-"""One set of parameters in several places.
+"""Layers that use one set of parameters several times.
 
-Layers are values, and two equal ones have parameters of their own; so sharing is said, never a matter of object identity.
-Where parameters are used several times, their gradients add up: docs/derivations/containers.md.
+Layers are values: two equal layers, or one layer listed twice, have separate parameters. These containers share them, and
+the gradients of all uses add up: docs/derivations/containers.md.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from anynet.layers.containers import Container, as_layer, child_key, with_layer_
 
 @dataclass(frozen=True)
 class Sharing(Container):
-    """What `Repeat` and `Shared` have in common: one layer with one set of parameters, and a cache for each use."""
+    """Base class of `Repeat` and `Shared`: one layer with one set of parameters, and one cache per use."""
 
     layer: Any
 
@@ -64,23 +64,22 @@ class Sharing(Container):
 
 @dataclass(frozen=True)
 class Repeat(Sharing):
-    """Apply a layer several times, one after the other, with one set of parameters.
+    """Apply a layer several times in sequence, with one set of parameters.
 
     .. math:: y = f_θ(f_θ(… f_θ(x))), \\qquad \\frac{∂L}{∂θ} = \\sum_t \\Big(\\frac{∂a_t}{∂θ}\\Big)^T \\frac{∂L}{∂a_t}
 
-    where a_t is what use t gives.
+    where a_t is the output of use t.
 
     Parameters
     ----------
     layer : Layer or sequence of Layer
-        f, which must give the shape that it takes.
+        f, whose output shape must equal its input shape.
     times : int, at least 1
-        How often.
+        Number of uses.
 
     Notes
     -----
-    `params` and `grads` are ``{"layer": ...}``. Cache: a list with the cache of each use. Each use draws random numbers of its
-    own.
+    `params` and `grads` are ``{"layer": ...}``. Cache: a list with the cache of each use. Each use gets its own key.
 
     Raises
     ------
@@ -133,7 +132,7 @@ class Repeat(Sharing):
 
 @dataclass(frozen=True)
 class Shared(Sharing):
-    """Apply one layer, with one set of parameters, to each of several inputs.
+    """Apply a layer with one set of parameters to each of several inputs.
 
     .. math:: y_b = f_θ(x_b), \\qquad \\frac{∂L}{∂θ} = \\sum_b \\Big(\\frac{∂y_b}{∂θ}\\Big)^T \\frac{∂L}{∂y_b}
 
@@ -144,8 +143,8 @@ class Shared(Sharing):
 
     Notes
     -----
-    Input and output are tuples of arrays; `Parallel` of `Identity` layers puts the outputs together. `params` and `grads` are
-    ``{"layer": ...}``. Cache: a list with the cache of each use. Each use draws random numbers of its own.
+    Input and output are tuples of arrays; a `Parallel` of `Identity` layers can combine the outputs. `params` and `grads` are
+    ``{"layer": ...}``. Cache: a list with the cache of each use. Each use gets its own key.
 
     Raises
     ------

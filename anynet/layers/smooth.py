@@ -1,7 +1,6 @@
-"""Smooth activations: softplus, and the self-gated kin y = x · gate(x).
+"""Smooth activations: softplus, and the self-gated activations y = x · gate(x).
 
-Each is written so that no exponent is positive and nothing is subtracted from its like. Derivations:
-docs/derivations/activations.md.
+The formulas avoid overflow and the subtraction of nearly equal numbers. Derivations: docs/derivations/activations.md.
 """
 
 from __future__ import annotations
@@ -18,14 +17,14 @@ from anynet.layers.base import Cache, Grads, Key, Layer, Params
 
 @dataclass(frozen=True)
 class Softplus(Layer):
-    """The integral of the logistic function, a smooth rectifier.
+    """Apply softplus, the integral of the logistic function: a smooth rectifier.
 
     .. math:: y = \\log(1 + e^x) = \\max(x, 0) + \\log(1 + e^{-|x|}), \\qquad
               \\frac{∂L}{∂x} = \\frac{∂L}{∂y} ⊙ (1 - e^{-y})
 
     Notes
     -----
-    Any shape. Cache: y, since σ(x) = 1 − e^{−y}. Exact everywhere; PyTorch passes x itself on above 20.
+    Any shape. Cache: y, since σ(x) = 1 − e^{−y}. Accurate everywhere; PyTorch returns x above 20.
 
     Examples
     --------
@@ -53,13 +52,13 @@ class Softplus(Layer):
 
 @dataclass(frozen=True)
 class SiLU(Layer):
-    """The sigmoid linear unit, also known as swish.
+    """Apply the sigmoid linear unit, also known as swish.
 
     .. math:: y = x σ(x), \\qquad \\frac{∂L}{∂x} = \\frac{∂L}{∂y} ⊙ \\big(σ(x) + y (1 - σ(x))\\big)
 
     Notes
     -----
-    Any shape. Cache: y and σ(x); y costs nothing where the next layer remembers it too.
+    Any shape. Cache: y and σ(x); y takes no extra memory if the next layer caches it too.
 
     Examples
     --------
@@ -87,21 +86,21 @@ class SiLU(Layer):
 
 @dataclass(frozen=True)
 class GELU(Layer):
-    """The Gaussian error linear unit: x times the probability that a normal number is below x.
+    """Apply the Gaussian error linear unit: x times the standard normal CDF of x.
 
     .. math::
 
         y = x Φ(x), \\quad \\frac{∂L}{∂x} = \\frac{∂L}{∂y} ⊙ \\big(Φ(x) + x φ(x)\\big), \\quad
         Φ(x) = \\tfrac12 \\big(1 + \\text{erf}(x / \\sqrt2)\\big), \\quad φ(x) = \\frac{e^{-x^2/2}}{\\sqrt{2π}}
 
-    The tanh form takes ½(1 + t) with t = tanh u, u = √(2/π)(x + 0.044715 x³) for Φ(x), and its derivative
+    The tanh form approximates Φ(x) by ½(1 + t), with t = tanh u and u = √(2/π)(x + 0.044715 x³), and its derivative is
 
     .. math:: \\tfrac12 (1 + t) + \\tfrac12 x (1 - t^2) \\sqrt{2/π}\\, (1 + 3 \\cdot 0.044715\\, x^2)
 
     Parameters
     ----------
     approximate : "none" or "tanh"
-        The exact form, or the tanh form: it differs by up to 5e-4, and is what GPT-2 and BERT were trained with.
+        The exact form, or the tanh form, which GPT-2 and BERT were trained with; they differ by up to 5e-4.
 
     Notes
     -----
@@ -144,9 +143,9 @@ class GELU(Layer):
 
 
 def _tanh_argument(x: Array) -> tuple[Array, Array, Array]:
-    """Return u, x bounded to ±30, and du/dx. Note that ½(1 + tanh u) = σ(2u).
+    """Return u, x clipped to ±30, and du/dx. Note that ½(1 + tanh u) = σ(2u).
 
-    Beyond the bound σ(2u) is 0 or 1 to the last digit, and within it 2u is below 2000, which float16 can hold.
+    Beyond the bound σ(2u) is 0 or 1 to the last digit, and within it 2u is below 2000, which float16 can represent.
     """
     xp = namespace(x)
     x = xp.minimum(xp.maximum(x, -30.0), 30.0)
@@ -157,7 +156,7 @@ def _tanh_argument(x: Array) -> tuple[Array, Array, Array]:
 
 @dataclass(frozen=True)
 class Mish(Layer):
-    """A smooth gate that softplus opens.
+    """Apply mish: x times the tanh of its softplus.
 
     .. math::
 

@@ -1,4 +1,4 @@
-"""Softmax and its logarithm over the last axis, each with its true Jacobian product.
+"""Softmax and log-softmax over the last axis, each with its exact Jacobian product.
 
 Legend: N batch, C classes.
 """
@@ -15,7 +15,7 @@ from anynet.layers.base import Cache, Grads, Key, Layer, Params
 
 @dataclass(frozen=True)
 class Softmax(Layer):
-    """Turn logits into probabilities that sum to one.
+    """Convert logits to probabilities that sum to one.
 
     .. math::
 
@@ -23,8 +23,8 @@ class Softmax(Layer):
         \\frac{∂y_i}{∂x_k} = y_i (δ_{ik} - y_k), \\qquad
         \\frac{∂L}{∂x} = y ⊙ \\Big(\\frac{∂L}{∂y} - \\sum_i \\frac{∂L}{∂y_i} y_i\\Big)
 
-    The product with the full Jacobian ``A ⊙ (I − Aᵀ)`` of note 004, without ever forming it: O(C) instead of O(C²).
-    To train a classifier, leave it out and use `SoftmaxCrossEntropy` on the logits, which stays exact where a
+    This is the product with the full Jacobian ``A ⊙ (I − Aᵀ)`` of note 004, computed in O(C) without forming the matrix.
+    To train a classifier, omit this layer and use `SoftmaxCrossEntropy` on the logits, which stays accurate where a
     probability underflows.
 
     Notes
@@ -57,7 +57,7 @@ class Softmax(Layer):
 
 @dataclass(frozen=True)
 class LogSoftmax(Layer):
-    """The logarithm of softmax, exact where the probability itself would underflow.
+    """Return the logarithm of softmax, accurate even where the probability would underflow.
 
     .. math::
 
@@ -89,7 +89,7 @@ class LogSoftmax(Layer):
 
 
 def softmax(x: Array) -> Array:
-    """Return softmax over the last axis; the largest logit is taken off first, so that nothing overflows."""
+    """Return softmax over the last axis; subtracting the largest logit first prevents overflow."""
     xp = namespace(x)
     e = xp.exp(x - xp.max(x, axis=-1, keepdims=True))
     return e / total(e, axis=-1, keepdims=True)

@@ -1,8 +1,8 @@
-"""What convolution and pooling share: the geometry of a sliding window, and how to gather and scatter by shifted slices.
+"""The geometry of a sliding window, and gathering and scattering by shifted slices, for convolution and pooling.
 
-A window of k taps slides over an axis of L inputs, padded to L + a + b. With stride s and dilation d, output o sees the
-padded inputs o·s + i·d for i < k, so the inputs of one tap for all outputs are a single strided slice. That is all the
-array API has to offer here, and enough.
+A window of k taps slides over an axis of L inputs, padded to L + a + b. With stride s and dilation d, output o depends on
+the padded inputs o·s + i·d for i < k, so the inputs of one tap for all outputs are a single strided slice, which the
+array API supports.
 
 Legend: N batch, H W height and width, C channels; k taps, s stride, d dilation of one axis.
 """
@@ -24,7 +24,7 @@ Padding = Any
 
 
 def pair(where: str, name: str, value: Any, *, at_least: int = 1) -> Pair:
-    """Return an int, or two, as two: for height and width."""
+    """Return an int or a pair of ints as a pair, for height and width."""
     if not isinstance(value, (list, tuple)):
         value = (value, value)
     if len(value) != 2:
@@ -34,7 +34,7 @@ def pair(where: str, name: str, value: Any, *, at_least: int = 1) -> Pair:
 
 
 def check_padding(where: str, value: Any) -> Padding:
-    """Return "valid", "same", or ((above, below), (left, right)), which may be given as an int or two ints as well."""
+    """Return "valid", "same", or ((above, below), (left, right)) made from an int, two ints or two pairs."""
     if isinstance(value, str):
         if value not in ("valid", "same"):
             raise ValueError(f"{where}: expected padding to be 'valid', 'same' or numbers, got {value!r}")
@@ -48,9 +48,9 @@ def check_padding(where: str, value: Any) -> Padding:
 
 
 def pads(padding: Padding, axis: int, length: int, k: int, s: int, d: int) -> Pair:
-    """Return how many zeros stand before and after an axis; axis 0 is the height.
+    """Return the numbers of zeros before and after an axis; axis 0 is the height.
 
-    "same" pads so that there are ⌈L/s⌉ outputs, the odd one at the end, as TensorFlow does (PyTorch: for s = 1 only).
+    "same" pads for ⌈L/s⌉ outputs, with an odd zero at the end, as TensorFlow does (PyTorch: only for s = 1).
     """
     if padding == "valid":
         return 0, 0
@@ -61,12 +61,12 @@ def pads(padding: Padding, axis: int, length: int, k: int, s: int, d: int) -> Pa
 
 
 def outputs(length: int, pad: Pair, k: int, s: int, d: int) -> int:
-    """Return the number of places of the window, ⌊(L + a + b − d(k − 1) − 1)/s⌋ + 1; not positive if it does not fit."""
+    """Return the number of positions of the window, ⌊(L + a + b − d(k − 1) − 1)/s⌋ + 1; below 1 if it does not fit."""
     return (length + sum(pad) - d * (k - 1) - 1) // s + 1
 
 
 def pad(x: Array, axis: int, before: int, after: int, value: float = 0.0) -> Array:
-    """Put `value` before and after the elements along an axis; a negative number takes elements away."""
+    """Pad an axis with `value` before and after its elements; negative numbers crop."""
     xp = namespace(x)
     length = x.shape[axis]
     if before < 0 or after < 0:
@@ -81,16 +81,16 @@ def pad(x: Array, axis: int, before: int, after: int, value: float = 0.0) -> Arr
 
 
 def taps(x: Array, axis: int, k: int, s: int, d: int, count: int) -> list[Array]:
-    """Return, for each tap, the padded inputs that `count` outputs see there: k slices of `x` along `axis`."""
+    """Return, for each tap, the padded inputs of `count` outputs: k slices of `x` along `axis`."""
     lead, rest = (slice(None),) * axis, (slice(None),) * (x.ndim - axis - 1)
     return [x[(*lead, slice(i * d, i * d + (count - 1) * s + 1, s), *rest)] for i in range(k)]
 
 
 def overlap_add(parts: Sequence[Array], axis: int, s: int, d: int, before: int, length: int) -> Array:
-    """Undo `taps` in reverse mode: add part i of output o to input o·s + i·d − before, for inputs 0 to length − 1.
+    """Apply the transpose of `taps`: add part i of output o to input o·s + i·d − before, for inputs 0 to length − 1.
 
-    Nothing can be written in place, so inputs are sorted into s lanes by their place modulo s. Within a lane parts lie
-    side by side, shifted by whole outputs; the lanes are interleaved at the end.
+    Arrays of some libraries cannot be written to in place, so inputs are sorted into s lanes by their index modulo s. Within a
+    lane, parts are shifted by whole outputs and added; the lanes are interleaved at the end.
     """
     xp = namespace(parts[0])
     most = (len(parts) - 1) * d // s
@@ -108,5 +108,5 @@ def overlap_add(parts: Sequence[Array], axis: int, s: int, d: int, before: int, 
 
 
 def spread(x: Array, axis: int, s: int) -> Array:
-    """Put s − 1 zeros between the elements along an axis."""
+    """Insert s − 1 zeros between the elements along an axis."""
     return x if s == 1 else overlap_add([x], axis, s, 1, 0, (x.shape[axis] - 1) * s + 1)

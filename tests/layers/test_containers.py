@@ -212,7 +212,7 @@ def test_data_that_does_not_fit(call, kind, message):
         (lambda: Model(Parallel([Dense(1)], combine=None), input_shape=3, loss=MeanSquaredError()), "use Losses"),
         (
             lambda: Model(Parallel([Dense(1), Dense(2)]), input_shape=((3,), (4,), (5,))),
-            "2 inputs, one for each branch, got 3",
+            "2 inputs, one per branch, got 3",
         ),
         (
             lambda: Model(Parallel([Dense(1), Dense(2)], combine="add"), input_shape=3),
@@ -221,7 +221,10 @@ def test_data_that_does_not_fit(call, kind, message):
         (lambda: Model(Parallel([Dense(1), Embedding(2, 2)]), input_shape=3), "some branches take integers"),
         (lambda: Model([Dense(2), Shared(Dense(2))], input_shape=3), "layer 1: Shared: expected several inputs"),
         (lambda: Model([Repeat(Dense(2), 3)], input_shape=3), r"layer 0: Repeat: .*keeps the shape \(3,\), got \(2,\)"),
-        (lambda: Model([Residual(Dense(2))], input_shape=3), r"one shape for input \(3,\), got \(2,\) and \(3,\)"),
+        (
+            lambda: Model([Residual(Dense(2))], input_shape=3),
+            r"same output shape for input \(3,\), got \(2,\) and \(3,\)",
+        ),
         (lambda: Model([Dense(2)], input_shape=((3,),)), r"layer 0: Dense\(2\): expected input of shape \(features,\)"),
         (lambda: Model([Flatten()], input_shape=((3,), (4,))), "layer 0: Flatten: expected one input, got 2 of shapes"),
         (
