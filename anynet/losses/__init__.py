@@ -1,4 +1,4 @@
-"""Losses: what an example costs, its derivative, and the mean over the batch."""
+"""Losses: the loss of an example, its derivative, and the mean over the batch."""
 
 from anynet.losses.base import Loss as Loss
 from anynet.losses.binary import BinaryCrossEntropy as BinaryCrossEntropy, SigmoidCrossEntropy as SigmoidCrossEntropy

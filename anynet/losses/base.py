@@ -1,7 +1,7 @@
-"""The contract that every loss keeps, and the one place where the mean over the batch is taken.
+"""The loss contract, and the mean over the batch.
 
-A loss writes two things: what one example costs, and the derivative of that. The (weighted) mean over the batch is added
-here, so a loss by itself knows nothing of batch sizes or weights.
+A loss defines two methods: the loss of each example and its derivative. The base class alone takes the (weighted) mean over
+the batch, so that a loss does not depend on batch sizes or weights.
 
 Legend: N batch, O outputs, C classes.
 
@@ -33,41 +33,39 @@ OutputShape: TypeAlias = Any
 
 @dataclass(frozen=True)
 class Loss:
-    """The mean over the batch of what each example costs.
+    """The mean over the batch of a loss per example.
 
     .. math:: L = \\frac{\\sum_n w_n ℓ_n}{\\sum_n w_n}, \\qquad
               \\frac{∂L}{∂ŷ_n} = \\frac{w_n}{\\sum_m w_m} \\frac{∂ℓ_n}{∂ŷ_n}
 
-    To write a loss: a frozen dataclass with `per_example` and `derivative`.
+    To write a loss, define a frozen dataclass with `per_example` and `derivative`.
     """
 
     threshold: ClassVar[float | None] = None
-    """Where one output alone divides two classes; None where the largest output names the class."""
+    """Decision threshold of a single output for two classes; None if the largest output determines the class."""
 
     expects: ClassVar[Literal["logits", "probabilities", "numbers"]] = "numbers"
-    """What y_pred is."""
+    """The kind of numbers in y_pred."""
 
     def per_example(self, y_pred: Array, y_true: Array) -> tuple[Array, Cache]:
-        """Return ℓ, of shape (N,), and what `derivative` has to remember."""
-        raise NotImplementedError(
-            f"{type(self).__name__}: expected per_example(y_pred, y_true) to be written, got none"
-        )
+        """Return ℓ, of shape (N,), and the cache for `derivative`."""
+        raise NotImplementedError(f"{type(self).__name__}: expected a method per_example(y_pred, y_true), got none")
 
     def derivative(self, cache: Cache) -> Array:
         """Return ∂ℓ/∂y_pred, of y_pred's shape."""
-        raise NotImplementedError(f"{type(self).__name__}: expected derivative(cache) to be written, got none")
+        raise NotImplementedError(f"{type(self).__name__}: expected a method derivative(cache), got none")
 
     def effective_weights(self, losses: Array, y_true: Array, sample_weight: Array | None) -> Array | None:
-        """Return what each example counts in the denominator of the mean, of the shape (N,) of `losses`; None for one each.
+        """Return the weight of each example in the denominator of the mean, of shape (N,), or None for 1 each.
 
-        That is its weight, unless the loss weighs examples by their targets too, as class weights do.
+        This is the sample weight, unless the loss also weights examples by their targets, as class weights do.
         """
         return sample_weight
 
     def forward(self, y_pred: Array, y_true: Array, sample_weight: Array | None = None) -> tuple[Array, Cache]:
-        """Return the mean loss of a batch, a 0-d array, and what `backward` has to remember.
+        """Return the mean loss of a batch, a 0-d array, and the cache for `backward`.
 
-        A batch whose weights are all zero has loss 0 and gradient 0.
+        If all weights of a batch are zero, its loss and gradient are 0.
         """
         losses, cache = self.per_example(y_pred, y_true)
         xp = namespace(losses)
@@ -101,22 +99,21 @@ class Loss:
         return xp.sum(losses if sample_weight is None else losses * sample_weight), xp.sum(counted)
 
     def targets(self, y: Targets, output_shape: OutputShape, dtype: DType) -> Targets:
-        """Return an array of targets in the shape and dtype that `per_example` wants.
+        """Return targets in the shape and dtype that `per_example` expects.
 
-        Looks at shape and dtype only, so it may be called for each step. The default is for targets that are numbers, one
-        for each output.
+        Only shape and dtype are checked, so this can run in every step. The default is for numeric targets, one per output.
 
         Raises
         ------
         TypeError, ValueError
-            If the targets are of another kind or shape.
+            If the dtype or the shape does not fit.
         """
         where = type(self).__name__
         xp = namespace(y)
         if not xp.isdtype(y.dtype, ("bool", "integral", "real floating")):
             raise TypeError(f"{where}: expected y of real numbers, got dtype {y.dtype}")
         if y.shape[1:] != output_shape and math.prod(y.shape[1:]) == math.prod(output_shape) == 1:
-            y = xp.reshape(y, (y.shape[0], *output_shape))  # (N,) beside an output of (N, 1) would broadcast to (N, N)
+            y = xp.reshape(y, (y.shape[0], *output_shape))  # (N,) and (N, 1) would broadcast to (N, N)
         if y.shape[1:] != output_shape:
             classes = len(y.shape) == 1 and xp.isdtype(y.dtype, "integral")
             hint = "; if these are classes, use SoftmaxCrossEntropy or pass one-hot rows" if classes else ""
@@ -127,20 +124,20 @@ class Loss:
         return y if y.dtype == dtype else xp.astype(y, dtype)
 
     def check_outputs(self, output_shape: OutputShape) -> None:
-        """Raise ValueError if a network with such an output cannot have this loss; called when the model is made."""
+        """Raise ValueError if a network with this output shape cannot have this loss; runs when a model is created."""
         if several(output_shape):
             raise ValueError(
                 f"{type(self).__name__}: expected a network with one output, got {len(output_shape)}, of shapes "
-                f"{', '.join(map(str, output_shape))}; use Losses([...]) with a loss for each"
+                f"{', '.join(map(str, output_shape))}; use Losses([...]) with one loss per output"
             )
 
     def check_values(self, y: Targets, output_shape: OutputShape) -> None:
-        """Raise ValueError if a target, as `targets` returned it, has an impossible value; called once before training."""
+        """Raise ValueError if a target, as returned by `targets`, has an impossible value; runs once per data set."""
         check_finite(type(self).__name__, "y", y)
 
 
 def check_same_shape(where: str, y_pred: Array, y_true: Array) -> None:
-    """Raise unless predictions and targets have one shape: broadcasting between them is nearly always a mistake."""
+    """Raise unless predictions and targets have the same shape; broadcasting them is nearly always a mistake."""
     if y_pred.shape != y_true.shape:
         raise ValueError(
             f"{where}: expected y_true of shape {tuple(y_pred.shape)}, as y_pred, got {tuple(y_true.shape)}"
@@ -148,5 +145,5 @@ def check_same_shape(where: str, y_pred: Array, y_true: Array) -> None:
 
 
 def outputs(x: Array) -> tuple[int, ...]:
-    """Return the axes of one example."""
+    """Return the axes of an example."""
     return tuple(range(1, len(x.shape)))

@@ -1,4 +1,4 @@
-"""Losses for answers of yes or no, each output by itself: cross-entropies of logits and of probabilities.
+"""Binary cross-entropies, from logits and from probabilities.
 
 Legend: N batch, O outputs. Derivations: docs/derivations/losses.md.
 """
@@ -16,7 +16,7 @@ from anynet.losses.classification import at_least_tiny, check_count, check_weigh
 
 @dataclass(frozen=True)
 class BinaryLoss(Loss):
-    """A loss whose targets answer yes (1) or no (0), or a probability between, for each output by itself."""
+    """Base class of losses whose targets are 0 (no), 1 (yes) or a probability, independently per output."""
 
     def check_values(self, y: Array, output_shape: tuple[int, ...]) -> None:
         super().check_values(y, output_shape)
@@ -30,21 +30,22 @@ class BinaryLoss(Loss):
 
 @dataclass(frozen=True)
 class SigmoidCrossEntropy(BinaryLoss):
-    """Cross-entropy of a sigmoid for each output, from logits, averaged over the outputs.
+    """Binary cross-entropy from logits, averaged over the outputs.
 
     .. math:: ℓ_n = \\frac1O \\sum_o (1 - y) s(z) + w y s(-z), \\quad s(z) = \\max(z, 0) + \\log(1 + e^{-|z|}), \\qquad
               \\frac{∂ℓ_n}{∂z_n} = \\frac1O \\big((1 - y) σ(z) - w y (1 - σ(z))\\big)
 
-    Without weights, w = 1, the derivative is σ(z) − y. The same as PyTorch's `BCEWithLogitsLoss`.
+    s is the softplus function. Without weights, w = 1 and the derivative is (σ(z) − y)/O. The same as PyTorch's
+    `BCEWithLogitsLoss`.
 
     Parameters
     ----------
-    pos_weight : sequence of O floats >= 0, optional
-        w, how much a yes counts for each output: more than 1 finds more of them, at the price of false alarms.
+    pos_weight : sequence of O floats in [0, inf), optional
+        w, the weight of positive targets of each output. A weight above 1 raises recall at the cost of precision.
 
     Notes
     -----
-    y_pred (N, O) logits; y_true (N, O) from 0 to 1. Cache: the derivative before it is divided by O.
+    y_pred (N, O) logits; y_true (N, O) from 0 to 1. Cache: the derivative times O.
 
     Examples
     --------
@@ -81,13 +82,13 @@ class SigmoidCrossEntropy(BinaryLoss):
 
 @dataclass(frozen=True)
 class BinaryCrossEntropy(BinaryLoss):
-    """Cross-entropy of a probability for each output, such as `Sigmoid` gives, averaged over the outputs.
+    """Binary cross-entropy from probabilities, such as the output of `Sigmoid`, averaged over the outputs.
 
     .. math:: ℓ_n = -\\frac1O \\sum_o y \\log p + (1 - y) \\log(1 - p), \\qquad
               \\frac{∂ℓ_n}{∂p_n} = \\frac1O \\Big(\\frac{1 - y}{1 - p} - \\frac{y}{p}\\Big)
 
-    p and 1 − p are raised to the smallest normal number of the dtype, so the loss is finite (PyTorch clamps the logarithm
-    at −100 instead).
+    p and 1 − p are clipped below at the smallest normal number of the dtype, so the loss is finite (PyTorch clamps the
+    logarithm at −100 instead).
 
     Notes
     -----

@@ -1,15 +1,15 @@
-"""Losses for one of several classes: cross-entropies of logits (exact everywhere) and of probabilities.
+"""Cross-entropies for one of several classes, from logits (accurate everywhere) and from probabilities.
 
-==========================  ==================  ================================================
-loss                        the model's output  y
-==========================  ==================  ================================================
-`SoftmaxCrossEntropy`       logits              one of C classes, as an integer or a row
-`CategoricalCrossEntropy`   probabilities       the same
-`SigmoidCrossEntropy`       logits              yes or no for each output (anynet.losses.binary)
-`BinaryCrossEntropy`        probabilities       the same
-==========================  ==================  ================================================
+==========================  =============  ====================================================
+loss                        model output   y
+==========================  =============  ====================================================
+`SoftmaxCrossEntropy`       logits         one of C classes, as an integer or a one-hot row
+`CategoricalCrossEntropy`   probabilities  the same
+`SigmoidCrossEntropy`       logits         0 or 1, independently per output (anynet.losses.binary)
+`BinaryCrossEntropy`        probabilities  the same
+==========================  =============  ====================================================
 
-`FocalLoss` and `Hinge` (anynet.losses.margin) are for yes or no as well, and `KLDivergence` (anynet.losses.divergence)
+`FocalLoss` and `Hinge` (anynet.losses.margin) are also for binary targets, and `KLDivergence` (anynet.losses.divergence) is
 for log-probabilities. Derivations: docs/derivations/losses.md.
 
 Legend: N batch, C classes.
@@ -30,20 +30,20 @@ from anynet.losses.base import Cache, Loss, check_finite
 
 @dataclass(frozen=True)
 class ClassLoss(Loss):
-    """A loss whose targets name one of C classes, by an integer or by a row of C probabilities.
+    """Base class of losses whose targets are one of C classes, as an integer or a row of C probabilities.
 
     Parameters
     ----------
-    label_smoothing : float in [0, 1]
-        ε, the part of each target that is spread evenly over all classes: q = (1 − ε) y + ε/C.
-    class_weight : sequence of C floats >= 0, optional
-        w, by which the loss of each class is multiplied: q = w ⊙ ((1 − ε) y + ε/C).
+    label_smoothing : float, in [0, 1]
+        ε, the fraction of each target that is spread evenly over all classes: q = (1 − ε) y + ε/C.
+    class_weight : sequence of C floats in [0, inf), optional
+        w, the factor of the loss of each class: q = w ⊙ ((1 − ε) y + ε/C).
 
     Notes
     -----
-    As in PyTorch, the mean is divided by Σ w of the true classes where y is an integer, and by the number of examples
-    where y is a row of probabilities. `Model.fit` has a `class_weight` too, which multiplies the weights of the examples;
-    for integer y without smoothing the two agree.
+    As in PyTorch, the denominator of the mean is Σ w of the true classes for integer y, and the number of examples for rows
+    of probabilities. The `class_weight` of `Model.fit` multiplies the sample weights instead; for integer y without
+    smoothing both give the same result.
     """
 
     _: KW_ONLY
@@ -57,7 +57,7 @@ class ClassLoss(Loss):
             object.__setattr__(self, "class_weight", check_weights(where, "class_weight", self.class_weight))
 
     def distribution(self, y_true: Array, like: Array) -> Array:
-        """Return q (N, C), smoothed and weighted, of the dtype of `like`; y as it is where there is neither to do."""
+        """Return q (N, C) in the dtype of `like`; without smoothing and weights, return y unchanged."""
         if self.label_smoothing == 0.0 and self.class_weight is None:
             return y_true
         q = (1.0 - self.label_smoothing) * one_hot(y_true, like) + self.label_smoothing / like.shape[1]
@@ -73,8 +73,8 @@ class ClassLoss(Loss):
         where, xp = type(self).__name__, namespace(y)
         if len(output_shape) != 1 or output_shape[0] < 2:
             raise ValueError(
-                f"{where}: expected a model with two or more outputs, one for each class, got output shape "
-                f"{output_shape}; for a single yes or no use SigmoidCrossEntropy"
+                f"{where}: expected a model with two or more outputs, one per class, got output shape "
+                f"{output_shape}; for a single binary output use SigmoidCrossEntropy"
             )
         classes = output_shape[0]
         check_count(where, "class_weight", self.class_weight, classes)
@@ -101,11 +101,13 @@ class ClassLoss(Loss):
             return
         check_finite(where, "y", y)
         if bool(xp.any(y < 0)) or float(xp.max(xp.abs(total(y, axis=1) - 1.0))) > 1e-3:
-            raise ValueError(f"{where}: expected one-hot rows in y, or rows of probabilities that sum to 1, got others")
+            raise ValueError(
+                f"{where}: expected one-hot rows in y, or rows of probabilities that sum to 1, got other values"
+            )
 
 
 def check_weights(where: str, name: str, values: Iterable[float]) -> tuple[float, ...]:
-    """Return weights as a tuple of floats; raise unless they are numbers, at least 0 and not all 0."""
+    """Return weights as a tuple of floats; raise unless they are in [0, inf) and not all 0."""
     if isinstance(values, (str, dict)) or not isinstance(values, Iterable):
         raise TypeError(f"{where}: expected {name} to be a sequence of numbers, got {values!r}")
     weights = tuple(values)
@@ -117,18 +119,18 @@ def check_weights(where: str, name: str, values: Iterable[float]) -> tuple[float
 
 
 def check_count(where: str, name: str, values: tuple[float, ...] | None, outputs: int) -> None:
-    """Raise unless there are as many weights as outputs."""
+    """Raise unless the number of weights equals the number of outputs."""
     if values is not None and len(values) != outputs:
-        raise ValueError(f"{where}: expected {outputs} numbers in {name}, one for each output, got {len(values)}")
+        raise ValueError(f"{where}: expected {outputs} numbers in {name}, one per output, got {len(values)}")
 
 
 def constant(values: tuple[float, ...], like: Array) -> Array:
-    """Return numbers as an array of the dtype and device of `like`."""
+    """Return numbers as an array with the dtype and device of `like`."""
     return namespace(like).asarray(values, dtype=like.dtype, device=device(like))
 
 
 def one_hot(y_true: Array, like: Array) -> Array:
-    """Return integer labels (N,) as rows of zeros with a one, of the shape and dtype of `like`; rows pass through."""
+    """Return integer labels (N,) as one-hot rows with the shape and dtype of `like`; return rows unchanged."""
     if len(y_true.shape) == 2:
         return y_true
     xp = namespace(y_true)
@@ -137,7 +139,7 @@ def one_hot(y_true: Array, like: Array) -> Array:
 
 
 def pick(values: Array, y_true: Array) -> Array:
-    """Return Σ_c y_c · values_c for each row: the value of the true class where y is an integer."""
+    """Return Σ_c y_c · values_c for each row: the value of the true class if y is an integer."""
     xp = namespace(values)
     if len(y_true.shape) == 2:
         return total(y_true * values, axis=1)
@@ -155,21 +157,22 @@ def check_labels(where: str, y_pred: Array, y_true: Array) -> None:
 
 @dataclass(frozen=True)
 class SoftmaxCrossEntropy(ClassLoss):
-    """Cross-entropy of softmax, from logits: softmax and logarithm in one, so that neither can underflow.
+    """Categorical cross-entropy from logits.
 
     .. math:: ℓ_n = \\log \\sum_c e^{z_{nc}} \\sum_c y_{nc} - \\sum_c y_{nc} z_{nc}, \\qquad
               \\frac{∂ℓ_n}{∂z_n} = \\text{softmax}(z_n) \\sum_c y_{nc} - y_n
 
-    With one-hot y this is −log p of the true class, and its derivative the notes' A₂ − Y. The same as PyTorch's
-    `CrossEntropyLoss`, with its `label_smoothing` and its `weight` (here `class_weight`): then q stands for y.
+    With one-hot y this is −log p of the true class, and the derivative is A₂ − Y as in the lecture notes. Softmax and logarithm
+    are one function, so neither underflows. The same as PyTorch's `CrossEntropyLoss` with `label_smoothing` and `weight` (here
+    `class_weight`), which replace y by q.
 
     Parameters
     ----------
-    label_smoothing : float in [0, 1]
-        ε, the part of each target that is spread evenly over all classes: q = (1 − ε) y + ε/C.
-    class_weight : sequence of C floats >= 0, optional
-        w, by which the loss of each class is multiplied: q = w ⊙ ((1 − ε) y + ε/C). The mean is divided by Σ w of the
-        true classes for integer y, and by the number of examples for rows.
+    label_smoothing : float, in [0, 1]
+        ε, the fraction of each target that is spread evenly over all classes: q = (1 − ε) y + ε/C.
+    class_weight : sequence of C floats in [0, inf), optional
+        w, the factor of the loss of each class: q = w ⊙ ((1 − ε) y + ε/C). The denominator of the mean is Σ w of
+        the true classes for integer y, and the number of examples for rows.
 
     Notes
     -----
@@ -210,18 +213,17 @@ class SoftmaxCrossEntropy(ClassLoss):
 
 @dataclass(frozen=True)
 class CategoricalCrossEntropy(ClassLoss):
-    """Cross-entropy of probabilities, such as `Softmax` gives.
+    """Categorical cross-entropy from probabilities, such as the output of `Softmax`.
 
     .. math:: ℓ_n = -\\sum_c y_{nc} \\log p_{nc}, \\qquad \\frac{∂ℓ_n}{∂p_n} = -\\frac{y_n}{p_n}
 
-    Probabilities below the smallest normal number of the dtype count as that number, so the loss is finite; but where
-    softmax has underflowed there is no gradient any more, and `SoftmaxCrossEntropy` on logits still has it. On the
-    logarithm of p it is PyTorch's `NLLLoss`.
+    Probabilities are clipped below at the smallest normal number of the dtype, so the loss is finite. Where softmax has
+    underflowed the gradient is lost; `SoftmaxCrossEntropy` on logits keeps it. PyTorch's `NLLLoss` is this loss of log p.
 
     Parameters
     ----------
     label_smoothing, class_weight
-        As in `SoftmaxCrossEntropy`: then q stands for y.
+        As in `SoftmaxCrossEntropy`; they replace y by q.
 
     Notes
     -----
@@ -248,6 +250,6 @@ class CategoricalCrossEntropy(ClassLoss):
 
 
 def at_least_tiny(p: Array) -> Array:
-    """Return p, raised to the smallest normal number: its logarithm and reciprocal are finite."""
+    """Return p clipped below at the smallest normal number, so that its logarithm and reciprocal are finite."""
     xp = namespace(p)
     return xp.maximum(p, float(xp.finfo(p.dtype).smallest_normal))

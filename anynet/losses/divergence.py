@@ -1,4 +1,4 @@
-r"""Losses for counts and for distributions.
+r"""Losses for counts and for probability distributions.
 
 Legend: N batch, O outputs. Derivations: docs/derivations/losses.md.
 """
@@ -20,23 +20,23 @@ class Poisson(Loss):
 
     .. math::
 
-        \text{of the logarithm of the rate:}\quad
+        \text{from the logarithm of the rate:}\quad
         ℓ_n &= \frac1O \sum_o e^{z} - y z, \qquad \frac{∂ℓ_n}{∂z_n} = \frac1O (e^{z_n} - y_n) \\
-        \text{of the rate itself:}\quad
+        \text{from the rate:}\quad
         ℓ_n &= \frac1O \sum_o λ - y \log(λ + ε), \qquad
         \frac{∂ℓ_n}{∂λ_n} = \frac1O \Big(1 - \frac{y_n}{λ_n + ε}\Big)
 
     Parameters
     ----------
     log_input : bool
-        Whether the model gives log λ, which any number may be, or λ itself, which may not be negative.
-    epsilon : float > 0
-        ε, for λ only.
+        Whether the output of the model is log λ, any real number, or λ, which must not be negative.
+    epsilon : float, in (0, inf)
+        ε, used for λ only.
 
     Notes
     -----
-    y_pred and y_true (N, ...), y_true at least 0. Cache: the derivative before it is divided by O. The term log y!, which
-    does not depend on the model, is left out. The same as PyTorch's `PoissonNLLLoss`; Keras' `Poisson` is that with
+    y_pred and y_true (N, ...), y_true in [0, inf). Cache: the derivative times O. The term log y!, which does not
+    depend on the model, is omitted. The same as PyTorch's `PoissonNLLLoss`; Keras' `Poisson` is this with
     ``log_input=False`` and epsilon 1e-7.
 
     Examples
@@ -76,15 +76,15 @@ class Poisson(Loss):
 
 @dataclass(frozen=True)
 class KLDivergence(Loss):
-    r"""How far the model's distribution is from the target's: the Kullback-Leibler divergence, from log-probabilities.
+    r"""Kullback-Leibler divergence of the predicted from the target distribution, from log-probabilities.
 
     .. math:: ℓ_n = \sum_o y_{no} (\log y_{no} - \log p_{no}), \qquad \frac{∂ℓ_n}{∂\log p_n} = -y_n
 
     Notes
     -----
-    y_pred (N, ...) logarithms of probabilities, such as `LogSoftmax` gives; y_true (N, ...) probabilities, 0 log 0 being 0.
-    Cache: y. The same as PyTorch's `KLDivLoss(reduction="batchmean")`, the mathematical definition (its default divides by
-    the number of outputs as well); Keras' `KLDivergence` takes probabilities instead of their logarithms.
+    y_pred (N, ...) log-probabilities, such as the output of `LogSoftmax`; y_true (N, ...) probabilities, with 0 log 0 = 0.
+    Cache: y. The same as PyTorch's `KLDivLoss(reduction="batchmean")`, the mathematical definition (its default also divides
+    by the number of outputs); Keras' `KLDivergence` takes probabilities.
 
     Examples
     --------

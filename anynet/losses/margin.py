@@ -1,4 +1,4 @@
-r"""Losses for yes or no that care most about the examples that are hard to tell.
+r"""Binary losses that emphasize examples that are hard to classify.
 
 Legend: N batch, O outputs. Derivations: docs/derivations/losses.md.
 """
@@ -18,16 +18,16 @@ from anynet.losses.classification import at_least_tiny
 
 @dataclass(frozen=True)
 class Hinge(Loss):
-    r"""Want each output on its target's side of zero, at least a margin away, averaged over the outputs.
+    r"""Penalize outputs that are not on the target's side of zero by a margin of 1.
 
     .. math:: ℓ_n = \frac1O \sum_o \max(1 - s z, 0), \quad s = \pm 1, \qquad
               \frac{∂ℓ_n}{∂z_n} = -\frac1O s \, [s z < 1]
 
     Notes
     -----
-    y_pred (N, O); y_true (N, O), where anything above 0 is a yes, s = 1, and the rest a no, s = −1: labels may be 0 and 1 or
-    −1 and 1. Cache: s where the margin is violated, 0 elsewhere. The same as Keras' `Hinge`. PyTorch's
-    `HingeEmbeddingLoss` is another loss, for distances, and its `MultiMarginLoss` compares classes with each other.
+    Averaged over the outputs. y_pred (N, O); y_true (N, O), labels 0 and 1 or −1 and 1, with s = 1 where y > 0 and s = −1
+    elsewhere. Cache: s where the margin is violated, 0 elsewhere. The same as Keras' `Hinge`. PyTorch's `HingeEmbeddingLoss`
+    is a different loss, for distances, and its `MultiMarginLoss` compares classes with each other.
 
     Examples
     --------
@@ -58,12 +58,12 @@ class Hinge(Loss):
         check_finite("Hinge", "y", y)
         xp = namespace(y)
         if not bool(xp.all((y == 1) | (y == 0) | (y == -1))):
-            raise ValueError("Hinge: expected labels in y of 0 and 1, or of -1 and 1, got others")
+            raise ValueError("Hinge: expected labels in y of 0 and 1, or of -1 and 1, got other values")
 
 
 @dataclass(frozen=True)
 class FocalLoss(BinaryLoss):
-    r"""Cross-entropy of a sigmoid that pays less attention the surer the model is, averaged over the outputs.
+    r"""Binary cross-entropy from logits that down-weights examples already classified confidently.
 
     .. math::
 
@@ -74,16 +74,16 @@ class FocalLoss(BinaryLoss):
 
     Parameters
     ----------
-    gamma : float >= 0
-        γ: with 0 it is `SigmoidCrossEntropy` (times a).
-    alpha : float in [0, 1], or None
-        α, the weight of a yes, and 1 − α that of a no; None for 1 each.
+    gamma : float, in [0, inf)
+        γ, the strength of the down-weighting; 0 gives `SigmoidCrossEntropy` (times a).
+    alpha : float, in [0, 1], or None
+        α, the weight of positive targets; negative targets have weight 1 − α. None gives both weight 1.
 
     Notes
     -----
-    y_pred (N, O) logits; y_true (N, O) of 0 or 1 (between, h is the cross-entropy of y and p). Cache: the derivative before
-    it is divided by O. The formula and defaults of `torchvision.ops.sigmoid_focal_loss`, with its mean; the paper divides
-    the sum by the number of objects instead.
+    Averaged over the outputs. y_pred (N, O) logits; y_true (N, O) of 0 or 1 (for values between, h is the cross-entropy of y
+    and p). Cache: the derivative times O. The same as the mean of `torchvision.ops.sigmoid_focal_loss`, defaults included; the
+    paper divides the sum by the number of objects instead.
 
     Examples
     --------
@@ -111,7 +111,7 @@ class FocalLoss(BinaryLoss):
         check_same_shape("FocalLoss", y_pred, y_true)
         xp, z, y, no = namespace(y_pred), y_pred, y_true, 1.0 - y_true
         p, p_no = sigmoid(z), sigmoid(-z)
-        q = at_least_tiny(no * p + y * p_no)  # not 1 − p_t, which would lose what is left of it
+        q = at_least_tiny(no * p + y * p_no)  # 1 − p_t would lose digits where it is small
         h = no * xp.maximum(z, 0.0) + y * xp.maximum(-z, 0.0) + xp.log1p(xp.exp(-xp.abs(z)))
         focus = q**self.gamma
         slope = focus * (no * p - y * p_no) + self.gamma * (focus / q) * p * p_no * (no - y) * h

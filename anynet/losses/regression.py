@@ -1,14 +1,14 @@
-r"""Losses for numbers: how an error e = ŷ − y is counted.
+r"""Regression losses of an error e = ŷ − y.
 
-====================  =======================  =============================================================
-loss                  of one error             grows
-====================  =======================  =============================================================
-`HalfSquaredError`    ½e²                      with the square: its minimum is the mean of the targets
-`MeanSquaredError`    e²                       likewise; averaged over the outputs
-`MeanAbsoluteError`   \|e\|                    evenly: its minimum is their median, and outliers count little
-`Huber`               ½e², or δ(\|e\| − ½δ)    as the square up to δ, evenly beyond
-`LogCosh`             log cosh e               as Huber with δ = 1, without its kink in the second derivative
-====================  =======================  =============================================================
+====================  =======================  ===============================================================
+loss                  of one error             properties
+====================  =======================  ===============================================================
+`HalfSquaredError`    ½e²                      quadratic; minimized by the mean of the targets
+`MeanSquaredError`    e²                       the same; averaged over the outputs
+`MeanAbsoluteError`   \|e\|                    linear; minimized by the median, less sensitive to outliers
+`Huber`               ½e², or δ(\|e\| − ½δ)    quadratic up to δ, linear beyond
+`LogCosh`             log cosh e               similar to Huber with δ = 1, with a continuous second derivative
+====================  =======================  ===============================================================
 
 Derivations: docs/derivations/losses.md.
 
@@ -32,7 +32,7 @@ class HalfSquaredError(Loss):
 
     .. math:: ℓ_n = \\tfrac12 \\sum_o (ŷ_{no} - y_{no})^2, \\qquad \\frac{∂ℓ_n}{∂ŷ_n} = ŷ_n - y_n
 
-    Over a batch of m examples it is the notes' cost, 1/(2m) Σ (y − ŷ)².
+    The mean over a batch of m examples is the cost of the lecture notes, 1/(2m) Σ (y − ŷ)².
 
     Notes
     -----
@@ -60,7 +60,7 @@ class MeanSquaredError(Loss):
 
     .. math:: ℓ_n = \\frac1O \\sum_o (ŷ_{no} - y_{no})^2, \\qquad \\frac{∂ℓ_n}{∂ŷ_n} = \\frac2O (ŷ_n - y_n)
 
-    The same as PyTorch's `MSELoss` and Keras' `MeanSquaredError`, and the 2/n (y − y*) of note 004.
+    The same as PyTorch's `MSELoss` and Keras' `MeanSquaredError`, with the derivative 2/n (y − y*) of note 004.
 
     Notes
     -----
@@ -89,7 +89,7 @@ class MeanAbsoluteError(Loss):
     .. math:: ℓ_n = \\frac1O \\sum_o |ŷ_{no} - y_{no}|, \\qquad
               \\frac{∂ℓ_n}{∂ŷ_n} = \\frac1O \\operatorname{sign}(ŷ_n - y_n)
 
-    The same as PyTorch's `L1Loss` and Keras' `MeanAbsoluteError`; where an error is exactly zero so is its derivative.
+    The same as PyTorch's `L1Loss` and Keras' `MeanAbsoluteError`; the derivative at zero is 0.
 
     Notes
     -----
@@ -113,7 +113,7 @@ class MeanAbsoluteError(Loss):
 
 @dataclass(frozen=True)
 class Huber(Loss):
-    """Half the squared error up to δ, growing evenly beyond, averaged over the outputs.
+    """Half the squared error up to δ, linear beyond, averaged over the outputs.
 
     .. math:: ℓ_n = \\frac1O \\sum_o c_{no} \\big(|e_{no}| - \\tfrac12 c_{no}\\big), \\quad
               e = ŷ - y, \\; c = \\min(|e|, δ), \\qquad
@@ -121,8 +121,8 @@ class Huber(Loss):
 
     Parameters
     ----------
-    delta : float > 0
-        δ, the error at which the square ends.
+    delta : float, in (0, inf)
+        δ, the error beyond which the loss is linear.
 
     Notes
     -----
@@ -164,7 +164,7 @@ class LogCosh(Loss):
     .. math:: ℓ_n = \\frac1O \\sum_o \\log\\cosh e_{no}, \\quad e = ŷ - y, \\qquad
               \\frac{∂ℓ_n}{∂ŷ_n} = \\frac1O \\tanh e_n
 
-    Computed as :math:`|e| + \\log(1 + ½(e^{-2|e|} - 1))`, whose exponent is never positive: it does not overflow.
+    Computed as :math:`|e| + \\log(1 + ½(e^{-2|e|} - 1))`, which does not overflow.
 
     Notes
     -----

@@ -1,4 +1,4 @@
-"""A loss for each output of a network that has several."""
+"""The loss of a network with several outputs."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from anynet.losses.base import Cache, Loss, OutputShape, Targets
 
 @dataclass(frozen=True)
 class Losses(Loss):
-    """The weighted sum of one loss for each output.
+    """The weighted sum of one loss per output.
 
     .. math:: L = \\sum_o λ_o L_o(ŷ_o, y_o), \\qquad \\frac{∂L}{∂ŷ_o} = λ_o \\frac{∂L_o}{∂ŷ_o}
 
     Parameters
     ----------
     losses : sequence of Loss
-        L_o, one for each output of the network, in order.
-    weights : sequence of float, optional
-        λ_o; 1 for each by default.
+        L_o, one per output of the network, in order.
+    weights : sequence of floats in [0, inf), optional
+        λ_o; by default 1 each.
 
     Notes
     -----
-    y_pred and y_true are tuples of arrays, such as ``Parallel(..., combine=None)`` gives. Each loss takes its own mean over the
-    batch. Cache: that of each loss.
+    y_pred and y_true are tuples of arrays; y_pred is the output of a network that ends in ``Parallel(..., combine=None)``.
+    Each loss takes its own mean over the batch. Cache: the caches of all losses.
 
     Raises
     ------
     ValueError
-        If there is not one weight for each loss, or not one loss for each output.
+        If the number of weights or of outputs differs from the number of losses.
 
     Examples
     --------
@@ -58,7 +58,7 @@ class Losses(Loss):
             check_kind("Losses", f"loss {index}", loss, Loss, "MeanSquaredError()")
         weights = (1.0,) * len(self.losses) if self.weights is None else tuple(self.weights)
         if len(weights) != len(self.losses):
-            raise ValueError(f"Losses: expected a weight for each of {len(self.losses)} losses, got {len(weights)}")
+            raise ValueError(f"Losses: expected {len(self.losses)} weights, one per loss, got {len(weights)}")
         for weight in weights:
             check_number("Losses", "weights", weight, "[0, inf)")
         object.__setattr__(self, "weights", weights)
@@ -66,7 +66,7 @@ class Losses(Loss):
     def check_outputs(self, output_shape: OutputShape) -> None:
         if not several(output_shape) or len(output_shape) != len(self.losses):
             raise ValueError(
-                f"Losses: expected a network with {len(self.losses)} outputs, one for each loss, got output shape "
+                f"Losses: expected a network with {len(self.losses)} outputs, one per loss, got output shape "
                 f"{output_shape}; end it in Parallel([...], combine=None)"
             )
         for loss, shape in zip(self.losses, output_shape, strict=True):

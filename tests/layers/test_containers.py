@@ -234,7 +234,7 @@ def test_data_that_does_not_fit(call, kind, message):
         (lambda: Model([BatchNorm()], input_shape=((3,), (4,))), "layer 0: BatchNorm: expected one input, got 2"),
         (lambda: Parallel([]), "at least one branch"),
         (lambda: Parallel([Dense(2)], combine="sum"), "'concatenate', 'add' or None, got 'sum'"),
-        (lambda: Losses([MeanSquaredError()], weights=[1.0, 2.0]), "a weight for each of 1 losses, got 2"),
+        (lambda: Losses([MeanSquaredError()], weights=[1.0, 2.0]), "expected 1 weights, one per loss, got 2"),
     ],
 )
 def test_networks_that_do_not_fit(make, message):
