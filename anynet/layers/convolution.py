@@ -44,8 +44,8 @@ class Conv2D(Layer):
     stride : int or pair of int
         s, the distance between positions of the window.
     padding : "valid", "same", int, two ints, or ((above, below), (left, right))
-        Zeros around the image: none; the number that gives ⌈H/s⌉ × ⌈W/s⌉ outputs, an odd one below and on the right; or the
-        given number, the same on opposite sides if an int or two ints.
+        "valid" adds no zeros; "same" adds zeros for ⌈H/s⌉ × ⌈W/s⌉ outputs, an odd one below and on the right. Numbers are the
+        zeros per side; an int, or one int per axis, pads opposite sides equally.
     dilation : int or pair of int
         d, the distance between the taps of the window.
     groups : int, at least 1

@@ -45,7 +45,9 @@ class Dropout(Layer):
     def __post_init__(self) -> None:
         check_number("Dropout", "rate", self.rate, "[0, 1)")
         if random.rounded_probability(1.0 - self.rate) == 0.0:
-            raise ValueError(f"Dropout: expected rate <= 1 - 2**-16, got {self.rate!r}; it drops every input")
+            raise ValueError(
+                f"Dropout: expected rate <= 1 - 2**-16, got {self.rate!r}; a larger rate drops every input"
+            )
 
     def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
         if key is None:

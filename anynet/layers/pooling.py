@@ -19,7 +19,7 @@ from anynet.layers.windows import Pair, check_padding, outputs, overlap_add, pad
 
 @dataclass(frozen=True)
 class Pool2D(Layer):
-    """Base class of `MaxPool2D` and `AvgPool2D`: their windows, and the inverse of taking them."""
+    """Base class of `MaxPool2D` and `AvgPool2D`: gather the inputs of windows, and scatter gradients back."""
 
     uses_key: ClassVar[bool] = False
 
@@ -93,7 +93,7 @@ class MaxPool2D(Pool2D):
     pool_size : int or pair of int
         Height and width of the window.
     stride : int or pair of int, optional
-        s: distance between windows; by default the size of the window.
+        s, the distance between positions of the window; by default its size.
     padding : "valid", "same", int, two ints, or ((above, below), (left, right))
         As in `Conv2D`, but with −∞ in place of zeros, and less than the window.
 
@@ -151,7 +151,7 @@ class AvgPool2D(Pool2D):
     pool_size : int or pair of int
         Height kh and width kw of the window.
     stride : int or pair of int, optional
-        s: distance between windows; by default the size of the window.
+        s, the distance between positions of the window; by default its size.
     padding : "valid", "same", int, two ints, or ((above, below), (left, right))
         As in `Conv2D`, but less than the window. The average includes zeros of the padding, as in PyTorch, not in Keras.
 

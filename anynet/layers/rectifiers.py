@@ -140,7 +140,7 @@ class ELU(Layer):
 
     Notes
     -----
-    Any shape. Cache: x. (The derivative is also y + α, but that loses digits where it is small.)
+    Any shape. Cache: x. (For x ≤ 0 the derivative is also y + α, but that loses digits where it is small.)
 
     Examples
     --------
@@ -169,10 +169,10 @@ class ELU(Layer):
 
 
 SELU_SCALE = 1.0507009873554805
-"""λ, with which mean 0 and variance 1 are a fixed point of a layer with normal weights (eq. 14)."""
+"""λ, chosen so that mean 0 and variance 1 are a fixed point of a layer with normal weights (eq. 14)."""
 
 SELU_ALPHA = 1.6732632423543772
-"""α, likewise."""
+"""α, chosen together with λ."""
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,13 @@
 """Cross-entropies for one of several classes, from logits (accurate everywhere) and from probabilities.
 
-==========================  =============  ====================================================
+==========================  =============  ======================================================
 loss                        model output   y
-==========================  =============  ====================================================
+==========================  =============  ======================================================
 `SoftmaxCrossEntropy`       logits         one of C classes, as an integer or a one-hot row
 `CategoricalCrossEntropy`   probabilities  the same
 `SigmoidCrossEntropy`       logits         0 or 1, independently per output (anynet.losses.binary)
 `BinaryCrossEntropy`        probabilities  the same
-==========================  =============  ====================================================
+==========================  =============  ======================================================
 
 `FocalLoss` and `Hinge` (anynet.losses.margin) are also for binary targets, and `KLDivergence` (anynet.losses.divergence) is
 for log-probabilities. Derivations: docs/derivations/losses.md.

@@ -76,7 +76,7 @@ class Poisson(Loss):
 
 @dataclass(frozen=True)
 class KLDivergence(Loss):
-    r"""Kullback-Leibler divergence of the predicted from the target distribution, from log-probabilities.
+    r"""Kullback-Leibler divergence KL(y ‖ p) of target and predicted distributions, from log p.
 
     .. math:: ℓ_n = \sum_o y_{no} (\log y_{no} - \log p_{no}), \qquad \frac{∂ℓ_n}{∂\log p_n} = -y_n
 

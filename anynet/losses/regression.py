@@ -1,14 +1,14 @@
 r"""Regression losses of an error e = ŷ − y.
 
-====================  =======================  ===============================================================
+====================  =======================  ================================================================
 loss                  of one error             properties
-====================  =======================  ===============================================================
+====================  =======================  ================================================================
 `HalfSquaredError`    ½e²                      quadratic; minimized by the mean of the targets
 `MeanSquaredError`    e²                       the same; averaged over the outputs
 `MeanAbsoluteError`   \|e\|                    linear; minimized by the median, less sensitive to outliers
 `Huber`               ½e², or δ(\|e\| − ½δ)    quadratic up to δ, linear beyond
 `LogCosh`             log cosh e               similar to Huber with δ = 1, with a continuous second derivative
-====================  =======================  ===============================================================
+====================  =======================  ================================================================
 
 Derivations: docs/derivations/losses.md.
 

@@ -1,7 +1,7 @@
 """Every layer, with an input shape. To test a new layer, add a row.
 
-``(layer, input_shape)``, or ``(layer, input_shape, inputs)`` if `inputs(rng, shape)` has to replace the default batch of
-numbers away from zero: ``away_from(0, 6)`` for other kinks, ``indices(7)`` for integers.
+``(layer, input_shape)``, or ``(layer, input_shape, inputs)`` where `inputs(rng, shape)` returns the batch. The default is
+numbers away from zero; use ``away_from(0, 6)`` for a layer with other kinks and ``indices(7)`` for integers.
 """
 
 from anynet import (

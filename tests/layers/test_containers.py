@@ -1,4 +1,4 @@
-"""What containers promise beyond the layer contract: sharing, freezing, several inputs and outputs, and where errors are."""
+"""Containers beyond the layer contract: sharing, freezing, several inputs and outputs, and paths in errors."""
 
 import numpy as np
 import pytest
@@ -45,7 +45,7 @@ LOSS = Losses([SoftmaxCrossEntropy(), HalfSquaredError()], weights=[1.0, 0.5])
 
 
 def both(**options):
-    """Return a model of two inputs, one of them indices, and two outputs."""
+    """Return a model with two inputs, one of them indices, and two outputs."""
     inside = Parallel([Dense(6), [Embedding(5, 4), Flatten()]])
     ends = Parallel([Dense(2), [Dense(4), Tanh(), Dense(1)]], combine=None)
     metrics = [OutputMetric(0, Accuracy())]
@@ -287,7 +287,7 @@ def test_a_siamese_network_learns(backend):
     assert epochs == 1 or losses[-1] < 0.3 * losses[0]
 
 
-def test_repeat_draws_anew_at_each_use():
+def test_repeat_derives_a_key_for_each_use():
     layer = Repeat(Dropout(0.5), 2)
     key = anynet.random.make_key(0)
     _, (first, second) = layer.forward({"layer": {}}, np.ones((1, 64)), key=key)
@@ -328,7 +328,7 @@ def test_indices_reach_the_layer_that_looks_them_up(layers, backend):
     check_gradients(model, INDICES, y)
 
 
-def test_the_same_of_a_tuple_of_indices():
+def test_indices_in_a_tuple_of_inputs():
     twins = Sequential([Shared(Flatten()), Shared(Embedding(5, 2)), Shared(Flatten()), Parallel([Identity()] * 2)])
     model = Model([twins, Dense(1)], input_shape=((2, 2), (2, 2)), loss=MeanSquaredError(), optimizer=SGD(0.1))
     x = (INDICES, INDICES[::-1])
@@ -344,7 +344,7 @@ def test_the_same_of_a_tuple_of_indices():
     assert np.all(np.isfinite(model.predict(x)))
 
 
-def test_what_is_only_passed_on_becomes_a_float():
+def test_integers_that_reach_no_embedding_become_floats():
     for layers in ([], [Flatten()], [Repeat(Identity(), 2), Flatten()], [Flatten(), Dense(2)], [Dense(2), Flatten()]):
         assert Sequential(layers).integer_input is False
     model, pair = Model([Flatten()], input_shape=(2, 2)), Model([Shared(Flatten())], input_shape=((2, 2), (2, 2)))

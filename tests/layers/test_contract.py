@@ -1,4 +1,4 @@
-"""The contract of `anynet.layers.base`, for every row of `tests.layers.cases`."""
+"""The contract of `anynet.layers.base`, tested for every row of `tests.layers.cases`."""
 
 import json
 import threading
@@ -18,13 +18,13 @@ N = 3
 
 
 class Case:
-    """A layer with parameters, a batch, and what flows back, all on the host in float64."""
+    """A layer with parameters, a batch and an upstream gradient, on the host in float64."""
 
     def __init__(self, layer, shape, inputs=away_from_zero, *, seed=0, count=N):
         rng = np.random.default_rng(seed)
         self.layer, self.shape = layer, shape
         self.params, self.output_shape = layer.init(rng, shape)
-        # Initial values are special (zeros, ones) and would hide errors; trained ones are not.
+        # Initial zeros and ones would hide errors, so move the trained parameters away from them.
         trained = tree.map(lambda a: a + rng.uniform(-0.1, 0.1, a.shape), layer.trainable(self.params))
         self.params = tree.set_leaves(self.params, iter(tree.leaves(trained)), like=trained)
         self.x = inputs(rng, (count, *shape))
@@ -36,7 +36,7 @@ class Case:
         return place(backend, values, dtype)
 
     def run(self, backend, dtype="float64", *, training=True, need_dx=True):
-        """Return y, cache, dx and grads, from forward and backward compiled each by itself."""
+        """Return y, cache, dx and grads, from separately compiled forward and backward passes."""
         at = self.on(backend, dtype, training=training)
         y, cache = forward(backend, self.layer)(at["params"], at["x"], at["key"])
         dx, grads = backward(backend, self.layer, need_dx=need_dx)(at["params"], cache, at["dy"])
@@ -92,7 +92,7 @@ def test_autodiff_of_forward(case, autodiff, training):
 
 
 def place_like(values, x):
-    """Return host arrays as arrays of x's library, inside a differentiated function."""
+    """Convert host arrays to the library of x, inside a differentiated function."""
     xp = anynet.arrays.namespace.namespace(x)
     return tree.map(lambda a: xp.asarray(a), values)
 
@@ -208,7 +208,7 @@ def test_a_batch_of_no_examples(case, backend, training):
 
 
 @pytest.mark.parametrize("count", [1, 5])
-def test_output_shape_is_as_promised(case, backend, count):
+def test_output_shape_equals_that_of_init(case, backend, count):
     x = np.resize(case.x, (count, *case.shape))
     for seed in (key(), None):
         y, _ = case.layer.forward(place(backend, case.params), place(backend, x), key=place(backend, seed))

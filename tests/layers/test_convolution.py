@@ -1,4 +1,4 @@
-"""Convolution and pooling: their memory, and images that do not fit."""
+"""Convolution and pooling: peak memory, and images of unsuitable shapes."""
 
 import tracemalloc
 
@@ -12,7 +12,7 @@ MIB = 2**20
 
 
 def peak_of(function, *args):
-    """Return the most memory, in bytes, that a call held beside its arguments, and what it returned."""
+    """Return the peak memory of a call in bytes, without its arguments, and its result."""
     tracemalloc.start()
     try:
         result = function(*args)
@@ -30,8 +30,8 @@ def test_needs_less_than_ten_times_its_input(shape, stride):
     up, (y, cache) = peak_of(layer.forward, params, x)
     down, _ = peak_of(layer.backward, params, cache, np.ones_like(y))
     assert x.nbytes >= MIB
-    assert up < 7 * x.nbytes, up / x.nbytes  # the output included
-    assert down < 7 * x.nbytes, down / x.nbytes  # ∂L/∂x included
+    assert up < 7 * x.nbytes, up / x.nbytes  # including the output
+    assert down < 7 * x.nbytes, down / x.nbytes  # including ∂L/∂x
     assert cache is x
 
 
@@ -95,7 +95,7 @@ def build(*layers, shape):
         (lambda: build(Residual([Dense(3), Conv2D(4, 3)]), shape=(8,)), r"layer 0\.body\.1: Conv2D"),
     ],
 )
-def test_what_does_not_fit(make, message):
+def test_unsuitable_shapes_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
 

@@ -1,4 +1,4 @@
-"""Layers against the outputs and gradients that PyTorch computes in float64; see tests/reference/make_layer_passes.py."""
+"""Compare layers with PyTorch's outputs and gradients in float64, made by tests/reference/make_layer_passes.py."""
 
 import numpy as np
 import pytest
@@ -39,10 +39,10 @@ def test_equals_pytorch(case, backend):
 
 @pytest.mark.parametrize("case", [c for c in CASES if np.shape(c["x"]) == (1, 28)], ids=lambda case: case["layer"])
 def test_each_value_of_an_activation_equals_pytorch(case, backend):
-    """Where outputs are tiny too, such as GELU far to the left, not only beside the largest."""
+    """The tolerance is relative to each value, so tiny outputs count, such as GELU of large negative inputs."""
     layer = eval(case["layer"], PUBLIC)
     for dtype, rtol in (("float64", 1e-10), ("float32", 3e-5)):
         y, cache = layer.forward({}, place(backend, np.array(case["x"]), dtype))
         dx, _ = layer.backward({}, cache, place(backend, np.array(case["dy"]), dtype))
-        for ours, theirs in ((y, case["y"]), (dx, case["dx"])):  # PyTorch's own GELU cancels to the left, down to 1e-15
+        for ours, theirs in ((y, case["y"]), (dx, case["dx"])):  # PyTorch's GELU has cancellation of 1e-15 there
             np.testing.assert_allclose(fetch(backend, ours), np.array(theirs), rtol=rtol, atol=4e-15)

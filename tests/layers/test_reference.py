@@ -1,4 +1,4 @@
-"""Outputs and gradients that PyTorch computed: what a function *is* cannot be checked against itself."""
+"""Compare layers with outputs and gradients from PyTorch, an independent source."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def test_pytorch_values(entry, backend):
 
 
 def test_dense_by_hand(backend):
-    """One layer on paper: W = [[1, 2], [3, 4]], b = [10, 20]."""
+    """Compare with values computed by hand: W = [[1, 2], [3, 4]], b = [10, 20]."""
     layer = anynet.Dense(2, weight=[[1, 2], [3, 4]], bias=[10, 20])
     params = place(backend, layer.init(None, (2,))[0])
     y, cache = layer.forward(params, place(backend, np.array([[1.0, 1.0], [0.0, 2.0]])))

@@ -1,4 +1,4 @@
-"""Every loss, with predictions and targets. To test a new loss, add a row ``(loss, y_pred, y_true)``."""
+"""Every loss, with valid predictions and targets. To test a new loss, add a row ``(loss, y_pred, y_true)``."""
 
 import numpy as np
 
@@ -31,7 +31,7 @@ def fractions(*shape, seed=1):
 
 
 def probabilities(*shape, seed=2):
-    """Return rows that sum to one."""
+    """Return rows of probabilities that sum to one."""
     x = fractions(*shape, seed=seed)
     return x / x.sum(axis=-1, keepdims=True)
 
@@ -47,7 +47,7 @@ def one_hot(count, classes, seed=3):
 
 
 def answers(*shape, seed=4):
-    """Return binary targets, 0.0 or 1.0."""
+    """Return binary labels, 0.0 and 1.0."""
     return np.random.default_rng(seed).integers(0, 2, shape).astype(float)
 
 

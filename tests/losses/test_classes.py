@@ -1,4 +1,4 @@
-"""Weights of classes, smoothed labels, and what losses refuse."""
+"""Class weights, label smoothing, and invalid arguments and targets."""
 
 import numpy as np
 import pytest

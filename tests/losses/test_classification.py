@@ -1,4 +1,4 @@
-"""What losses of classes promise beyond the contract: integers as one-hot rows, and exactness far out."""
+"""Classification losses beyond the contract: integer and one-hot labels, and accuracy at extreme outputs."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def test_integers_are_one_hot_rows(loss, y_pred, kind, backend):
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("y_true", [np.array([0, 1]), np.eye(2)], ids=["integers", "rows"])
-def test_softmax_cross_entropy_is_exact_far_out(dtype, y_true, backend):
+def test_softmax_cross_entropy_is_accurate_at_extreme_logits(dtype, y_true, backend):
     logits = np.array([[1e4, -1e4], [1e4, -1e4]])
     value, _, dy = run(backend, SoftmaxCrossEntropy(), logits, y_true, None, dtype)
     assert float(value) == 1e4  # losses 0 and 20 000
@@ -45,7 +45,7 @@ def test_softmax_cross_entropy_is_exact_far_out(dtype, y_true, backend):
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_sigmoid_cross_entropy_is_exact_far_out(dtype, backend):
+def test_sigmoid_cross_entropy_is_accurate_at_extreme_logits(dtype, backend):
     logits, y = np.array([[1e4], [-1e4], [1e4], [-1e4]]), np.array([[1.0], [0.0], [0.0], [1.0]])
     value, _, dy = run(backend, SigmoidCrossEntropy(), logits, y, None, dtype)
     assert float(value) == 5e3
@@ -54,7 +54,7 @@ def test_sigmoid_cross_entropy_is_exact_far_out(dtype, backend):
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_small_losses_keep_their_digits(dtype, backend):
-    """log(1 + e⁻³⁰) is 9.36e-14; a sum 1 + e⁻³⁰ in float32 has lost it."""
+    """log(1 + e⁻³⁰) is 9.36e-14; the sum 1 + e⁻³⁰ in float32 would be 1."""
     value, _, _ = run(backend, SigmoidCrossEntropy(), np.array([[30.0]]), np.array([[1.0]]), None, dtype)
     assert float(value) == pytest.approx(9.357622968839e-14, rel=1e-5 if dtype == "float32" else 1e-12)
 
@@ -68,7 +68,7 @@ def test_small_losses_keep_their_digits(dtype, backend):
         (BinaryCrossEntropy(), Sigmoid(), answers(4, 3)),
     ],
 )
-def test_probabilities_far_out_stay_finite(loss, layer, y_true, dtype, backend):
+def test_losses_of_extreme_probabilities_are_finite(loss, layer, y_true, dtype, backend):
     logits = np.array([[1e4, -1e4, 0.0], [-1e4, 1e4, 1e4], [0.0, 0.0, -1e4], [1e4, 1e4, 1e4]])
     p, cache = layer.forward({}, place(backend, logits, dtype))
     value, inner = loss.forward(p, place(backend, y_true, dtype))
@@ -79,15 +79,15 @@ def test_probabilities_far_out_stay_finite(loss, layer, y_true, dtype, backend):
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("layer", [Softmax(), LogSoftmax(), Sigmoid()])
-def test_activations_far_out_stay_finite(layer, dtype, backend):
+def test_activations_of_extreme_inputs_are_finite(layer, dtype, backend):
     x = place(backend, np.array([[1e4, -1e4, 0.0], [-1e4, -1e4, -1e4], [88.8, -88.8, -104.0]]), dtype)
     y, cache = layer.forward({}, x)
     dx, _ = layer.backward({}, cache, x)
     assert np.isfinite(fetch(backend, y)).all() and np.isfinite(fetch(backend, dx)).all()
 
 
-def test_softmax_and_cross_entropy_in_one_agree_with_the_two(backend):
-    """A₂ − Y by way of Softmax's own Jacobian product: no pair is right only together."""
+def test_fused_softmax_cross_entropy_equals_the_composition(backend):
+    """The Jacobian product of Softmax and the derivative of CategoricalCrossEntropy also give A₂ − Y."""
     logits, y = place(backend, numbers(6, 4)), backend.asarray(labels(6, 4))
     fused, fused_cache = SoftmaxCrossEntropy().forward(logits, y)
     p, cache = Softmax().forward({}, logits)
@@ -106,7 +106,7 @@ def test_softmax_and_cross_entropy_in_one_agree_with_the_two(backend):
         ([[0, 1], [1, 0]], r"one-hot rows, shape \(N, 3\), got .*\(2, 2\)"),
     ],
 )
-def test_what_is_no_class_is_refused(loss, y, message, backend):
+def test_labels_of_unsuitable_type_or_shape_are_refused(loss, y, message, backend):
     with pytest.raises(ValueError, match=message):
         loss.targets(backend.asarray(y), (3,), backend.dtype("float32"))
 
@@ -129,7 +129,7 @@ def test_impossible_classes_are_refused(loss, y, message, backend):
 
 @pytest.mark.parametrize("loss", [SigmoidCrossEntropy(), BinaryCrossEntropy()])
 @pytest.mark.parametrize("bad", [-1.0, 2.0])
-def test_impossible_answers_are_refused(loss, bad, backend):
+def test_impossible_binary_targets_are_refused(loss, bad, backend):
     y = loss.targets(backend.asarray([[0.0], [bad]]), (1,), backend.dtype("float32"))
     with pytest.raises(ValueError, match=f"expected labels in y from 0 to 1, got {bad:g}"):
         loss.check_values(y, (1,))

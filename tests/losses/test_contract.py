@@ -1,4 +1,4 @@
-"""The contract of `anynet.losses.base`, for every row of `tests.losses.cases`."""
+"""The contract of `anynet.losses.base`, tested for every row of `tests.losses.cases`."""
 
 import json
 
@@ -26,14 +26,14 @@ def weight(request, row):
 
 
 def run(backend, loss, y_pred, y_true, weight=None, dtype="float64"):
-    """Return loss, cache and dy_pred, from forward and backward compiled each by itself."""
+    """Return loss, cache and dy_pred, from separately compiled forward and backward passes."""
     at = place(backend, {"y_pred": y_pred, "y_true": y_true, "weight": weight}, dtype)
     value, cache = backend.compile(lambda *args: loss.forward(*args))(at["y_pred"], at["y_true"], at["weight"])
     return value, cache, backend.compile(lambda cache: loss.backward(cache))(cache)
 
 
 def test_gradient(row, backend, weight):
-    """Against a five-point difference along random directions."""
+    """Compare with five-point differences along random directions."""
     loss, y_pred, y_true = row
     dy = fetch(backend, run(backend, *row, weight)[2])
     at = place(backend, {"y_true": y_true, "weight": weight})
@@ -108,13 +108,13 @@ def test_arguments_are_unchanged(row, backend, weight):
 
 
 def test_is_the_weighted_mean_of_examples(row, backend, weight):
-    """Σ wᵢ ℓᵢ / Σ wᵢ, with ℓᵢ from batches of one."""
+    """Compare with Σ wᵢ ℓᵢ / Σ wᵢ, with ℓᵢ from batches of one."""
     loss, y_pred, y_true = row
     each = [run(backend, loss, y_pred[i : i + 1], y_true[i : i + 1]) for i in range(len(y_pred))]
     losses = np.array([fetch(backend, value) for value, _, _ in each])
     grads = np.concatenate([fetch(backend, dy) for _, _, dy in each])
     w = np.ones(len(y_pred)) if weight is None else weight
-    if getattr(loss, "class_weight", None) and y_true.ndim == 1:  # the weight of its class is a weight of the example
+    if getattr(loss, "class_weight", None) and y_true.ndim == 1:  # the class weight multiplies the sample weight
         w = w * np.array(loss.class_weight)[y_true]
     value, _, dy = run(backend, *row, weight)
     assert_close(fetch(backend, value), np.sum(w * losses) / np.sum(w), rtol=1e-13)
@@ -123,7 +123,7 @@ def test_is_the_weighted_mean_of_examples(row, backend, weight):
 
 def test_weights_scale_out_and_zero_weight_means_absent(row, backend):
     loss, y_pred, y_true = row
-    w = np.arange(len(y_pred)) + 0.0  # the first example does not count
+    w = np.arange(len(y_pred)) + 0.0  # the first example has weight 0
     value, _, dy = run(backend, *row, w)
     value7, _, dy7 = run(backend, *row, 7 * w)
     rest, _, dy_rest = run(backend, loss, y_pred[1:], y_true[1:], w[1:])
@@ -134,7 +134,7 @@ def test_weights_scale_out_and_zero_weight_means_absent(row, backend):
     assert not fetch(backend, dy)[0].any()
 
 
-def test_no_weight_at_all_is_no_loss(row, backend):
+def test_all_zero_weights_give_zero_loss(row, backend):
     value, _, dy = run(backend, *row, np.zeros(len(row[1])))
     assert float(value) == 0.0 and not fetch(backend, dy).any()
 
@@ -152,7 +152,7 @@ def test_targets_of_the_wrong_shape_are_refused(row, backend):
             loss.targets(wide, y_pred.shape[1:], backend.dtype("float64"))
 
 
-def test_targets_take_what_it_was_given(row, backend):
+def test_valid_targets_are_kept_and_nan_is_refused(row, backend):
     loss, y_pred, y_true = row
     dtype = backend.dtype("float32")
     y = loss.targets(place(backend, y_true), y_pred.shape[1:], dtype)

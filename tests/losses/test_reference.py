@@ -1,4 +1,4 @@
-"""Losses against the values and gradients that PyTorch computes in float64; see tests/reference/make_losses.py."""
+"""Compare losses with PyTorch's values and gradients in float64, made by tests/reference/make_losses.py."""
 
 import json
 from pathlib import Path
