@@ -1,8 +1,8 @@
-"""Update rules compiled by numba into one pass over memory: read each number once, write it once, no temporaries.
+"""Compile update rules with numba into one pass over memory, without temporaries.
 
-The compiled rule gives bit for bit what NumPy gives: without `fastmath` nothing is reassociated or contracted, and
-coefficients enter in the arrays' dtype. So it makes no difference to a result when, or whether, it takes over. With
-``error_model="numpy"`` a division has no branch, and the loop vectorises.
+The compiled rule gives NumPy's results bit for bit: without `fastmath` nothing is reassociated or contracted, and
+coefficients enter in the arrays' dtype. So results do not depend on whether, or when, it takes over. With
+``error_model="numpy"`` a division has no branch, and the loop vectorizes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from anynet.backends.tiled_rules import write_back
 
 @cache
 def numba() -> ModuleType | None:
-    """Return numba, taught the functions that a rule may use, or None where it is not installed."""
+    """Return numba, with overloads of the functions that a rule may use, or None if it is not installed."""
     try:
         import numba
         from numba.extending import overload
@@ -35,9 +35,9 @@ def numba() -> ModuleType | None:
 
 @cache
 def compile_rule(rule: Callable[..., Any], slots: int) -> Callable[..., Any]:
-    """Return ``run(rows, coefficients)``, which changes parameters and slots in place in one pass.
+    """Return ``run(rows, coefficients)``, which updates parameters and slots in place in one pass.
 
-    The machine code is kept on disk under the rule's name and source, so a later process only reads it.
+    The machine code is cached on disk under the rule's name and source, so that later processes only read it.
     """
     library = numba()
     assert library is not None
@@ -46,7 +46,7 @@ def compile_rule(rule: Callable[..., Any], slots: int) -> Callable[..., Any]:
     loop = _LOOPS[slots](rule, version)
     try:
         kernel = library.njit(loop, error_model="numpy", cache=True)
-    except RuntimeError:  # nowhere to write: every process compiles for itself
+    except RuntimeError:  # no writable cache: each process compiles
         kernel = library.njit(loop, error_model="numpy")
 
     def run(rows: Sequence[tuple[Any, ...]], coefficients: tuple[Any, ...]) -> None:
@@ -60,7 +60,7 @@ def compile_rule(rule: Callable[..., Any], slots: int) -> Callable[..., Any]:
     return run
 
 
-# One loop for each number of slots. `version` stands in them to be part of the key under which numba keeps the code.
+# One loop per number of slots. `version` is a closure variable, and so becomes part of the key of numba's cache.
 
 
 def _loop0(rule: Callable[..., Any], version: int) -> Callable[..., Any]:

@@ -35,7 +35,7 @@ class NumpyBackend(Backend):
     """
 
     warmup_steps = 8
-    """How many steps of one shape `fit` takes as they are written before it has one replayed."""
+    """Number of steps with batches of one shape and layout that run as they are written before they are replayed."""
 
     def __init__(self, device: str | None = None, *, compiled: bool = True) -> None:
         if device not in (None, "cpu"):

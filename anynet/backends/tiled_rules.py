@@ -1,7 +1,7 @@
-"""Run an update rule over large parameters in tiles that stay in the cache, in place.
+"""Run an update rule over large parameters in place, in tiles that stay in the cache.
 
-A rule of ten operations over a large array streams ten temporaries through memory. In tiles they live in the cache, and are
-still large enough that calling NumPy costs little beside its work.
+A rule of ten operations over a large array streams ten temporaries through memory. In tiles they remain in the cache, and the
+tiles are large enough that calls of NumPy cost little compared with their work.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ TILE = 32768  # elements: 128 KiB of float32
 
 
 def run_tiled(rule: Callable[..., Any], tile: int = TILE) -> Callable[..., None]:
-    """Return ``run(rows, coefficients)``, which changes the arrays of each row but its gradient, the second, in place."""
+    """Return ``run(rows, coefficients)``, which updates each row ``(p, g, *slots)`` in place, except its gradient."""
 
     def update(parts: Sequence[Any], coefficients: tuple[Any, ...]) -> None:
         new = rule(*parts, *coefficients)
