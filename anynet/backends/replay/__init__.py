@@ -87,12 +87,15 @@ class ReplayedStep:
 
     def _try(self, signature: Any, carry: Any, batch: Sequence[Any]) -> tuple[Any, Any]:
         """Take a step as it is written. After the warm-up trace it too, and compare the results."""
+        if signature is None or len(self._executables) == MAX_GRAPHS:
+            return self._step(carry, *batch)
         count = self._counts[signature] = self._counts.get(signature, 0) + 1
         last = self._warmup_steps + VERIFY_STEPS
-        if signature is None or not self._warmup_steps < count <= last or len(self._executables) == MAX_GRAPHS:
+        if not self._warmup_steps < count <= last:
             return self._step(carry, *batch)
         try:
-            executable, result = self._trace(carry, batch, steady=count == last)
+            with np.errstate(all="ignore"):  # the step itself warns
+                executable, result = self._trace(carry, batch, steady=count == last)
         except Exception:  # whatever a step may raise where it meets tracers
             result = None
         expected = self._step(carry, *batch)

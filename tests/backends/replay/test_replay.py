@@ -1,4 +1,4 @@
-"""Steps that are replayed: the numbers of the steps as written, bit for bit, whoever comes in between."""
+"""Replayed steps give the results of plain steps, bit for bit, whatever happens between them."""
 
 import gc
 import tracemalloc
@@ -42,7 +42,7 @@ LOSS, OPTIMIZER = HalfSquaredError(), SGD(0.01)
 
 
 def make(layer, input_shape, loss=LOSS, optimizer=OPTIMIZER, metrics=(), dtype="float64"):
-    """Return a step, and a carry to begin with."""
+    """Return a step and its first carry."""
     dtype = np.dtype(dtype)
     params, _ = layer.init(np.random.default_rng(0), input_shape)
     params = tree.map(lambda a: np.array(a, dtype=dtype), params)
@@ -59,7 +59,7 @@ def assert_identical(a, b):
 
 
 def assert_replays(step, carry, batches):
-    """Take steps as they are written and replayed, and compare all that comes out; return what replays."""
+    """Take plain and replayed steps, compare all results, and return the replayed step."""
     replayed = ReplayedStep(step, warmup_steps=0)
     plain, other = (tree.map(lambda a: a.copy(), carry) for _ in range(2))
     for batch in batches:
@@ -89,7 +89,7 @@ def test_every_layer(row):
 @pytest.mark.parametrize("row", LOSSES, ids=lambda row: f"{row[0]}-{row[2].dtype}{row[2].shape}".replace(" ", ""))
 def test_every_loss(row, weighted):
     class Outputs(Layer):
-        """Predictions that may be trained, times what comes in."""
+        """Trainable predictions times the input."""
 
         def init(self, rng, input_shape):
             return {"weight": row[1]}, row[1].shape[1:]
@@ -113,7 +113,7 @@ def test_every_optimizer(optimizer, dtype):
     assert_replays(*make(NETWORK, (4,), loss, optimizer, [Accuracy()], dtype), batches)
 
 
-def test_shapes_take_turns_and_the_parameters_stay_side_by_side():
+def test_shapes_take_turns_and_the_parameters_stay_packed():
     rng = np.random.default_rng(2)
     sizes = [8, 8, 3, 3, 8, 3, 8, 8, 3]
     replayed = assert_replays(
@@ -126,7 +126,7 @@ def test_shapes_take_turns_and_the_parameters_stay_side_by_side():
     )
 
 
-def test_not_every_shape_is_kept():
+def test_the_number_of_graphs_is_limited():
     rng = np.random.default_rng(2)
     step, carry = make(NETWORK, (4,))
     replayed = ReplayedStep(step, warmup_steps=0)
@@ -136,7 +136,7 @@ def test_not_every_shape_is_kept():
     assert len(replayed._executables) == MAX_GRAPHS
 
 
-def test_noise_is_new_in_every_step():
+def test_noise_differs_between_steps():
     step, carry = make(Sequential([Dropout(0.5), Dense(3)]), (4,), optimizer=SGD(1e-9))
     replayed = ReplayedStep(step, warmup_steps=0)
     batch, losses = (np.ones((8, 4)), np.ones((8, 3))), set()
@@ -146,12 +146,12 @@ def test_noise_is_new_in_every_step():
     assert replayed._active is not None and len(losses) == 10
 
 
-def test_conditions_are_joined_whatever_they_were_while_recording():
+def test_conditions_are_joined_whatever_they_were_while_tracing():
     """`finite & all(...)` is NumPy's one and only True as long as all gradients are finite."""
     step, carry = make(NETWORK, (4,), optimizer=LossScale(SGD(0.01)))
     rng = np.random.default_rng(3)
     x, y = rng.normal(size=(8, 4)), rng.normal(size=(8, 3))
-    overflow = 0.0 * x, np.full((8, 3), 1e304)  # of all gradients that of the last bias alone becomes infinite
+    overflow = 0.0 * x, np.full((8, 3), 1e304)  # only the gradient of the last bias overflows
     with np.errstate(all="ignore"):
         replayed = assert_replays(step, carry, [(x, y)] * 4 + [overflow] + [(x, y)] * 2)
     assert all(np.isfinite(a).all() for a in tree.leaves(replayed.state.params))
@@ -164,8 +164,8 @@ def model(patience):
     return Model(layers, input_shape=4, loss=SoftmaxCrossEntropy(), optimizer=Adam(0.01), backend=backend)
 
 
-def test_others_may_come_in_between():
-    """Reading parameters, setting them, another rate, predictions, saving: the model is the same as without replay."""
+def test_the_model_may_be_used_between_steps():
+    """Read and assign parameters, change the rate, predict, evaluate, fit: the model equals one without replay."""
     rng = np.random.default_rng(3)
     x, y = rng.normal(size=(30, 4)).astype("float32"), rng.integers(0, 3, 30)
     quick, plain = model(0), model(10**9)
@@ -200,7 +200,7 @@ def test_data_of_other_strides():
 
 
 def test_layouts_of_one_shape_take_turns():
-    """NumPy sums an array in the order of its memory, so another layout has other last digits."""
+    """NumPy sums in the order of memory, so the last digits depend on the layout."""
     rng = np.random.default_rng(4)
     step, carry = make(Sequential([BatchNorm(), Dense(3)]), (4,), dtype="float32")
     batches = []
@@ -210,8 +210,8 @@ def test_layouts_of_one_shape_take_turns():
     assert_replays(step, carry, batches)
 
 
-def test_an_optimizer_state_of_another_structure():
-    """A factor of the learning rate, set between batches of two sizes, makes the state another tree."""
+def test_the_structure_of_the_optimizer_state_may_change():
+    """Setting the learning-rate factor for the first time adds an array to the state."""
     rng = np.random.default_rng(4)
     quick, plain = model(0), model(10**9)
     for size, factor in [(30, None), (20, 0.5), (30, None), (20, None), (30, 0.25), (20, None), (30, None)]:
@@ -224,7 +224,7 @@ def test_an_optimizer_state_of_another_structure():
 
 
 class Odd(Layer):
-    """The identity, unless something is done that cannot be written down."""
+    """The identity, with an operation that cannot be traced."""
 
     def forward(self, params, x, *, key=None):
         return self.odd(x), None
@@ -292,7 +292,7 @@ class Unlisted(Odd):
 
 
 class Swallowing(Odd):
-    """What raises while a step is recorded, and never else, may not lead elsewhere."""
+    """An exception that only tracers raise may not select another path."""
 
     def odd(self, x):
         try:
@@ -324,7 +324,7 @@ ODD = [
 
 
 @pytest.mark.parametrize("odd", [*ODD, ChangingTheBatch])
-def test_what_cannot_be_written_down_stays_as_it_is(odd):
+def test_an_untraceable_step_runs_as_it_is_written(odd):
     step, carry = make(Sequential([odd(), Dense(3)]), (4,))
     replayed, rng, firsts = ReplayedStep(step, warmup_steps=0), np.random.default_rng(0), []
     plain = tree.map(lambda a: a.copy(), carry)
@@ -338,7 +338,7 @@ def test_what_cannot_be_written_down_stays_as_it_is(odd):
         assert_identical(carry, plain)
 
 
-def test_a_large_step_stays_as_it_is(monkeypatch):
+def test_a_step_beyond_the_memory_limit_runs_as_it_is_written(monkeypatch):
     monkeypatch.setattr("anynet.backends.replay.MAX_BYTES", 1000)
     step, carry = make(NETWORK, (4,))
     replayed = ReplayedStep(step, warmup_steps=0)
@@ -347,7 +347,7 @@ def test_a_large_step_stays_as_it_is(monkeypatch):
     assert not replayed._executables
 
 
-def test_an_error_leaves_the_model_usable():
+def test_a_step_that_was_interrupted_can_be_repeated():
     """Ctrl-C in the middle of a replayed step."""
     rng = np.random.default_rng(5)
     x, y = rng.normal(size=(6, 4)), rng.normal(size=(6, 3))
@@ -364,7 +364,7 @@ def test_an_error_leaves_the_model_usable():
 
 
 def held_by(make_model, take_steps):
-    """Return the bytes that a model of NumPy's holds after training beyond its parameters and state, and at most in a step."""
+    """Return the bytes that a model holds after training, and its peak in a step, both without its carry; and the model."""
     tracemalloc.start()
     try:
         trained = make_model()
@@ -379,8 +379,8 @@ def held_by(make_model, take_steps):
         tracemalloc.stop()
 
 
-def test_results_without_a_buffer_are_given_up_after_their_last_use():
-    """The patches of a convolution take 25 times the memory of its input; a plain step has a small part of them at a time."""
+def test_results_without_a_buffer_are_released_after_their_last_use():
+    """The patches of a convolution take 25 times the memory of its input; a plain step has few of them at a time."""
     x, y = np.zeros((16, 32, 32, 16), "float32"), np.zeros((16, 32, 32, 2), "float32")
 
     def convolution(patience):
@@ -399,7 +399,7 @@ def test_results_without_a_buffer_are_given_up_after_their_last_use():
     assert held < 2**23 and peak < plain_peak + 2**23
 
 
-def test_all_that_a_model_holds_has_one_limit():
+def test_all_executables_of_a_model_have_one_memory_limit():
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(200_000, 8)).astype("float32"), rng.integers(0, 2, 200_000)
 
@@ -420,7 +420,7 @@ def test_all_that_a_model_holds_has_one_limit():
     assert held < 2**26
 
 
-def test_a_batch_is_not_kept():
+def test_a_batch_is_released():
     rng = np.random.default_rng(0)
     step, carry = make(NETWORK, (4,))
     replayed = assert_replays(step, carry, several(lambda rng: (rng.normal(size=(5, 4)), rng.normal(size=(5, 3)))))
@@ -431,8 +431,8 @@ def test_a_batch_is_not_kept():
     assert seen[0]() is None and seen[1]() is None
 
 
-def test_the_arrays_of_an_old_carry_are_not_kept():
-    """Each executable is bound to the arrays of one carry; when another comes, none stays bound to the old one."""
+def test_the_arrays_of_an_old_carry_are_released():
+    """No executable stays bound to a carry that was replaced from outside."""
     rng = np.random.default_rng(0)
     step, carry = make(NETWORK, (4,), optimizer=Adam())
     batches = [(rng.normal(size=(n, 4)), rng.normal(size=(n, 3))) for n in (5, 6)]
@@ -446,7 +446,7 @@ def test_the_arrays_of_an_old_carry_are_not_kept():
 
 
 def test_random_networks_with_random_events_in_between():
-    """A few of those that `python -m tests.backends.replay_differential` takes."""
+    """A small part of `python -m tests.backends.replay_differential`."""
     lines = []
     assert replay_differential.run(networks=12, steps=25, seed=1, report=lines.append) == 0, "\n".join(lines)
     assert " 300 steps" in lines[-1] and " 0 of them replayed" not in lines[-1], lines[-1]
@@ -459,7 +459,7 @@ def test_the_differential_test_sees_a_difference(monkeypatch):
         carry, out = step(self, leaves, batch)
         if self.unsound:
             next(a for a in tree.leaves(carry[0]) if a.ndim)[...] *= 1.0001
-        self.unsound = True  # not yet where trials are compared
+        self.unsound = True  # but equal in the step that is verified
         return carry, out
 
     monkeypatch.setattr(Executable, "unsound", False, raising=False)
