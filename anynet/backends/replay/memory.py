@@ -68,7 +68,7 @@ def plan_memory(graph: Graph) -> MemoryPlan:
     packed: dict[int, tuple[int, ...]] = {}
     size = len(graph.specs)
     for index, node in enumerate(nodes):
-        columns = _packable(node, graph, out_functions, buffers)
+        columns = _packable(node, graph, out_functions, buffers, packed)
         if columns is not None:
             nodes[index] = _pack(node, columns, graph, blocks, buffers, packed, size)
             size += len(columns)
@@ -104,7 +104,11 @@ def _out_functions(nodes: list[Node], graph: Graph, escaping: set[int]) -> dict[
 
 
 def _packable(
-    node: Node, graph: Graph, out_functions: dict[int, Callable[..., Any]], buffers: dict[int, Buffer]
+    node: Node,
+    graph: Graph,
+    out_functions: dict[int, Callable[..., Any]],
+    buffers: dict[int, Buffer],
+    packed: dict[int, tuple[int, ...]],
 ) -> list[tuple[int, ...]] | None:
     """Return the columns of an update (parameters, gradients, slots) if each of them can be one array, or None.
 
@@ -117,11 +121,13 @@ def _packable(
     if any(i is None for column in columns for i in column):
         return None
     params, gradients, *slots = columns
-    in_place = all(i < len(graph.in_place) and graph.in_place[i] for column in (params, *slots) for i in column)
+    leaves = [i for column in (params, *slots) for i in column]
+    in_place = all(i < len(graph.in_place) and graph.in_place[i] for i in leaves)
+    once = len(set(leaves)) == len(leaves) and not any(set(leaves) & set(column) for column in packed.values())
     computed = len(set(gradients)) == rows and all(i in out_functions and i not in buffers for i in gradients)
     specs = [_spec(graph, i) for column in columns for i in column]
     alike = len({spec.dtype for spec in specs}) == 1 and all(map(_is_contiguous, specs))
-    return columns if in_place and computed and alike else None
+    return columns if in_place and once and computed and alike else None
 
 
 def _pack(

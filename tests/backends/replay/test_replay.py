@@ -113,6 +113,21 @@ def test_every_optimizer(optimizer, dtype):
     assert_replays(*make(NETWORK, (4,), loss, optimizer, [Accuracy()], dtype), batches)
 
 
+class Twice(SGD):
+    """Two updates of the same parameters, in another order: they can be packed for one of them only."""
+
+    def update(self, params, grads, state, elementwise):
+        params, state = super().update(params, grads, state, elementwise)
+        rows = [(p, 0.5 * g, *slots) for p, g, *slots in tree.rows(grads, params, grads)]
+        elementwise(self.rule)(rows[::-1], self.coefficients(state["step"]))
+        return params, state
+
+
+def test_parameters_of_two_updates():
+    batches = several(lambda rng: (rng.normal(size=(7, 4)), rng.normal(size=(7, 3))))
+    assert_replays(*make(NETWORK, (4,), optimizer=Twice(0.01)), batches)
+
+
 def test_shapes_take_turns_and_the_parameters_stay_packed():
     rng = np.random.default_rng(2)
     sizes = [8, 8, 3, 3, 8, 3, 8, 8, 3]
