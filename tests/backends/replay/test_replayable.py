@@ -131,7 +131,7 @@ class Text(str):
         {"regularizer": L2(0.1) + ForeignRegularizer(0.1)},
         {"backend": ForeignBackend()},
     ],
-    ids=str,
+    ids=lambda arguments: "-".join(arguments),
 )
 def test_parts_of_others_are_not(arguments):
     assert not is_replayed(make(**arguments))
