@@ -18,20 +18,20 @@ from anynet.backends.replay.trace import traceable
 from anynet.backends.tiled_rules import run_tiled
 
 COMPILER = 0.5
-"""Seconds that it takes to import numba and load, or compile, a rule."""
+"""Seconds to import numba and to load, or compile, a rule."""
 
 ADOPTED = 2**25 - 2**13
-"""Bytes of the largest array that, with its header and rounded up to pages, still moves glibc's threshold."""
+"""Bytes of the largest array that, with its header and rounded up to pages, still raises glibc's threshold."""
 
 
 class NumpyBackend(Backend):
-    """Arrays of NumPy. Update rules run in tiles and, where numba is installed and it will pay, compiled.
+    """Arrays of NumPy, with small training steps replayed and update rules in tiles or, once this is faster, compiled by numba.
 
     Parameters
     ----------
     device : "cpu", optional
     compiled : bool
-        Whether numba may be used. It makes no difference to the numbers.
+        Whether numba may be used. Results do not depend on it.
     """
 
     warmup_steps = 8
@@ -71,10 +71,10 @@ class NumpyBackend(Backend):
         return run
 
     def _until_it_pays(self, rule: Callable[..., Any]) -> Callable[..., None]:
-        """Return a runner that works in tiles at first, and has the rule compiled when that will save time.
+        """Return a runner that works in tiles at first, and compiles the rule when this saves time.
 
-        It will where `steps_ahead` more updates would take longer than the compiler; and whoever has spent as much time as
-        the compiler takes is likely to go on, so that at worst a run takes its compiler's time longer than it had to.
+        Compile if the next `steps_ahead` updates would take longer than compilation, or once updates have taken as long as
+        compilation would; at worst, one compilation is wasted.
         """
         tiled = run_tiled(rule)
         spent, calls = 0.0, 0
@@ -92,11 +92,12 @@ class NumpyBackend(Backend):
 
 
 def keep_freed_memory() -> None:
-    """Have the allocator keep the memory of temporaries for the next step instead of giving it back to the system.
+    """Make the allocator keep the memory of temporaries for the next step.
 
-    glibc asks the kernel for every array above a threshold, and each step pays a fault for each page anew. The threshold
-    grows to the size of whatever array is freed, up to 32 MiB, and with it to twice that what is kept: so one array of that
-    size, never touched, does it for good. Other allocators are not impressed, and a threshold that the user set is kept.
+    glibc requests memory for each array above a threshold from the kernel, and each step pays for a fault of each page. The
+    threshold grows to the size of the largest freed array, up to 32 MiB, and the memory that is kept to twice that. One array of
+    that size, never written to, suffices for the life of the process. Other allocators, and a threshold set by the user, are
+    not affected.
     """
     np.empty(ADOPTED, dtype=np.uint8)
 
