@@ -87,11 +87,11 @@ def set_leaves(tree: Tree, new: Iterator[Any], like: Tree) -> Tree:
     if isinstance(like, dict):
         return {**tree, **{key: set_leaves(tree[key], new, value) for key, value in like.items()}}
     if isinstance(like, (list, tuple)):
-        return _like(like, [set_leaves(part, new, value) for part, value in zip(tree, like, strict=True)])
+        return sequence_like(like, [set_leaves(part, new, value) for part, value in zip(tree, like, strict=True)])
     return tree if like is None else next(new)
 
 
-def _like(sequence: Any, parts: list[Any]) -> Any:
+def sequence_like(sequence: Any, parts: list[Any]) -> Any:
     """Return `parts` as a list, tuple or named tuple, whichever `sequence` is."""
     kind = type(sequence)
     return kind(*parts) if hasattr(kind, "_fields") else kind(parts)
@@ -120,7 +120,7 @@ def select(tree: Tree, keep: Callable[[Path, Any], bool], prefix: Path = ()) -> 
     if isinstance(tree, dict):
         return {key: select(value, keep, (*prefix, key)) for key, value in tree.items()}
     if isinstance(tree, (list, tuple)):
-        return _like(tree, [select(value, keep, (*prefix, index)) for index, value in enumerate(tree)])
+        return sequence_like(tree, [select(value, keep, (*prefix, index)) for index, value in enumerate(tree)])
     return tree if tree is not None and keep(prefix, tree) else None
 
 

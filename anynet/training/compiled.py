@@ -53,9 +53,9 @@ class Compiled:
 
     def count_examples(self, batch: Batch) -> float:
         """Return the denominator of the mean loss of a batch, without the lower bound that prevents division by zero."""
-        xp, dtype = self._backend.xp, self._dtypes[0]
-        weights = self._config.required_loss.effective_weights(xp.zeros((), dtype=dtype), batch.y, batch.weight)
-        return float(len(batch)) if weights is None else float(xp.sum(weights))
+        zero = self._backend.asarray(0.0, self._dtypes[0])
+        weights = self._config.required_loss.effective_weights(zero, batch.y, batch.weight)
+        return float(len(batch)) if weights is None else float(self._backend.xp.sum(weights))
 
     @property
     def _decides_on_host(self) -> bool:

@@ -1,5 +1,6 @@
 """Models on a device that is not the current one: every public method computes there, and leaves the current device alone."""
 
+import dataclasses
 import threading
 
 import numpy as np
@@ -26,6 +27,7 @@ from anynet import (
     load,
     tree,
 )
+from anynet.config import ModelConfig
 from tests.conftest import KINDS
 from tests.tools import assert_close, assert_same
 
@@ -73,6 +75,10 @@ def set_params(model, x, y, path):
     model.params = tree.map(model.backend.to_numpy, model.params)
 
 
+def set_state(model, x, y, path):
+    model.state = tree.map(model.backend.to_numpy, model.state)
+
+
 def set_factor(model, x, y, path):
     model.learning_rate_factor = 0.5
     assert model.learning_rate_factor == 0.5
@@ -92,7 +98,9 @@ CALLS = {
     "save": lambda model, x, y, path: (model.save(path), load(path, backend=model.backend)),
     "params": set_params,
     "learning_rate_factor": set_factor,
-    "index_dtype": lambda model, x, y, path: model.index_dtype,
+    "state": set_state,
+    "from_config": lambda model, x, y, path: type(model).from_config(model.config, model.backend).predict(x),
+    "from_snapshot": lambda model, x, y, path: (model.save(path), load(path, backend=model.backend).predict(x)),
 }
 """A call of each public method and property of a model. A new one is a new row."""
 
@@ -109,7 +117,8 @@ FUNCTIONS = {
 
 
 def test_the_table_has_every_public_method():
-    assert CALLS.keys() == {name for name in vars(Model) if not name.startswith("_")}
+    settings = {field.name for field in dataclasses.fields(ModelConfig)}
+    assert CALLS.keys() == {name for name in dir(Model) if not name.startswith("_")} - settings
 
 
 @only_the_second

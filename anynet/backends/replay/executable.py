@@ -186,6 +186,6 @@ def _builder(part: tree.Tree, registers: list[Any], static: set[int]) -> Callabl
         entries = [(key, _builder(value, registers, static)) for key, value in part.items()]
         return lambda: {key: build() for key, build in entries}
     if isinstance(part, (list, tuple)):
-        kind, builders = type(part), [_builder(value, registers, static) for value in part]
-        return lambda: kind([build() for build in builders])
+        builders = [_builder(value, registers, static) for value in part]
+        return lambda: tree.sequence_like(part, [build() for build in builders])
     return lambda: registers[part]

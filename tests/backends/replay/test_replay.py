@@ -118,7 +118,7 @@ class Twice(SGD):
 
     def update(self, params, grads, state, elementwise):
         params, state = super().update(params, grads, state, elementwise)
-        rows = [(p, 0.5 * g, *slots) for p, g, *slots in tree.rows(grads, params, grads)]
+        rows = [(p, 0.5 * g, *slots) for p, g, *slots in tree.zip_leaves(grads, params, grads)]
         elementwise(self.rule)(rows[::-1], self.coefficients(state["step"]))
         return params, state
 
@@ -135,7 +135,7 @@ def test_shapes_take_turns_and_the_parameters_stay_packed():
         *make(NETWORK, (4,), optimizer=Adam()), [(rng.normal(size=(n, 4)), rng.normal(size=(n, 3))) for n in sizes]
     )
     assert len(replayed._executables) == 2
-    weights = [a for path, a in tree.leaves_with_paths(replayed.state.params)]
+    weights = [a for path, a in tree.leaves_with_paths(replayed._carry[0])]
     assert len({id(a.base) for a in weights}) == 1 and all(
         p.is_bound(replayed._leaves) for p in replayed._executables.values()
     )
@@ -169,7 +169,7 @@ def test_conditions_are_joined_whatever_they_were_while_tracing():
     overflow = 0.0 * x, np.full((8, 3), 1e304)  # only the gradient of the last bias overflows
     with np.errstate(all="ignore"):
         replayed = assert_replays(step, carry, [(x, y)] * 4 + [overflow] + [(x, y)] * 2)
-    assert all(np.isfinite(a).all() for a in tree.leaves(replayed.state.params))
+    assert all(np.isfinite(a).all() for a in tree.leaves(replayed._carry[0]))
 
 
 def model(patience):
@@ -198,7 +198,7 @@ def test_the_model_may_be_used_between_steps():
                 each.predict(x), each.evaluate(x, y)
             if number == 32:
                 each.fit(x, y, epochs=3, batch_size=8)
-        assert_identical(quick.state, plain.state)
+        assert_identical(quick._owner.current, plain._owner.current)
     assert quick._compiled.step._active is not None
     for handed_out, before in seen:
         assert_identical(handed_out, before)
@@ -235,7 +235,7 @@ def test_the_structure_of_the_optimizer_state_may_change():
             if factor is not None:
                 each.learning_rate_factor = factor
             each.fit(x, y, epochs=5, batch_size=None)
-        assert_identical(quick.state, plain.state)
+        assert_identical(quick._owner.current, plain._owner.current)
 
 
 class Odd(Layer):
@@ -368,7 +368,7 @@ def test_a_step_that_was_interrupted_can_be_repeated():
     x, y = rng.normal(size=(6, 4)), rng.normal(size=(6, 3))
     step, carry = make(NETWORK, (4,))
     replayed = assert_replays(step, carry, [(x, y)] * 4)
-    executable, carry = replayed._active, replayed.state
+    executable, carry = replayed._active, replayed._carry
     executable._instructions[3:] = [lambda: (_ for _ in ()).throw(KeyboardInterrupt)]
     before = tree.map(lambda a: a.copy(), carry)
     with pytest.raises(KeyboardInterrupt):
@@ -385,7 +385,7 @@ def held_by(make_model, take_steps):
         trained = make_model()
         take_steps(trained)
         gc.collect()
-        own = sum(a.nbytes for a in tree.leaves(trained.state))
+        own = sum(a.nbytes for a in tree.leaves(trained._owner.current))
         held = tracemalloc.get_traced_memory()[0] - own
         tracemalloc.reset_peak()
         take_steps(trained)
@@ -441,7 +441,7 @@ def test_a_batch_is_released():
     replayed = assert_replays(step, carry, several(lambda rng: (rng.normal(size=(5, 4)), rng.normal(size=(5, 3)))))
     x, y = rng.normal(size=(5, 4)), rng.normal(size=(5, 3))
     seen = weakref.ref(x), weakref.ref(y)
-    replayed(replayed.state, x, y)
+    replayed(replayed._carry, x, y)
     del x, y
     assert seen[0]() is None and seen[1]() is None
 
@@ -452,8 +452,8 @@ def test_the_arrays_of_an_old_carry_are_released():
     step, carry = make(NETWORK, (4,), optimizer=Adam())
     batches = [(rng.normal(size=(n, 4)), rng.normal(size=(n, 3))) for n in (5, 6)]
     replayed = assert_replays(step, carry, [batch for batch in batches for _ in range(4)])
-    old = [weakref.ref(leaf) for leaf in tree.leaves(replayed.state) if isinstance(leaf, np.ndarray)]
-    carry = tree.map(lambda a: a.copy(), replayed.state)
+    old = [weakref.ref(leaf) for leaf in tree.leaves(replayed._carry) if isinstance(leaf, np.ndarray)]
+    carry = tree.map(lambda a: a.copy(), replayed._carry)
     for _ in range(2):
         carry, _ = replayed(carry, *batches[0])
     gc.collect()
