@@ -51,7 +51,7 @@ class Network:
         Examples
         --------
         >>> from dataclasses import replace
-        >>> from anynet import SGD, Adam, Dense
+        >>> from anynet import SGD, Adam, Dense, Model
         >>> model = Model([Dense(1)], input_shape=3, optimizer=Adam())
         >>> other = Model.from_config(replace(model.config, optimizer=SGD(0.1)))
         >>> other.params = model.params

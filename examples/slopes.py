@@ -1,12 +1,14 @@
 """Draw a parabola, the sigmoid and ReLU with their slopes.
 
-python examples/slopes.py
-python examples/slopes.py --output slopes.png
+    python examples/slopes.py
+    python examples/slopes.py --output slopes.png
+
+Needs matplotlib (extra `plots`).
 """
 
 import argparse
+from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 
 from anynet import Dense, MeanSquaredError, Model, ReLU, Sigmoid
@@ -23,6 +25,9 @@ def slope_of_error(weight: float) -> float:
 
 def main(output: str | None = None) -> dict[str, float]:
     """Draw the functions and their slopes, and return some of the slopes."""
+    import matplotlib.pyplot as plt
+
+    Path(output or "").parent.resolve(strict=True)  # a missing folder is an error before computing, not after
     slopes = {"error at -1": slope_of_error(-1.0)}
     figure, (left, *others) = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
     w = np.linspace(-2.2, 2.2, 200)
@@ -56,5 +61,8 @@ def main(output: str | None = None) -> dict[str, float]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Draw three functions of the lecture notes with their slopes.")
-    parser.add_argument("--output", help="write the picture to this file instead of showing it")
-    main(**vars(parser.parse_args()))
+    parser.add_argument("--output", help="write the figure to this file instead of showing it")
+    try:
+        main(**vars(parser.parse_args()))
+    except (ModuleNotFoundError, FileNotFoundError) as error:
+        parser.exit(1, f"{parser.prog}: {error}\n")
