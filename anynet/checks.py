@@ -1,4 +1,4 @@
-"""Checks of arguments, with errors of one form: ``where: expected <condition>, got <actual>; <what to do>``."""
+"""Checks of arguments; errors read ``where: expected <condition>, got <actual>; <what to do>``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from anynet.arrays.namespace import Array, namespace
 
 
 def check_int(where: str, name: str, value: Any, *, at_least: int) -> int:
-    """Return `value` as an int; TypeError unless it is an integer, ValueError unless it is at least `at_least`."""
+    """Return `value` as an int, or raise unless it is an integer >= `at_least`."""
     try:
         if isinstance(value, bool):
             raise TypeError
@@ -25,7 +25,7 @@ def check_int(where: str, name: str, value: Any, *, at_least: int) -> int:
 
 
 def check_kind(where: str, name: str, value: Any, kind: type, example: str) -> None:
-    """Raise TypeError unless `value` is an instance of `kind`; the message shows one."""
+    """Raise TypeError unless `value` is an instance of `kind`; the message shows an example."""
     if not isinstance(value, kind):
         a_class = isinstance(value, type) and issubclass(value, kind)
         got = f"the class {value.__name__}; write it with parentheses" if a_class else repr(value)
@@ -45,7 +45,7 @@ def check_number(where: str, name: str, value: Any, interval: str = "(-inf, inf)
 
 
 def check_shape(where: str, name: str, value: Any) -> tuple[int, ...]:
-    """Return a shape, given as an int or a sequence of ints, as a tuple of ints of at least 1."""
+    """Return a shape, an int or a sequence of ints >= 1, as a tuple."""
     if isinstance(value, (list, tuple)):
         if None in value:
             raise TypeError(
@@ -55,13 +55,13 @@ def check_shape(where: str, name: str, value: Any) -> tuple[int, ...]:
     return (check_int(where, name, value, at_least=1),)
 
 
-def several(shape: Any) -> bool:
-    """Return whether a shape is that of a tuple of arrays."""
+def is_multi(shape: Any) -> bool:
+    """Return whether a shape is a tuple of shapes, for several arrays."""
     return bool(shape) and isinstance(shape[0], tuple)
 
 
 def check_shapes(where: str, name: str, value: Any) -> Any:
-    """Return a shape, as `check_shape` does; several, as a tuple of shapes, for several arrays."""
+    """Return a shape like `check_shape`, or a tuple of shapes for several arrays."""
     if isinstance(value, (list, tuple)) and any(isinstance(part, (list, tuple)) for part in value):
         return tuple(check_shapes(where, f"{name}[{i}]", part) for i, part in enumerate(value))
     return check_shape(where, name, value)
@@ -76,7 +76,7 @@ def check_hyperparameter(where: str, name: str, value: Any, interval: str) -> No
 def check_finite(where: str, name: str, x: Array) -> None:
     """Raise if a floating-point array holds NaN or infinity.
 
-    The sum tells in one pass without temporaries; only if it is not finite, by overflow perhaps, is each element asked.
+    Check the sum first; check each element only if the sum is not finite.
     """
     xp = namespace(x)
     if not xp.isdtype(x.dtype, "real floating") or math.prod(x.shape) == 0:

@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The arguments of `Model` that do not depend on the machine, checked and in normal form.
+    """The settings of a `Model` that do not depend on the machine.
 
     Two models with equal configurations start with the same parameters and take the same steps on the same data.
     The parameters are those of `Model`, except that `layer` is one layer; a list of layers becomes a `Sequential`.
@@ -79,7 +79,7 @@ class ModelConfig:
 
     @property
     def reported(self) -> dict[str, Metric]:
-        """The quantities that `Model.evaluate` reports by name: the loss, if there is one, and the metrics."""
+        """The metrics of `Model.evaluate` by name, starting with the loss."""
         loss: dict[str, Metric] = {} if self.loss is None else {"loss": LossMetric(self.loss)}
         return loss | {metric.name: metric for metric in self.metrics}
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from anynet import backends, random, tree
-from anynet.checks import several
+from anynet.checks import is_multi
 from anynet.layers.base import Layer
 
 TRIES = 5
@@ -189,7 +189,7 @@ def _model_objective(model: Any, backend: Any, y: Any) -> Objective:
         raise ValueError("check_gradients: expected y for a model, got None")
     placed = (
         tree.map(lambda a: backend.asarray(backends.to_numpy(a)), y)
-        if several(model.output_shape)
+        if is_multi(model.output_shape)
         else backend.asarray(backends.to_numpy(y))
     )
     targets = loss.targets(placed, model.output_shape, backend.dtype("float64"))

@@ -28,7 +28,7 @@ from anynet.callbacks import Callback, ProgressBar
 from anynet.callbacks.base import Run
 from anynet.callbacks.progress import should_show
 from anynet.checkpoint import file, snapshot
-from anynet.checks import several
+from anynet.checks import is_multi
 from anynet.config import ModelConfig
 from anynet.data.batch import Chunk, eval_batch_size
 from anynet.data.convert import copy_if_shared
@@ -223,7 +223,7 @@ class Model(Network):
         return outputs
 
     def train_step(self, x: Any, y: Any, sample_weight: Any = None) -> Array:
-        """Take one optimizer step on one batch, and return the loss before the step, a 0-d array.
+        """Take one step on one batch, and return the loss before it, a 0-d array.
 
         Shapes are checked, values are not. `fit` documents x and y.
         """
@@ -235,7 +235,7 @@ class Model(Network):
             return output[0]
 
     def gradients(self, x: Any, y: Any, sample_weight: Any = None) -> tuple[Array, Any]:
-        """Return the loss, a 0-d array, and ∂L/∂params in the structure of `params`, without dropout or any update."""
+        """Return the loss, a 0-d array, and ∂L/∂params, without dropout or an update."""
         with self.backend.activate():
             batch = self._data.check("gradients", self._data.batch("gradients", x, y, sample_weight))
             return self._compiled.gradients(self._owner.current.params, *batch)
@@ -243,16 +243,18 @@ class Model(Network):
     # -- inference ----------------------------------------------------------------------------------------------------
 
     def predict(self, x: Any) -> Any:
-        """Return the output for each example, as the same kind of array as x and on its device; NumPy for lists."""
+        """Return the output for each example.
+
+        It is the same kind of array as x, on the same device; a NumPy array for lists."""
         with self.backend.activate():
             predict, params = self._compiled.predict, self._owner.current.params
             parts = [copy_if_shared(self.backend, predict(params, part), part) for part in self._data.input_batches(x)]
             y = parts[0] if len(parts) == 1 else tree.map(lambda *a: self.backend.xp.concat(a, axis=0), *parts)
-            target = backends.of(tree.leaves(x)[0] if several(self.input_shape) else x)
+            target = backends.of(tree.leaves(x)[0] if is_multi(self.input_shape) else x)
             return y if target.name == self.backend.name else tree.map(target.asarray, y)
 
     def evaluate(self, x: Any, y: Any = None, sample_weight: Any = None) -> dict[str, Any]:
-        """Return the loss and the metrics over arrays or an iterable of batches, by name, as Python numbers."""
+        """Return loss and metrics over arrays or an iterable of batches, by name."""
         with self.backend.activate():
             return self._evaluate(self._data.source("evaluate", x, y, sample_weight))
 

@@ -1,4 +1,4 @@
-"""A network with its state on a backend: parameters, optimizer state and random key, their copies and files."""
+"""A network with its state on a backend, without data."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class Network:
 
     @property
     def params(self) -> Any:
-        """The parameters: for a list of layers, a list with one dict per layer, ``{}`` for a layer without parameters.
+        """The parameters, for a list of layers a list with one dict per layer.
 
         Training never changes arrays read from here. Assign arrays of the same shapes, of any library, to set them.
         """
@@ -150,7 +150,9 @@ class Network:
             self._configure(*set_frozen(self.config, self._owner.owned, layers, True))
 
     def unfreeze(self, *layers: int) -> None:
-        """Train frozen layers again, all of them without an argument; their optimizer state starts from zero."""
+        """Train frozen layers again, all of them without an argument.
+
+        Their optimizer state starts from zero."""
         with self.backend.activate():
             numbers = layers or range(len(tuple(self.layer.children())))
             self._configure(*set_frozen(self.config, self._owner.owned, numbers, False))
@@ -165,13 +167,13 @@ class Network:
     # -- copies and files ---------------------------------------------------------------------------------------------
 
     def to(self, backend: str | Backend, device: str | None = None) -> Self:
-        """Return a copy of the model on another backend, with its parameters, optimizer state and random key."""
+        """Return a copy of the model, including its training state, on another backend."""
         model = self.from_config(self.config, backend, device)
         model.state, model.epoch, model.history = self._owner.current, self.epoch, History(self.history)
         return model
 
     def averaged(self) -> Self:
-        """Return a copy with the parameters that an averaging optimizer such as `EMA` or `SWA` keeps, if it is one."""
+        """Return a copy with the averaged parameters of an optimizer such as `EMA` or `SWA`."""
         with self.backend.activate():
             model = self.to(self.backend)
             params, opt_state, _ = model.state
@@ -188,7 +190,7 @@ class Network:
         snapshot.write(Path(path), self.config, self._owner.current, self.epoch, self.history, run)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the picklable content, with arrays on the host; compiled functions and a fit in progress are left out."""
+        """Return what pickle stores: settings and host arrays, no compiled functions."""
         state = tree.map(lambda a: np.array(self.backend.to_numpy(a)), self._owner.current)
         return {
             "config": self.config,

@@ -17,7 +17,7 @@ MODULES = (layers, losses, optimizers, schedules, metrics, regularizers, initial
 
 
 def to_config(value: Any) -> Any:
-    """Return plain data from which `from_config` recreates an equal value; a dataclass becomes its class name and fields.
+    """Return plain data from which `from_config` recreates an equal value.
 
     Raises
     ------
@@ -54,7 +54,9 @@ def to_config(value: Any) -> Any:
 
 
 def from_config(config: Any, custom: Iterable[Any] = ()) -> Any:
-    """Return the value that `to_config` described; classes are public ones of anynet or among `custom`, as are functions.
+    """Return the value that `to_config` described.
+
+    Classes and functions are public ones of anynet or among `custom`.
 
     Raises
     ------
@@ -106,7 +108,7 @@ def _find(name: Any, custom: Iterable[Any]) -> type:
 
 
 def to_json(value: Any) -> Any:
-    """Return a number or nested lists of numbers as JSON, with numbers that are not finite as text."""
+    """Return numbers in nested lists as JSON, those that are not finite as text."""
     if isinstance(value, list):
         return [to_json(v) for v in value]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,4 +1,6 @@
-"""A model and the position of its training in one safetensors file, readable with safetensors and JSON alone.
+"""A model and the position of its training in one safetensors file.
+
+safetensors and JSON suffice to read it.
 
 The tensors are named ``params.0.weight``, ``state.velocity.0.weight`` (optimizer state) and ``key``; those of a fit in
 progress begin with ``fit``. The header's entry ``anynet`` is JSON:
@@ -8,7 +10,7 @@ progress begin with ``fit``. The header's entry ``anynet`` is JSON:
 ``model``    fields of `ModelConfig`; each layer, loss, ... as the name of its class with its fields
 ``epoch``    number of epochs completed since the model was created
 ``history``  one list per quantity; numbers that are not finite are text
-``fit``      position of a fit in progress: settings, batches and sums of the present epoch, state of the callbacks
+``fit``      position of a fit in progress: settings, batches and sums of the current epoch, state of the callbacks
 ===========  =====================================================================================================
 
 `anynet.checkpoint.file` protects the file against crashes and damage.
@@ -64,7 +66,7 @@ class Snapshot(NamedTuple):
     description: dict[str, Any]
 
     def config(self, where: str, custom: Iterable[Any] = ()) -> ModelConfig:
-        """Return the settings of the model; `custom` are classes and functions of the user's own that they name."""
+        """Return the settings of the model; `custom` are the user's classes and functions."""
         names = [field.name for field in dataclasses.fields(ModelConfig)]
         try:
             fields = self.description["model"]
@@ -75,7 +77,7 @@ class Snapshot(NamedTuple):
             ) from None
 
     def state(self, where: str, like: TrainState) -> TrainState:
-        """Return the saved arrays in the structure of another state of the same configuration, or raise ValueError."""
+        """Return the saved arrays in the structure of another state, or raise ValueError."""
         opt_state = {name: value for name, value in like.opt_state.items() if name != lr_factor.KEY}
         if f"state.{lr_factor.KEY}" in self.tensors:
             opt_state[lr_factor.KEY] = np.empty(())
@@ -83,7 +85,7 @@ class Snapshot(NamedTuple):
         return TrainState(*(_filled(f"{where}: {self.path}", *part, self.tensors) for part in parts))
 
     def check_same(self, where: str, config: ModelConfig, settings: dict[str, Any]) -> None:
-        """Raise ValueError unless the model and the settings of the fit are those that wrote the file."""
+        """Raise ValueError unless model and settings are those that wrote the file."""
         _check_same(where, self.path, "model", describe(config), self.description.get("model"))
         fit = self.description.get("fit")
         if fit is not None:
@@ -107,7 +109,9 @@ class Snapshot(NamedTuple):
 def write(
     path: Path, config: ModelConfig, state: TrainState, epoch: int, history: History, run: Run | None, **more: Any
 ) -> None:
-    """Write a model and, during a fit, the position of its run; `more` adds entries of plain data to the header."""
+    """Write a model and the position of its run, if any.
+
+    `more` adds entries of plain data to the header."""
     arrays = tree.leaves_with_paths(dict(zip(PARTS, state, strict=True)))
     tensors = {tree.name(path): np.asarray(to_numpy(array), order="C") for path, array in arrays}
     description = {

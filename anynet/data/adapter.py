@@ -1,4 +1,6 @@
-"""What users may pass as data, converted for one model: arrays, lists, data frames, mapped files, iterables of batches."""
+"""Conversion of users' data for one model.
+
+Data may be arrays of any library, lists, data frames, arrays in mapped files, and iterables of batches."""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ import numpy as np
 from anynet import tree
 from anynet.arrays.convert import to_numpy
 from anynet.backends.base import Backend
-from anynet.checks import several
+from anynet.checks import is_multi
 from anynet.config import ModelConfig
 from anynet.data.batch import Batch, eval_batch_size
 from anynet.data.convert import as_inputs, as_targets, as_weights, check_batch_size, same_length
@@ -49,7 +51,7 @@ class DataAdapter:
         return as_inputs(self._backend, where, x, config.input_shape, self._dtype, integers=integers)
 
     def batch(self, where: str, x: Any, y: Any, sample_weight: Any = None) -> Batch:
-        """Return a batch on the backend after checks of kinds and shapes; `check` inspects the values too.
+        """Return a batch on the backend after checks of kinds and shapes, not of values.
 
         Arrays of the kinds and shapes of the last batch that needed no conversion are returned immediately, because every
         `Model.train_step` calls this.
@@ -106,7 +108,7 @@ class DataAdapter:
         validation_data: Any,
         validation_split: float,
     ) -> tuple[Source, Source | None]:
-        """Return the sources of `Model.fit`: training data, weighted by class, and validation data without these weights."""
+        """Return the training source, with class weights, and the validation source, without."""
         if validation_data is not None and validation_split:
             raise ValueError(f"fit: expected validation_data or validation_split, got both, {validation_split!r}")
         source = self.source("fit", x, y, sample_weight, class_weight)
@@ -127,7 +129,9 @@ class DataAdapter:
     def source(
         self, where: str, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None
     ) -> ArraySource | StreamedSource | IterableSource:
-        """Return a source of arrays, or of an iterable of batches if y is None, which alone applies `class_weight` here."""
+        """Return a source of arrays, or of an iterable of batches if y is None.
+
+        Only an iterable applies `class_weight` here."""
         if y is None:
             return self._iterable(where, x, sample_weight, class_weight)
         x, y = _parts(x, self._config.input_shape), _parts(y, self._output_shape)
@@ -155,7 +159,7 @@ class DataAdapter:
 
     def _is_input(self, x: Any) -> bool:
         """Return whether x is the input of this model; if not, it is a batch, a tuple that begins with one."""
-        if not several(self._config.input_shape):
+        if not is_multi(self._config.input_shape):
             return not isinstance(x, tuple)
         return isinstance(x, (tuple, list)) and not any(isinstance(part, tuple) for part in x)
 
@@ -194,7 +198,7 @@ class DataAdapter:
                 "the classes cannot be counted in advance"
             )
         classes = None
-        if class_weight is not None and not several(self._output_shape):
+        if class_weight is not None and not is_multi(self._output_shape):
             classes = np.arange(max(2, self._output_shape[-1] if self._output_shape else 1))
             class_weights(where, class_weight, classes, classes)
 
@@ -215,7 +219,7 @@ class DataAdapter:
 
 
 def is_batches(x: Any) -> bool:
-    """Return whether x is an iterable of batches rather than an array or a nested list of numbers."""
+    """Return whether x is an iterable of batches and no array or nested list."""
     if isinstance(x, (list, tuple)):
         first = x[0] if x else None
         return isinstance(first, tuple) or (isinstance(first, list) and any(hasattr(part, "shape") for part in first))
@@ -224,7 +228,7 @@ def is_batches(x: Any) -> bool:
 
 def _parts(x: Any, shape: Any) -> Any:
     """Return several arrays as a tuple, and anything else unchanged."""
-    return tuple(x) if several(shape) and isinstance(x, (tuple, list)) else x
+    return tuple(x) if is_multi(shape) and isinstance(x, (tuple, list)) else x
 
 
 def _sliceable(x: Any) -> Any:

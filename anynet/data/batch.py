@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from anynet import tree
 from anynet.arrays.batching import batches, slice_batch, take_batch
 from anynet.arrays.namespace import Array
-from anynet.checks import several
+from anynet.checks import is_multi
 
 MAX_EVAL_EXAMPLES = 2048
 """Upper bound of the examples that predictions and evaluations take at a time."""
@@ -62,6 +62,6 @@ class Chunk(NamedTuple):
 
 
 def eval_batch_size(input_shape: Any) -> int:
-    """Return the number of examples of a shape to predict or evaluate at a time, which bounds the memory footprint."""
-    shapes = input_shape if several(input_shape) else (input_shape,)
+    """Return the number of examples to evaluate at a time, to limit memory."""
+    shapes = input_shape if is_multi(input_shape) else (input_shape,)
     return max(1, min(MAX_EVAL_EXAMPLES, MAX_EVAL_NUMBERS // max(1, sum(map(math.prod, shapes)))))

@@ -1,4 +1,4 @@
-"""Convert arrays, lists and data frames to arrays of a backend, with checks of kind and shape.
+"""Conversion of arrays, lists and data frames to arrays of a backend, with checks.
 
 Legend: N examples.
 """
@@ -13,7 +13,7 @@ import numpy as np
 from anynet import tree
 from anynet.arrays.namespace import Array
 from anynet.backends.base import Backend
-from anynet.checks import check_finite, several
+from anynet.checks import check_finite, is_multi
 
 
 def as_array(backend: Backend, where: str, name: str, value: Any) -> Array:
@@ -58,12 +58,12 @@ def as_parts(where: str, name: str, value: Any, count: int) -> tuple[Any, ...]:
 
 
 def as_inputs(backend: Backend, where: str, x: Any, input_shape: Any, dtype: Any, *, integers: Any) -> Any:
-    """Return inputs of the expected shape in `dtype`; uint8 is cast with its batch, in the step.
+    """Return inputs of the expected shape in `dtype`; the step casts uint8.
 
     `integers` is true for layers of indices, which remain integers. For several inputs, `input_shape` is a tuple of shapes
     and x a tuple of arrays.
     """
-    if several(input_shape):
+    if is_multi(input_shape):
         parts = as_parts(where, "x", x, len(input_shape))
         flags = integers if isinstance(integers, tuple) else (integers,) * len(parts)
         inputs = tuple(
@@ -93,8 +93,8 @@ def as_inputs(backend: Backend, where: str, x: Any, input_shape: Any, dtype: Any
 
 
 def as_targets(backend: Backend, where: str, y: Any, output_shape: Any) -> Any:
-    """Return targets as an array of the backend, or as a tuple of arrays for several outputs."""
-    if not several(output_shape):
+    """Return targets as an array of the backend, a tuple for several outputs."""
+    if not is_multi(output_shape):
         return as_array(backend, where, "y", y)
     parts = zip(as_parts(where, "y", y, len(output_shape)), output_shape, strict=True)
     return tuple(as_targets(backend, f"{where}: output {i}", *each) for i, each in enumerate(parts))
@@ -148,7 +148,7 @@ def as_weights(backend: Backend, where: str, weight: Any, dtype: Any, *, some_po
 
 
 def copy_if_shared(backend: Backend, y: Any, x: Any) -> Any:
-    """Return arrays of a backend, copied if they may share the memory of x; both may be trees of arrays."""
+    """Return a tree of arrays, copied if they may share the memory of x."""
 
     def separate(a: Array) -> Array:
         return backend.asarray(a, copy=True) if any(backend.shares_memory(a, b) for b in tree.leaves(x)) else a

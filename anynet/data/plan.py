@@ -1,4 +1,4 @@
-"""The plan of a fit: batch size, epochs and the order of the examples in each epoch."""
+"""The plan of a fit: epochs, batch size and order of the examples."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Order = Callable[[int, int], np.ndarray]
 
 
 class Plan(NamedTuple):
-    """How a fit iterates over its data; with the epoch, it determines the batches."""
+    """Settings of a fit that determine the batches of each epoch."""
 
     epochs: int
     batch_size: int | None
@@ -29,7 +29,7 @@ class Plan(NamedTuple):
     validation_split: float
 
     def order(self, epoch: int, count: int, size: int) -> np.ndarray | None:
-        """Return the order of the examples in an epoch, or None for the order in which they are stored."""
+        """Return the order of the examples in an epoch, None for the stored order."""
         if not callable(self.shuffle):
             return epoch_order(self.seed, epoch, count) if self.shuffle and size < count else None
         order = np.asarray(self.shuffle(epoch, count))
@@ -69,5 +69,5 @@ def make_plan(
 
 
 def epoch_order(seed: int, epoch: int, count: int) -> np.ndarray:
-    """Draw the order of the examples in an epoch on the host, as a pure function of seed and epoch."""
+    """Return the order of the examples in an epoch, a pure function of the seed."""
     return np.random.default_rng((seed, SHUFFLE_STREAM, epoch)).permutation(count)

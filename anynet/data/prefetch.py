@@ -14,7 +14,7 @@ _END = object()
 def prefetch(
     items: Iterable[Any], context: AbstractContextManager[Any] | None = None, *, ahead: int = 1
 ) -> Generator[Any, None, None]:
-    """Yield the items, prepared in a thread, with at most `ahead` of them ready in advance.
+    """Yield the items, which a thread prepares, at most `ahead` in advance.
 
     The thread runs in `context`, such as a backend's `activate()`, because each thread has its own current device. An
     exception of the thread is raised in place of its item. A consumer that closes the generator early does not wait: the

@@ -1,4 +1,4 @@
-"""Sources of batches: arrays on the device, arrays too large for it, and iterables of batches.
+"""Sources of batches: arrays on the device, arrays elsewhere, and iterables.
 
 ================  ==============================================================================================
 `ArraySource`     arrays on the device, from which each batch is taken
@@ -39,7 +39,7 @@ class Source:
     """Batches for training and for evaluation. Close a generator to stop early: it may own a thread."""
 
     def batches(self, size: int | None) -> int | None:
-        """Return the number of batches per epoch, or None if it is unknown before the first epoch."""
+        """Return the number of batches per epoch; None if still unknown."""
         raise NotImplementedError
 
     def chunks(self, plan: Plan, epoch: int, skip: int) -> Chunks:
@@ -47,7 +47,7 @@ class Source:
         raise NotImplementedError
 
     def eval_batches(self, size: int) -> Batches:
-        """Yield all examples in order, at most `size` at a time if the source can choose."""
+        """Yield all examples in order, if possible at most `size` at a time."""
         raise NotImplementedError
 
 
@@ -85,7 +85,7 @@ class ArraySource(Source):
         return self.data.y
 
     def weighted(self, factor: Array) -> ArraySource:
-        """Return a source with the weights of the examples multiplied by `factor`, an array on the device."""
+        """Return a source with weights multiplied by `factor`, an array on the device."""
         x, y, weight = self.data
         return ArraySource(self._backend, Batch(x, y, factor if weight is None else factor * weight))
 
@@ -140,7 +140,7 @@ class StreamedSource(Source):
         return self.arrays[1]
 
     def weighted(self, factor: Array) -> StreamedSource:
-        """Return a source with the weights of the examples multiplied by `factor`, an array on the device."""
+        """Return a source with weights multiplied by `factor`, an array on the device."""
         (x, y, weight), each = self.arrays, self._backend.to_numpy(factor)
         return StreamedSource(
             self._backend, (x, y, each if weight is None else each * weight), self._prepare, self._index
@@ -175,7 +175,7 @@ class IterableSource(Source):
     """An iterable of batches.
 
     It runs in the calling thread, to which an iterator may be bound, like a cursor of sqlite3. Steps on a GPU are asynchronous,
-    so it prepares the next batch during the present step.
+    so it prepares the next batch during the current step.
 
     Parameters
     ----------

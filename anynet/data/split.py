@@ -13,7 +13,7 @@ from anynet.losses.classification import ClassLoss
 
 
 def class_labels(where: str, name: str, y: Any) -> np.ndarray:
-    """Return the class of each example on the host, from integers, one-hot rows or binary targets."""
+    """Return the class of each example from integers, one-hot rows or binary targets."""
     if isinstance(y, tuple):
         raise ValueError(f"{where}: expected one array of targets with {name}, got several; pass sample_weight instead")
     labels = to_numpy(y)
@@ -54,7 +54,7 @@ def class_weights(where: str, class_weight: Any, labels: np.ndarray, classes: np
 def stratified_split(
     where: str, fraction: float, count: int, labels: np.ndarray | None, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return shuffled indices of the training and the validation examples, split in each class alike if there are labels.
+    """Return shuffled indices of training and validation examples, stratified by the labels.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def stratified_split(
 
 
 def split_labels(loss: Loss, y: Any) -> np.ndarray | None:
-    """Return the classes to stratify by, or None for numeric targets and for several targets per example."""
+    """Return the classes to stratify by; None for other targets."""
     if isinstance(y, tuple):
         return None
     y = to_numpy(y)

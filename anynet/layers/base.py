@@ -23,7 +23,7 @@ import numpy as np
 from array_api_compat import device
 
 from anynet.arrays.namespace import Array, namespace
-from anynet.checks import check_finite, several
+from anynet.checks import check_finite, is_multi
 from anynet.initializers import Initializer
 from anynet.tree import Tree
 
@@ -123,14 +123,14 @@ def init_param(where: str, initializer: Initializer, rng: np.random.Generator, s
 
 def single_shape(where: str, input_shape: Shape) -> tuple[int, ...]:
     """Return the shape of the only input; raise if the layer would get several."""
-    if several(input_shape):
+    if is_multi(input_shape):
         raise ValueError(f"{where}: expected one input, got {len(input_shape)} of shapes {input_shape}")
     return cast("tuple[int, ...]", input_shape)
 
 
 def axis_sizes(where: str, input_shape: Shape, *names: str, hint: str = "") -> tuple[int, ...]:
     """Return the sizes of the axes of an input; raise unless there is one axis per name."""
-    if several(input_shape) or len(input_shape) != len(names):
+    if is_multi(input_shape) or len(input_shape) != len(names):
         expected = f"({names[0]},)" if len(names) == 1 else f"({', '.join(names)})"
         raise ValueError(f"{where}: expected input of shape {expected}, got {input_shape}{hint}")
     return cast("tuple[int, ...]", input_shape)

@@ -16,7 +16,7 @@ import numpy as np
 
 from anynet import tree
 from anynet.arrays.namespace import Array, namespace
-from anynet.checks import several
+from anynet.checks import is_multi
 from anynet.layers.base import Arrays, Cache, Grads, Key, Layer, Params, Shape, empty_like
 from anynet.layers.containers import Container, as_layer, check_layers, child_key, with_layer_path
 
@@ -83,12 +83,12 @@ class Parallel(Container):
 
     def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
         flags = self.integer_input
-        if not several(input_shape) and isinstance(flags, tuple):
+        if not is_multi(input_shape) and isinstance(flags, tuple):
             raise ValueError(
                 f"Parallel: expected a tuple of inputs, as some branches take integers and others do not, got one of "
                 f"{input_shape}"
             )
-        shapes = self._each(input_shape, several(input_shape))
+        shapes = self._each(input_shape, is_multi(input_shape))
         params, outputs = [], []
         for index, (layer, shape) in enumerate(zip(self.branches, shapes, strict=True)):
             try:
@@ -103,7 +103,7 @@ class Parallel(Container):
         if self.combine is None:
             return tuple(shapes)
         kept = slice(None) if self.combine == "add" else slice(-1)
-        if any(several(s) or not s or s[kept] != shapes[0][kept] for s in shapes):
+        if any(is_multi(s) or not s or s[kept] != shapes[0][kept] for s in shapes):
             what = "equal" if self.combine == "add" else "equal up to the last axis"
             raise ValueError(
                 f"Parallel: expected branches with outputs that are {what}, to {self.combine} them, got "

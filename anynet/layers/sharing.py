@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from anynet import tree
-from anynet.checks import check_int, several
+from anynet.checks import check_int, is_multi
 from anynet.layers.base import Arrays, Cache, Grads, Key, Layer, Params, Shape
 from anynet.layers.containers import Container, as_layer, child_key, with_layer_path
 
@@ -166,7 +166,7 @@ class Shared(Sharing):
     """
 
     def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
-        if not several(input_shape) or len(set(input_shape)) > 1:
+        if not is_multi(input_shape) or len(set(input_shape)) > 1:
             raise ValueError(f"Shared: expected several inputs of one shape, such as ((3,), (3,)), got {input_shape}")
         one: Any = input_shape[0]
         params, shape = self._init(rng, one)

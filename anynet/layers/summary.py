@@ -9,7 +9,7 @@ import numpy as np
 
 from anynet import tree
 from anynet.arrays.namespace import namespace
-from anynet.checks import several
+from anynet.checks import is_multi
 from anynet.layers.base import Layer, Params, Shape
 from anynet.layers.hooks import LayerCall, with_hook
 
@@ -51,7 +51,7 @@ def summary(layer: Layer, input_shape: Shape, params: Params) -> str:
 
 
 def _with_batch(shape: Any) -> str:
-    if several(shape):
+    if is_multi(shape):
         return " and ".join(map(_with_batch, shape))
     return f"({', '.join(map(str, ('N', *shape)))})"
 

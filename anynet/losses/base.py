@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 
 from anynet.arrays.namespace import Array, DType, namespace
 from anynet.arrays.reduce import narrowed, total, widened
-from anynet.checks import check_finite as check_finite, several
+from anynet.checks import check_finite as check_finite, is_multi
 
 Cache: TypeAlias = Any
 """The values that the derivative needs: arrays, or tuples, lists and dicts of arrays."""
@@ -125,7 +125,7 @@ class Loss:
 
     def check_outputs(self, output_shape: OutputShape) -> None:
         """Raise ValueError if a network with this output shape cannot have this loss; runs when a model is created."""
-        if several(output_shape):
+        if is_multi(output_shape):
             raise ValueError(
                 f"{type(self).__name__}: expected a network with one output, got {len(output_shape)}, of shapes "
                 f"{', '.join(map(str, output_shape))}; use Losses([...]) with one loss per output"

@@ -7,7 +7,7 @@ from typing import Any
 
 from anynet import tree
 from anynet.arrays.namespace import Array, DType
-from anynet.checks import check_kind, check_number, several
+from anynet.checks import check_kind, check_number, is_multi
 from anynet.layers.base import Arrays
 from anynet.losses.base import Cache, Loss, OutputShape, Targets
 
@@ -64,7 +64,7 @@ class Losses(Loss):
         object.__setattr__(self, "weights", weights)
 
     def check_outputs(self, output_shape: OutputShape) -> None:
-        if not several(output_shape) or len(output_shape) != len(self.losses):
+        if not is_multi(output_shape) or len(output_shape) != len(self.losses):
             raise ValueError(
                 f"Losses: expected a network with {len(self.losses)} outputs, one per loss, got output shape "
                 f"{output_shape}; end it in Parallel([...], combine=None)"

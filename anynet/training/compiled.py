@@ -21,7 +21,7 @@ Function = Callable[..., Any]
 def repeat_steps(
     config: ModelConfig, backend: Backend, hook: Hook, state: TrainState, batches: Iterable[Batch]
 ) -> Iterator[TrainState]:
-    """Repeat training steps from a state, and yield the new states; nothing is compiled, so the hook may read values."""
+    """Repeat training steps from a state, uncompiled, so that the hook may read values."""
     step = Compiled(replace(config, layer=with_hook(config.layer, hook)), backend).plain_step()
     state = place_state(state, backend)
     for batch in batches:
@@ -52,7 +52,7 @@ class Compiled:
         )
 
     def count_examples(self, batch: Batch) -> float:
-        """Return the denominator of the mean loss of a batch, without the lower bound that prevents division by zero."""
+        """Return the sum of the effective weights of a batch."""
         zero = self._backend.asarray(0.0, self._dtypes[0])
         weights = self._config.required_loss.effective_weights(zero, batch.y, batch.weight)
         return float(len(batch)) if weights is None else float(self._backend.xp.sum(weights))

@@ -1,4 +1,4 @@
-"""Ctrl-C as a request that is honoured when the work is at a place where it may stop."""
+"""Defer Ctrl-C to the end of the current batch."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from types import FrameType, TracebackType
 
 
 class Interrupt:
-    """While entered, the first Ctrl-C only sets `requested`; the second raises `KeyboardInterrupt` wherever it comes.
+    """Context in which the first Ctrl-C sets `requested` and the second raises `KeyboardInterrupt`.
 
-    Python delivers Ctrl-C to the main thread alone, so in any other this does nothing. A handler of somebody else's is
-    left in place.
+    Python delivers Ctrl-C to the main thread only, so the context has no effect in other threads. A handler that another
+    library installed is kept.
 
     Examples
     --------

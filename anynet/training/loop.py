@@ -1,6 +1,6 @@
 """The loop over epochs and chunks of batches, with its hooks.
 
-The position of a fit between two calls of the backend is the epochs in its history, the batches done in the present epoch and
+The position of a fit between two calls of the backend is the epochs in its history, the batches done in the current epoch and
 the running metrics over them. Together with the model's state and its count of epochs this is everything that a checkpoint
 needs for training to continue with identical results.
 """
@@ -37,7 +37,7 @@ Evaluate = Callable[[Source], dict[str, Any]]
 def train(
     run: Run, source: Source, validation: Source | None, plan: Plan, advance: Advance, evaluate: Evaluate
 ) -> None:
-    """Run the epochs of a fit: `advance` takes the steps of a chunk, `evaluate` computes the metrics of a source."""
+    """Run the epochs of a fit: `advance` trains on a chunk, `evaluate` scores a source."""
     begun: list[Callback] = []
     run.model.backend.steps_ahead = (run.epochs - run.history.epochs) * (run.batches or 0)
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,20 +13,23 @@ from anynet.checks import check_int, check_number
 from anynet.data.adapter import DataAdapter
 from anynet.data.plan import Plan
 
+if TYPE_CHECKING:
+    from anynet.model import Model
+
 MAX_LOSS_RATIO = 4.0
 """Ratio of the loss to its minimum at which the test ends."""
 
 
 @dataclass(frozen=True)
 class RangeTest:
-    """What a range test measured.
+    """Result of a learning-rate range test.
 
     Attributes
     ----------
     rates : tuple of float
-        The learning rate of each step.
+        Learning rate of each step.
     losses : tuple of float
-        The loss of its batch, smoothed.
+        Smoothed loss of its batch.
     """
 
     rates: tuple[float, ...]
@@ -34,11 +37,11 @@ class RangeTest:
 
     @property
     def suggestion(self) -> float:
-        """A tenth of the rate at which the loss was least: there it still falls, and is far from exploding."""
+        """A tenth of the rate of the minimal loss, where the loss still decreases."""
         return self.rates[int(np.argmin(self.losses))] / 10.0
 
     def plot(self, ax: Any = None) -> Any:
-        """Plot the loss over the rate with the suggestion; return matplotlib's Axes."""
+        """Plot the loss over the rate with the suggestion, and return the Axes."""
         if ax is None:
             try:
                 import matplotlib.pyplot as plt
@@ -48,15 +51,15 @@ class RangeTest:
                 ) from None
             _, ax = plt.subplots()
         ax.semilogx(self.rates, self.losses)
-        ax.axvline(self.suggestion, linestyle="dashed", color="grey", label=f"suggestion: {self.suggestion:.2g}")
+        ax.axvline(self.suggestion, linestyle="dashed", color="gray", label=f"suggestion: {self.suggestion:.2g}")
         ax.set_xlabel("learning rate")
-        ax.set_ylabel("loss, smoothed")
+        ax.set_ylabel("smoothed loss")
         ax.legend()
         return ax
 
 
 def learning_rate_test(
-    model: Any,
+    model: Model,
     x: Any,
     y: Any = None,
     *,
@@ -66,27 +69,27 @@ def learning_rate_test(
     batch_size: int = 32,
     smoothing: float = 0.9,
 ) -> RangeTest:
-    """Train a copy of a model while the learning rate grows geometrically, and return the losses; the model stays as it is.
+    """Train a copy of a model at geometrically increasing learning rates.
 
     Parameters
     ----------
     model : Model
-        With a loss and an optimizer whose learning rate is a number.
+        A model with a loss and an optimizer whose learning rate is a number. It is not changed.
     x, y
-        As in `Model.fit`; as many epochs as the steps need.
-    low, high : float > 0
-        The first and the last rate.
-    steps : int >= 2
-        How many steps.
-    batch_size : int >= 1
-        Examples in each.
-    smoothing : float in [0, 1)
-        How much of the running average of losses survives a step.
+        Training data as in `Model.fit`, repeated as often as the steps need.
+    low, high : float, in (0, inf)
+        First and last learning rate.
+    steps : int, in [2, inf)
+        Number of steps.
+    batch_size : int, in [1, inf)
+        Examples per step.
+    smoothing : float, in [0, 1)
+        Decay rate of the running mean of the losses.
 
     Notes
     -----
-    It ends early when the loss is no number any more or four times the least so far. `RangeTest.suggestion` is a place to
-    begin; with a schedule that rises and falls, the rate may go higher.
+    The test ends early when the loss is not finite or exceeds four times its minimum. `RangeTest.suggestion` is a first choice;
+    a schedule that increases and decreases the rate can use a higher one.
 
     References
     ----------
@@ -98,7 +101,8 @@ def learning_rate_test(
     >>> from anynet import SGD, Dense, Model, SoftmaxCrossEntropy, load_digits
     >>> (x, y), _ = load_digits()
     >>> model = Model([Dense(10)], input_shape=64, loss=SoftmaxCrossEntropy(), optimizer=SGD(0.1))
-    >>> 0.01 < learning_rate_test(model, x / 16, y).suggestion < 10
+    >>> suggestion = learning_rate_test(model, x / 16, y).suggestion
+    >>> 0.01 < suggestion < 10
     True
     """
     where = "learning_rate_test"

@@ -22,7 +22,7 @@ MAX_PENDING_BATCHES = 1024
 
 @dataclass(frozen=True)
 class StepLoss(Metric):
-    """Mean loss of training steps, weighted by the total weight or the size of their batches."""
+    """Mean loss of training steps, weighted by the total weight of their batches."""
 
     keeps_examples = True
     greater_is_better = False
@@ -57,7 +57,7 @@ class RunningMetrics:
             self._fetched()
 
     def values(self, *, quick: bool = False) -> dict[str, Any]:
-        """Return the metrics of all batches so far; `quick` leaves out those that keep all examples."""
+        """Return the metrics so far; `quick` leaves out those that keep all examples."""
         return {
             name: metric.value(tuple(_joined(parts)))
             for (name, metric), parts in zip(self.metrics.items(), self._fetched(), strict=bool(self.batches))

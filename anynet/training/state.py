@@ -1,4 +1,4 @@
-"""The state that training changes, and its owner, who copies it before a step overwrites arrays that a reader holds."""
+"""The state that training changes, and its owner."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class TrainState(NamedTuple):
 
 
 def initial_state(config: ModelConfig, backend: Backend, params: tree.Tree) -> TrainState:
-    """Return the state before the first step, on a backend, for initial parameters on the host."""
+    """Return the state before the first step for initial parameters on the host."""
     dtype = backend.dtype(config.dtype)
     params = tree.map(lambda a: backend.asarray(a, dtype, copy=True), params)
     optimizer = config.optimizer
@@ -49,7 +49,7 @@ def place_state(state: TrainState, backend: Backend, dtype: Any = None) -> Train
 
 
 def place_like(where: str, old: tree.Tree, new: tree.Tree, place: Callable[[Any], Array]) -> tree.Tree:
-    """Return `new` with its arrays placed and in the order of `old`, or raise ValueError unless names and shapes agree."""
+    """Return `new` placed in the structure of `old`; ValueError unless names and shapes agree."""
     expected, given = dict(tree.leaves_with_paths(old)), dict(tree.leaves_with_paths(new))
     if expected.keys() != given.keys():
         odd = sorted(map(tree.name, expected.keys() ^ given.keys()))
@@ -68,7 +68,9 @@ def place_like(where: str, old: tree.Tree, new: tree.Tree, place: Callable[[Any]
 
 
 class StateOwner:
-    """Owner of a training state; a step may overwrite the arrays of `owned`, a reader may keep those of `shared`.
+    """Owner of a training state, which is copied before a step if a reader holds it.
+
+    A step may overwrite the arrays of `owned`; a reader may keep those of `shared`.
 
     Parameters
     ----------

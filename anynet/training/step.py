@@ -76,7 +76,7 @@ def make_objective(
 
 
 def denominator(loss: Loss, value: Array, y: Array, weight: Array | None) -> Array | float:
-    """Return the divisor of the mean loss of a batch: the number of examples, or the sum of their weights.
+    """Return the number of examples of a batch, or the sum of their weights.
 
     It is infinite if that sum is zero, so that the penalty per example of such a batch is zero, like its loss.
     """
