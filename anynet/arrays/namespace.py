@@ -58,6 +58,9 @@ class Array(Protocol):
     def __bool__(self) -> bool: ...
 
 
+Arrays: TypeAlias = Any
+"""An array, or a tuple of `Arrays` for several inputs or outputs."""
+
 _by_type: dict[type, ModuleType] = {}
 
 

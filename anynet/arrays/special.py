@@ -94,3 +94,9 @@ def erfc(z: Array) -> Array:
         p *= t
     p += coefficients[0]
     return p * xp.exp(-z * z) / (1.0 + 2.0 * z)
+
+
+def sigmoid(x: Array) -> Array:
+    """Return 1/(1 + e⁻ˣ) as min(1, eˣ) / (1 + e^{−|x|}), whose exponents are never positive."""
+    xp = namespace(x)
+    return xp.exp(xp.minimum(x, 0.0)) / (1.0 + xp.exp(-xp.abs(x)))

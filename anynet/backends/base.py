@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from anynet.arrays.batching import batches
 from anynet.arrays.namespace import Array
+from anynet.backends.batching import batches
 
 DTYPES = ("float32", "float64")
 HALVES = ("float16", "bfloat16")

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from anynet import tree
-from anynet.arrays.batching import batches, slice_batch, take_batch
 from anynet.arrays.namespace import Array
+from anynet.backends.batching import batches, slice_batch, take_batch
 from anynet.checks import is_multi
 
 MAX_EVAL_EXAMPLES = 2048

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from anynet.arrays.namespace import Array, namespace
+from anynet.arrays.special import sigmoid
 from anynet.layers.base import Cache, Grads, Key, Layer, Params
 
 
@@ -58,12 +59,6 @@ class Sigmoid(Layer):
     def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         y = cache
         return (dy * y * (1.0 - y) if need_dx else None), {}
-
-
-def sigmoid(x: Array) -> Array:
-    """Return 1/(1 + e⁻ˣ) as min(1, eˣ) / (1 + e^{−|x|}), whose exponents are never positive."""
-    xp = namespace(x)
-    return xp.exp(xp.minimum(x, 0.0)) / (1.0 + xp.exp(-xp.abs(x)))
 
 
 @dataclass(frozen=True)

@@ -22,15 +22,13 @@ from typing import Any, ClassVar, TypeAlias, cast
 import numpy as np
 from array_api_compat import device
 
-from anynet.arrays.namespace import Array, namespace
+from anynet.arrays.namespace import Array, Arrays as Arrays, namespace
 from anynet.checks import check_finite, is_multi
 from anynet.initializers import Initializer
 from anynet.tree import Tree
 
 Shape: TypeAlias = tuple[int, ...] | tuple["Shape", ...]
 """The shape of an array without the batch axis, a tuple of ints; for several arrays, a tuple of shapes."""
-Arrays: TypeAlias = Any
-"""An array, or a tuple of `Arrays` where a layer has several inputs or outputs."""
 Params: TypeAlias = Tree
 """The parameters of a layer: a dict of arrays; for a container, a list or dict of these."""
 Grads: TypeAlias = Tree

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from anynet.arrays.namespace import Array, namespace
-from anynet.arrays.special import normal_cdf
-from anynet.layers.activations import sigmoid
+from anynet.arrays.special import normal_cdf, sigmoid
 from anynet.layers.base import Cache, Grads, Key, Layer, Params
 
 

@@ -9,7 +9,7 @@ import math
 from dataclasses import KW_ONLY, dataclass
 
 from anynet.arrays.namespace import Array, DType, namespace
-from anynet.layers.activations import sigmoid
+from anynet.arrays.special import sigmoid
 from anynet.losses.base import Cache, Loss, check_same_shape, outputs
 from anynet.losses.classification import at_least_tiny, check_count, check_weights, constant
 

@@ -9,8 +9,8 @@ import math
 from dataclasses import KW_ONLY, dataclass
 
 from anynet.arrays.namespace import Array, namespace
+from anynet.arrays.special import sigmoid
 from anynet.checks import check_number
-from anynet.layers.activations import sigmoid
 from anynet.losses.base import Cache, Loss, check_finite, check_same_shape, outputs
 from anynet.losses.binary import BinaryLoss
 from anynet.losses.classification import at_least_tiny

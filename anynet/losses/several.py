@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from anynet import tree
-from anynet.arrays.namespace import Array, DType
+from anynet.arrays.namespace import Array, Arrays, DType
 from anynet.checks import check_kind, check_number, is_multi
-from anynet.layers.base import Arrays
 from anynet.losses.base import Cache, Loss, OutputShape, Targets
 
 

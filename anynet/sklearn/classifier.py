@@ -16,8 +16,8 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_targ
 
 from anynet import backends
 from anynet.arrays.namespace import Array, namespace
+from anynet.arrays.special import sigmoid
 from anynet.layers import Softmax
-from anynet.layers.activations import sigmoid
 from anynet.losses import Loss, SigmoidCrossEntropy, SoftmaxCrossEntropy
 from anynet.sklearn import training as fitting
 from anynet.sklearn.base import BaseMLP
