@@ -187,5 +187,6 @@ def _builder(part: tree.Tree, registers: list[Any], static: set[int]) -> Callabl
         return lambda: {key: build() for key, build in entries}
     if isinstance(part, (list, tuple)):
         builders = [_builder(value, registers, static) for value in part]
-        return lambda: tree.sequence_like(part, [build() for build in builders])
+        make = list if isinstance(part, list) else partial(tuple.__new__, type(part))  # also for named tuples
+        return lambda: make([build() for build in builders])
     return lambda: registers[part]
