@@ -181,7 +181,9 @@ def _train_lbfgs(estimator: Any, data: Examples, validation: Examples | None) ->
         if estimator.verbose:
             print(f"Iteration {estimator.n_iter_}, loss = {loss:.8f}", flush=True)
         if validation is not None:
-            scored = model.evaluate(dense(validation.X), *_held_out(estimator, validation)[1:])
+            scored = model.evaluate(
+                dense(validation.X), estimator._make_targets(validation.y, smooth=False), validation.weight
+            )
             estimator.validation_loss_curve_.append(reported(scored, "", outputs))
 
     estimator.loss_, estimator.n_iter_, converged = minimize_loss(

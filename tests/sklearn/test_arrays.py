@@ -118,6 +118,17 @@ def test_sparse_rows_train_as_dense_ones_do(form, solver):
         assert parts.t_ == 2 * len(x)
 
 
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_sparse_validation_data_give_the_curve_of_dense_data(solver):
+    x, y = problem("number")
+    curves = [
+        MLPRegressor(**SMALL, solver=solver).fit(X, y, validation_data=(X[:7], y[:7])).validation_loss_curve_
+        for X in (sparse.csr_matrix(x), x)
+    ]
+    assert len(curves[0]) == 3
+    np.testing.assert_allclose(*curves, rtol=1e-12)
+
+
 def test_sparse_batches_are_made_dense_one_at_a_time(monkeypatch):
     x, y = problem("number")
     seen = []
