@@ -1,9 +1,9 @@
-"""The classifier: one of two or more classes, or several yes-or-no answers at once."""
+"""Classifier for binary, multiclass and multilabel targets."""
 
 from __future__ import annotations
 
 from numbers import Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
@@ -19,30 +19,28 @@ from anynet.arrays.namespace import Array, namespace
 from anynet.arrays.special import sigmoid
 from anynet.layers import Softmax
 from anynet.losses import Loss, SigmoidCrossEntropy, SoftmaxCrossEntropy
-from anynet.sklearn import training as fitting
-from anynet.sklearn.base import BaseMLP
 from anynet.sklearn.losses import SummedSigmoidCrossEntropy
 from anynet.sklearn.parameters import ATTRIBUTES, CONSTRAINTS, LAST, NETWORK, TRAINING
-from anynet.sklearn.validation import on_host
+from anynet.sklearn.training import TrainableMLP
+from anynet.sklearn.validation import to_host
 
 
-class MLPClassifier(ClassifierMixin, BaseMLP):
-    __doc__ = f"""A multi-layer perceptron for classes: scikit-learn's, on any array library.
+class MLPClassifier(ClassifierMixin, TrainableMLP):
+    __doc__ = f"""scikit-learn's multi-layer perceptron classifier on any array library.
 
-    It is trained on the cross-entropy of softmax for one of several classes, and of a sigmoid for one of two or for several
-    yes-or-no answers.
+    The loss is the cross-entropy, of a softmax for multiclass targets and of a sigmoid for binary and multilabel targets.
 
     Parameters
     ----------
     {NETWORK}{TRAINING}class_weight : dict from class to weight, "balanced" or None
-        Multiplies the weight of each example by that of its class; "balanced" makes all classes count alike.
-    label_smoothing : float in [0, 1]
-        The part of each target that is spread evenly over all classes.
+        Factors of the weights of the examples of each class; "balanced" gives all classes the same total weight.
+    label_smoothing : float, in [0, 1]
+        Fraction of each target that is spread evenly over all classes.
     {LAST}
     Attributes
     ----------
     classes_ : array of shape (n_classes,)
-        The classes, sorted; a NumPy array.
+        Sorted classes, as a NumPy array.
     {ATTRIBUTES}
     Examples
     --------
@@ -130,7 +128,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     # -- targets ------------------------------------------------------------------------------------------------------
 
-    def _take_targets(self, y: np.ndarray, first: bool, incremental: bool) -> None:
+    def _fit_targets(self, y: np.ndarray, first: bool, incremental: bool) -> None:
         if first and not incremental:
             self._binarizer = LabelBinarizer().fit(y)
             self.classes_ = self._binarizer.classes_
@@ -139,7 +137,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             if self.warm_start and set(unique_labels(y)) != set(self.classes_):
                 raise ValueError(
                     f"y: expected all classes of the previous fit, {self.classes_}, with warm_start=True, got "
-                    f"{unique_labels(y)}; use partial_fit with warm_start=False for some of them"
+                    f"{unique_labels(y)}; use partial_fit with warm_start=False for a subset"
                 )
         kind = self._binarizer.y_type_
         self.n_outputs_ = 1 if kind == "binary" else len(self.classes_)
@@ -149,14 +147,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         multilabel = type_of_target(y).startswith("multilabel")
         if multilabel != (self._binarizer.y_type_ == "multilabel-indicator"):
             raise ValueError(
-                f"y: expected targets of the kind trained on, {self._binarizer.y_type_}, got {type_of_target(y)}"
+                f"y: expected targets of the type trained on, {self._binarizer.y_type_}, got {type_of_target(y)}"
             )
         classes = unique_labels(y)
         unknown = sorted(set(classes) - set(self.classes_), key=str)
         if unknown or (multilabel and len(classes) != len(self.classes_)):
             raise ValueError(f"y: expected classes among {self.classes_}, got {classes}")
 
-    def _make_targets(self, y: np.ndarray, *, smooth: bool = True) -> np.ndarray:
+    def _encode_targets(self, y: np.ndarray, *, smooth: bool = True) -> np.ndarray:
         if self.out_activation_ == "softmax":
             return np.searchsorted(self.classes_, y)
         dtype = self.model_.dtype
@@ -176,41 +174,41 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             return weight
         if incremental and self.class_weight == "balanced":
             raise ValueError(
-                "class_weight: expected a dict for partial_fit, got 'balanced'; how often classes occur is not known before"
+                "class_weight: expected a dict for partial_fit, got 'balanced', which needs all targets; pass a dict"
             )
-        each = compute_sample_weight(self.class_weight, y)
-        return each if weight is None else each * weight
+        factors = compute_sample_weight(self.class_weight, y)
+        return factors if weight is None else factors * weight
 
     @available_if(lambda self: self._check_solver())
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Any:
-        """Go through the data once, from where the estimator is.
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
+        """Train for one epoch, starting from the current weights.
 
         Parameters
         ----------
         X, y, sample_weight
             As for `fit`.
         classes : array of shape (n_classes,)
-            All classes that there will be; wanted at the first call.
+            All classes that occur in any call; required in the first call.
 
         Returns
         -------
         self
         """
-        classes = on_host(classes)
+        classes = to_host(classes)
         if _check_partial_fit_first_call(self, classes):
-            host = on_host(y)
+            host = to_host(y)
             self._binarizer = LabelBinarizer().fit(host if type_of_target(host).startswith("multilabel") else classes)
-        fitting.fit(self, X, y, sample_weight, incremental=True)
+        self._fit(X, y, sample_weight, incremental=True)
         return self
 
-    # -- answers ------------------------------------------------------------------------------------------------------
+    # -- predictions --------------------------------------------------------------------------------------------------
 
     def _activate(self, z: Array) -> Array:
         return Softmax().forward({}, z)[0] if self.out_activation_ == "softmax" else sigmoid(z)
 
-    def _decide(self, p: Array) -> Array:
-        """Return the index of the class, or rows of 0 and 1, on the backend of the outputs."""
+    def _classify(self, p: Array) -> Array:
+        """Return the index of the most probable class, or rows of 0 and 1, on the backend of the outputs."""
         xp = namespace(p)
         if self.out_activation_ == "softmax":
             return xp.argmax(p, axis=1)
@@ -220,7 +218,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return xp.minimum(yes[:, 0], len(self.classes_) - 1)
 
     def predict(self, X: Any) -> Any:
-        """Return the class of each example.
+        """Return the predicted class of each example.
 
         Parameters
         ----------
@@ -228,10 +226,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
         Returns
         -------
-        array of shape (n_samples,), or (n_samples, n_classes) of 0 and 1 for yes-or-no answers
-            The kind of array that X is, on its device; NumPy for labels that are not numbers.
+        array of shape (n_samples,), or (n_samples, n_classes) of 0 and 1 for multilabel targets
+            The same kind of array as X, on its device; NumPy for labels that are not numbers.
         """
-        found = self._answer(X, self._decide)
+        found = self._map_outputs(X, self._classify)
         if self._binarizer.y_type_ == "multilabel-indicator":
             return found
         kind = backends.of(found)
@@ -241,7 +239,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             return kind.xp.take(kind.asarray(self.classes_), found, axis=0)
 
     def predict_proba(self, X: Any) -> Any:
-        """Return the probability of each class, or of each yes.
+        """Return the probability of each class or, for multilabel targets, of each label.
 
         Parameters
         ----------
@@ -250,9 +248,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Returns
         -------
         array of shape (n_samples, n_classes)
-            The kind of array that X is, on its device; the columns are in the order of `classes_`.
+            The same kind of array as X, on its device; the columns are in the order of `classes_`.
         """
-        return self._answer(X, self._probabilities)
+        return self._map_outputs(X, self._probabilities)
 
     def _probabilities(self, p: Array) -> Array:
         xp = namespace(p)
@@ -265,13 +263,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             return namespace(p).log(p)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the part of the examples whose class is right; for yes-or-no answers, whose answers are all right."""
+        """Return the accuracy; a multilabel prediction is correct if all its labels are."""
         return self._score(X, y, sample_weight)
 
     def _score_outputs(self, y: np.ndarray, outputs: np.ndarray, weight: np.ndarray | None) -> float:
         if not np.isfinite(outputs).all():
             return np.nan
-        found = np.asarray(self._decide(outputs))
+        found = np.asarray(self._classify(outputs))
         multilabel = self._binarizer.y_type_ == "multilabel-indicator"
         return accuracy_score(y, found if multilabel else self.classes_[found], sample_weight=weight)
 

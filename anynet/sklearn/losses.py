@@ -1,4 +1,4 @@
-r"""Losses that sum over the outputs, as scikit-learn's gradients do, where anynet's take the mean.
+r"""Losses that sum over the outputs, as scikit-learn's gradients do; anynet's take the mean.
 
 Legend: N batch, O outputs.
 """
@@ -14,7 +14,7 @@ from anynet.losses.base import Cache, check_same_shape, outputs
 
 @dataclass(frozen=True)
 class SummedSigmoidCrossEntropy(SigmoidCrossEntropy):
-    r"""`SigmoidCrossEntropy`, summed over the outputs: O times as much.
+    r"""`SigmoidCrossEntropy` times O: the sum over the outputs instead of the mean.
 
     .. math:: ℓ_n = \sum_o \max(z, 0) - y z + \log(1 + e^{-|z|}), \qquad \frac{∂ℓ_n}{∂z_n} = σ(z_n) - y_n
     """
@@ -29,14 +29,14 @@ class SummedSigmoidCrossEntropy(SigmoidCrossEntropy):
 
 @dataclass(frozen=True)
 class HalfPoissonDeviance(Loss):
-    r"""Half the deviance of counts under Poisson distributions, of the logarithm of the rate, summed over the outputs.
+    r"""Half the Poisson deviance of counts, given log rates, summed over the outputs.
 
     .. math:: ℓ_n = \sum_o e^{z} - y z + y \log y - y, \qquad \frac{∂ℓ_n}{∂z_n} = e^{z_n} - y_n
 
     Notes
     -----
-    y_pred and y_true (N, O), y_true at least 0, and 0 log 0 being 0. Cache: the derivative. `Poisson` without the terms that
-    do not depend on the model, so that a perfect prediction has loss 0.
+    y_pred and y_true (N, O); y_true is at least 0, and 0 log 0 is 0. Cache: the derivative. The loss is `Poisson` plus terms
+    that do not depend on the model, so that a perfect prediction has loss 0.
 
     References
     ----------

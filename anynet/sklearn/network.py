@@ -1,20 +1,24 @@
-"""The network, the loss and the first weights that an estimator's parameters ask for."""
+"""Layers and initial weights of the network that an estimator's parameters describe."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from anynet.layers import BatchNorm, Dense, Dropout, Identity, Layer, ReLU, Sigmoid, Tanh
 
+if TYPE_CHECKING:
+    from anynet.model import Model
+    from anynet.sklearn.base import BaseMLP
+
 ACTIVATIONS = {"identity": Identity, "logistic": Sigmoid, "tanh": Tanh, "relu": ReLU}
 
 
-def hidden_sizes(estimator: Any) -> list[int]:
+def hidden_sizes(estimator: BaseMLP) -> list[int]:
     """Return the numbers of units of the hidden layers."""
     sizes = estimator.hidden_layer_sizes
     sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
@@ -23,8 +27,8 @@ def hidden_sizes(estimator: Any) -> list[int]:
     return [int(size) for size in sizes]
 
 
-def for_each(name: str, value: Any, count: int) -> list[Any]:
-    """Return one value for each hidden layer of a parameter that may be one for all or a sequence."""
+def one_per_layer(name: str, value: Any, count: int) -> list[Any]:
+    """Return a list of one value per hidden layer; a single value applies to all."""
     if not isinstance(value, (tuple, list)):
         return [value] * count
     if len(value) != count:
@@ -33,7 +37,7 @@ def for_each(name: str, value: Any, count: int) -> list[Any]:
 
 
 def activation_layer(activation: Any) -> Layer:
-    """Return the layer of an activation, given as scikit-learn names it or as the layer itself."""
+    """Return the layer of an activation, given by scikit-learn's name or as a layer."""
     if isinstance(activation, Layer):
         return activation
     if not isinstance(activation, str) or activation not in ACTIVATIONS:
@@ -43,10 +47,10 @@ def activation_layer(activation: Any) -> Layer:
     return ACTIVATIONS[activation]()
 
 
-def make_layers(estimator: Any, sizes: Sequence[int], outputs: int) -> list[Layer]:
-    """Return Dense, BatchNorm, activation and Dropout for each hidden layer, and a Dense for the outputs."""
-    activations = for_each("activation", estimator.activation, len(sizes))
-    rates = for_each("dropout", estimator.dropout, len(sizes))
+def make_layers(estimator: BaseMLP, sizes: Sequence[int], outputs: int) -> list[Layer]:
+    """Return Dense, BatchNorm, activation and Dropout per hidden layer, and a Dense output layer."""
+    activations = one_per_layer("activation", estimator.activation, len(sizes))
+    rates = one_per_layer("dropout", estimator.dropout, len(sizes))
     layers: list[Layer] = []
     for size, activation, rate in zip(sizes, activations, rates, strict=True):
         layers.append(Dense(size))
@@ -59,11 +63,11 @@ def make_layers(estimator: Any, sizes: Sequence[int], outputs: int) -> list[Laye
 
 
 def draw_weights(
-    estimator: Any, units: Sequence[int], random: np.random.RandomState
+    estimator: BaseMLP, units: Sequence[int], random: np.random.RandomState
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Return the weights and biases that scikit-learn draws from the same random state.
+    """Return the initial weights and biases that scikit-learn draws from the same random state.
 
-    All are uniform on ±√(f / (fan in + fan out)), f being 2 for the logistic function and else 6 (Glorot and Bengio, 2010).
+    All are uniform on ±√(f / (fan in + fan out)), with f = 2 for the logistic function, else 6 (Glorot and Bengio, 2010).
     """
     factor = 2.0 if isinstance(estimator.activation, str) and estimator.activation == "logistic" else 6.0
     weights, biases = [], []
@@ -74,16 +78,16 @@ def draw_weights(
     return weights, biases
 
 
-def dense_places(model: Any) -> list[int]:
-    """Return where in a model's layers those with weights between units are."""
-    return [i for i, layer in enumerate(model.layer.layers) if isinstance(layer, Dense)]
+def dense_indices(model: Model) -> list[int]:
+    """Return the indices of the Dense layers of a model."""
+    return [i for i, (_, layer) in enumerate(model.layer.children()) if isinstance(layer, Dense)]
 
 
-def set_dense(model: Any, name: str, arrays: Sequence[Any]) -> None:
-    """Put arrays in the place of the weights or the biases of a model."""
-    params, places = list(model.params), dense_places(model)
-    if len(arrays) != len(places):
-        raise ValueError(f"expected {len(places)} arrays, one for each layer, got {len(arrays)}")
-    for place, array in zip(places, arrays, strict=True):
-        params[place] = {**params[place], name: array}
+def set_dense(model: Model, name: str, arrays: Sequence[Any]) -> None:
+    """Set the weights or the biases of all Dense layers of a model."""
+    params, indices = list(model.params), dense_indices(model)
+    if len(arrays) != len(indices):
+        raise ValueError(f"expected {len(indices)} arrays, one per layer, got {len(arrays)}")
+    for index, array in zip(indices, arrays, strict=True):
+        params[index] = {**params[index], name: array}
     model.params = params

@@ -1,4 +1,4 @@
-"""What the parameters of both estimators may be, and what they mean: the constraints that scikit-learn checks, and the text."""
+"""Constraints of the estimators' parameters, in scikit-learn's form, and their documentation."""
 
 from __future__ import annotations
 
@@ -46,86 +46,86 @@ CONSTRAINTS: dict[str, Any] = {
     "progress": ["boolean"],
 }
 
-NETWORK = """hidden_layer_sizes : int or sequence of int
-        Units of each hidden layer.
+NETWORK = """hidden_layer_sizes : int or sequence of int, in [1, inf)
+        Numbers of units of the hidden layers.
     activation : {"identity", "logistic", "tanh", "relu"}, a layer such as ``GELU()``, or a tuple of these
-        Of all hidden layers, or of each.
+        Activation of all hidden layers, or one per layer.
     """
 
-TRAINING = """solver : {"lbfgs", "sgd", "adam"} or an optimiser of anynet
-        How the weights are found; "lbfgs" is SciPy's, ``LBFGS()`` anynet's.
-    alpha : float >= 0
-        Half of it, times the squared weights, divided by the examples of a batch, is added to the loss.
-    batch_size : int >= 1 or "auto"
-        Examples in a step; "auto" is 200, or all if there are fewer. Not for L-BFGS.
-    learning_rate : {"constant", "invscaling", "adaptive"} or a schedule of anynet
-        How the rate changes with "sgd": not, by ``t_ ** -power_t`` after each epoch, or by 1/5 when training stands still. A
-        schedule, a function of the step, holds for "adam" too.
-    learning_rate_init : float > 0
-        The first rate, of "sgd" and "adam".
-    power_t : float >= 0
-        The exponent of "invscaling".
-    max_iter : int >= 1
-        Epochs, or iterations of "lbfgs", at most.
+TRAINING = """solver : {"lbfgs", "sgd", "adam"} or Optimizer
+        Optimizer; "lbfgs" is SciPy's L-BFGS-B, ``LBFGS()`` is that of anynet.
+    alpha : float, in [0, inf)
+        Strength of the L2 penalty α/2 · Σ w², which is divided by the number of examples of a batch.
+    batch_size : int, in [1, inf), or "auto"
+        Examples per step; "auto" is 200, or all if there are fewer. L-BFGS ignores it.
+    learning_rate : {"constant", "invscaling", "adaptive"} or Schedule
+        Learning rate of "sgd": "invscaling" multiplies the initial rate by ``t_ ** -power_t`` after each epoch, "adaptive"
+        divides the rate by 5 when training stops improving. A schedule, a function of the step, also applies to "adam".
+    learning_rate_init : float, in (0, inf)
+        Initial learning rate of "sgd" and "adam".
+    power_t : float, in [0, inf)
+        Exponent of "invscaling".
+    max_iter : int, in [1, inf)
+        Maximum number of epochs, or of iterations of "lbfgs".
     shuffle : bool
-        Whether each epoch takes the examples in another order.
+        Whether to shuffle the examples in each epoch.
     random_state : int, RandomState or None
-        What first weights, held-out examples, orders and dropout are drawn from; the first three are scikit-learn's.
-    tol : float >= 0
-        An epoch counts as better if the loss, or the score on what is held out, is better by so much.
+        Source of initial weights, held-out examples, orders and dropout; the first three are those of scikit-learn.
+    tol : float, in [0, inf)
+        Smallest improvement of the loss, or of the score on held-out examples, that counts.
     verbose : bool
         Whether to print the loss of each epoch.
     warm_start : bool
-        Whether `fit` goes on from where the last one ended.
-    momentum, nesterovs_momentum : float in [0, 1], bool
-        Of "sgd".
+        Whether `fit` continues from the weights of the previous fit.
+    momentum, nesterovs_momentum : float, in [0, 1], and bool
+        Momentum of "sgd", and whether it is Nesterov momentum.
     early_stopping : bool
-        Whether the score on held-out examples, not the loss, decides when to stop; the best weights are kept.
-    validation_fraction : float in (0, 1)
-        The part of the examples that is held out then.
+        Whether the score on held-out examples instead of the loss determines when to stop; the best weights are kept.
+    validation_fraction : float, in (0, 1)
+        Fraction of the examples to hold out for early stopping.
     beta_1, beta_2, epsilon : float
-        Of "adam".
-    n_iter_no_change : int >= 1
-        Epochs without improvement after which training ends.
-    max_fun : int >= 1
-        Evaluations of the loss, at most, of "lbfgs".
+        Decay rates and ε of "adam".
+    n_iter_no_change : int, in [1, inf)
+        Number of epochs without improvement after which training stops.
+    max_fun : int, in [1, inf)
+        Maximum number of evaluations of the loss by "lbfgs".
     backend : str or Backend, optional
-        Where to compute, such as ``"cupy"`` or ``"torch:cuda"``; where X is, by default. Answers come in the kind of X.
+        Backend, such as ``"cupy"`` or ``"torch:cuda"``; by default that of X. Predictions are the same kind of array as X.
     device : str, optional
-        The device, if it is not in the backend's name.
+        The device, if the backend's name does not contain it.
     dtype : {"float32", "float64"}, optional
-        Precision of the computation; that of X by default. Take float32 on a GPU.
-    dropout : float in [0, 1), or a tuple of these
-        The part of the outputs of all hidden layers, or of each, that is dropped in training.
+        Data type of the computation, by default that of X. On a GPU, use float32.
+    dropout : float, in [0, 1), or a tuple of these
+        Dropout rate of all hidden layers, or one per layer.
     batch_norm : bool
-        Whether to normalise the inputs of each activation.
+        Whether to apply batch normalization before each activation.
     """
 
 LAST = """callbacks : list of Callback, optional
-        Who is told of each batch and epoch: `anynet.callbacks`. Not with "lbfgs".
+        Callbacks to run during training, from `anynet.callbacks`. "lbfgs" ignores them.
     progress : bool
         Whether to show a progress bar.
     """
 
 ATTRIBUTES = """model_ : Model
-        The network inside.
+        The network.
     coefs_, intercepts_ : list of arrays
-        Weights (units, units) and biases (units,) of each layer, in the kind of array that was trained on. They are copies: to
-        change them, assign whole lists.
+        Copies of the weights (units, units) and biases (units,) of each layer, as arrays of the library trained on. To
+        change them, assign a whole list.
     loss_, best_loss_ : float
-        The last loss, and the lowest; the latter is None with `early_stopping`, and not there with "lbfgs".
+        Last and lowest loss; the latter is None with `early_stopping`, and not set with "lbfgs".
     loss_curve_ : list of float
-        The loss of each epoch; not there with "lbfgs".
+        Loss per epoch; not set with "lbfgs".
     validation_loss_curve_ : list of float, or None
-        The loss on what was held out, where something was.
+        Loss on validation data per epoch, if there are any.
     validation_scores_, best_validation_score_ : list of float, float
-        The score on it with `early_stopping`, else None.
+        Scores on validation data with `early_stopping`, otherwise None.
     n_iter_, t_ : int
-        Epochs, or iterations, of the last fit; examples seen in all.
+        Number of epochs or iterations of the last fit; total number of examples processed.
     n_layers_, n_outputs_, n_features_in_ : int
-        Numbers of layers (inputs count as one), outputs and features.
+        Numbers of layers (including the input), outputs and features.
     feature_names_in_ : array
-        Names of the features, where X had names.
+        Names of the features, if X has names.
     out_activation_ : str
-        What the outputs go through.
+        Name of the activation function of the outputs.
     """

@@ -1,8 +1,8 @@
-"""The regressor: one number or several."""
+"""Regressor for one or several numbers per example."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
@@ -12,36 +12,35 @@ from sklearn.utils.metaestimators import available_if
 
 from anynet.arrays.namespace import Array, namespace
 from anynet.losses import HalfSquaredError, Loss, Poisson
-from anynet.sklearn import training as fitting
-from anynet.sklearn.base import BaseMLP
 from anynet.sklearn.losses import HalfPoissonDeviance
 from anynet.sklearn.parameters import ATTRIBUTES, CONSTRAINTS, LAST, NETWORK, TRAINING
+from anynet.sklearn.training import TrainableMLP
 
 
-class MLPRegressor(RegressorMixin, BaseMLP):
-    __doc__ = f"""A multi-layer perceptron for numbers: scikit-learn's, on any array library.
+class MLPRegressor(RegressorMixin, TrainableMLP):
+    __doc__ = f"""scikit-learn's multi-layer perceptron regressor on any array library.
 
     Parameters
     ----------
-    loss : {{"squared_error", "poisson"}} or a loss of anynet
-        Half the squared error; half the Poisson deviance, of outputs that go through the exponential function; or for example
-        ``Huber()``, on outputs as they are.
+    loss : {{"squared_error", "poisson"}} or Loss
+        Half the squared error; half the Poisson deviance, with outputs that pass through the exponential function; or a loss
+        of anynet such as ``Huber()``, with linear outputs.
     {NETWORK}{TRAINING}{LAST}
     Attributes
     ----------
     {ATTRIBUTES}
     Notes
     -----
-    For several outputs the weights are trained on the sum of the squared errors, and the mean is reported, as scikit-learn
-    does.
+    For several outputs, training minimizes the sum of the squared errors over the outputs, while `loss_` is their mean, as in
+    scikit-learn.
 
     Examples
     --------
     >>> import numpy as np
     >>> x = np.linspace(0.0, 1.0, 50)[:, None]
     >>> regressor = MLPRegressor(hidden_layer_sizes=(16,), solver="lbfgs", max_iter=1000, random_state=0)
-    >>> regressor.fit(x, np.sin(6.0 * x[:, 0])).score(x, np.sin(6.0 * x[:, 0])) > 0.99
-    True
+    >>> round(regressor.fit(x, np.sin(6.0 * x[:, 0])).score(x, np.sin(6.0 * x[:, 0])), 2)
+    0.99
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
@@ -118,7 +117,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     # -- targets ------------------------------------------------------------------------------------------------------
 
-    def _take_targets(self, y: np.ndarray, first: bool, incremental: bool) -> None:
+    def _fit_targets(self, y: np.ndarray, first: bool, incremental: bool) -> None:
         if not first:
             self._check_targets(y)
         self.n_outputs_ = 1 if y.ndim == 1 else y.shape[1]
@@ -128,9 +127,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def _check_targets(self, y: np.ndarray) -> None:
         outputs = 1 if y.ndim == 1 else y.shape[1]
         if outputs != self.n_outputs_:
-            raise ValueError(f"y: expected {self.n_outputs_} outputs, as trained on, got {outputs}")
+            raise ValueError(f"y: expected {self.n_outputs_} outputs, as in training, got {outputs}")
 
-    def _make_targets(self, y: np.ndarray, *, smooth: bool = True) -> np.ndarray:
+    def _encode_targets(self, y: np.ndarray, *, smooth: bool = True) -> np.ndarray:
         return y.reshape(len(y), -1)
 
     def _make_loss(self) -> Loss:
@@ -140,8 +139,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     @available_if(lambda self: self._check_solver())
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
-        """Go through the data once, from where the estimator is.
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train for one epoch, starting from the current weights.
 
         Parameters
         ----------
@@ -152,16 +151,16 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         -------
         self
         """
-        fitting.fit(self, X, y, sample_weight, incremental=True)
+        self._fit(X, y, sample_weight, incremental=True)
         return self
 
-    # -- answers ------------------------------------------------------------------------------------------------------
+    # -- predictions --------------------------------------------------------------------------------------------------
 
     def _activate(self, z: Array) -> Array:
         return namespace(z).exp(z) if self.out_activation_ == "exp" else z
 
     def predict(self, X: Any) -> Any:
-        """Return the numbers for each example.
+        """Return the predicted number or numbers of each example.
 
         Parameters
         ----------
@@ -170,12 +169,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Returns
         -------
         array of shape (n_samples,) or (n_samples, n_outputs)
-            The kind of array that X is, on its device.
+            The same kind of array as X, on its device.
         """
-        return self._answer(X, lambda y: y[:, 0] if self.n_outputs_ == 1 else y)
+        return self._map_outputs(X, lambda y: y[:, 0] if self.n_outputs_ == 1 else y)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return R², the part of the variance of y that is explained: 1 at best."""
+        """Return R², the fraction of the variance of y that is explained; the best value is 1."""
         return self._score(X, y, sample_weight)
 
     def _score_outputs(self, y: np.ndarray, outputs: np.ndarray, weight: np.ndarray | None) -> float:

@@ -1,4 +1,4 @@
-"""Estimators in one safetensors file, without pickle: the file of the model inside, with one more entry in its description.
+"""Estimators in one safetensors file, without pickle: the model's file with one additional entry.
 
 `anynet.load` reads the same file as a plain model, given ``custom=anynet.sklearn.saving.CUSTOM``.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from numbers import Integral
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.validation import check_is_fitted
@@ -21,14 +21,17 @@ from anynet.sklearn.curves import DataLoss
 from anynet.sklearn.losses import HalfPoissonDeviance, SummedSigmoidCrossEntropy
 from anynet.sklearn.solvers import FoldedAdam, VelocitySGD
 
+if TYPE_CHECKING:
+    from anynet.sklearn.base import BaseMLP
+
 CUSTOM = (FoldedAdam, VelocitySGD, HalfPoissonDeviance, SummedSigmoidCrossEntropy, DataLoss)
-"""What an estimator's model may be made of besides anynet's public classes."""
+"""Classes in the models of estimators that are not public classes of anynet."""
 
 LEFT_OUT = ("callbacks", "random_state")
-"""Parameters that are not data; but for a `random_state` that is a number."""
+"""Parameters that are not saved, except a `random_state` that is an integer."""
 
 
-def save(estimator: Any, path: str | Path) -> None:
+def save(estimator: BaseMLP, path: str | Path) -> None:
     """Write an estimator; see `BaseMLP.save`."""
     check_is_fitted(estimator)
     params = {name: v for name, v in estimator.get_params(deep=False).items() if name not in LEFT_OUT}
@@ -48,28 +51,27 @@ def save(estimator: Any, path: str | Path) -> None:
     snapshot.write(Path(path), model.config, model.state, model.epoch, model.history, None, estimator=description)
 
 
-def load(cls: type, path: str | Path, backend: str | None, device: str | None, custom: Iterable[Any]) -> Any:
-    """Read an estimator; see `BaseMLP.load`."""
-    path, custom = Path(path), (*CUSTOM, *custom)
-    where = f"{cls.__name__}.load"
+def load(
+    name: str, path: str | Path, backend: str | None, device: str | None, custom: Iterable[Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the parameters and the attributes of an estimator of the named class; see `BaseMLP.load`."""
+    path, custom, where = Path(path), (*CUSTOM, *custom), f"{name}.load"
     saved = snapshot.read(where, path)
     content = saved.description.get("estimator")
-    if content is None or content["class"] != cls.__name__:
+    if content is None or content["class"] != name:
         found = "a model alone" if content is None else f"an {content['class']}"
-        raise ValueError(f"{where}: expected a file that {cls.__name__}.save wrote, got {found} in {path}")
+        raise ValueError(f"{where}: expected a file that {name}.save wrote, got {found} in {path}")
     params = from_config(content["params"], custom)
-    estimator = cls(**{**params, "backend": backend, "device": device} if backend else params)
-    for name, value in content["attributes"].items():
-        setattr(estimator, name, _restored(value))
-    estimator.model_ = Model.from_snapshot(where, saved, backend or "numpy", device, custom)
+    attributes = {name: from_config(value) for name, value in content["attributes"].items()}
+    attributes = {name: list(v) if isinstance(v, tuple) else v for name, v in attributes.items()}
+    attributes["model_"] = Model.from_snapshot(where, saved, backend or "numpy", device, custom)
     if backend is None:
-        estimator._kind = "numpy"
+        attributes["_kind"] = "numpy"
+    else:
+        params |= {"backend": backend, "device": device}
     if content["y_type"] is not None:
-        estimator._binarizer = LabelBinarizer()
-        vars(estimator._binarizer).update(classes_=estimator.classes_, y_type_=content["y_type"], sparse_input_=False)
-    return estimator
-
-
-def _restored(value: Any) -> Any:
-    found = from_config(value)
-    return list(found) if isinstance(found, tuple) else found
+        attributes["_binarizer"] = LabelBinarizer()
+        vars(attributes["_binarizer"]).update(
+            classes_=attributes["classes_"], y_type_=content["y_type"], sparse_input_=False
+        )
+    return params, attributes

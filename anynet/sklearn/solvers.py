@@ -1,18 +1,21 @@
-r"""scikit-learn's update rules where they differ from the optimisers of the same name, and which rule a `solver` means.
+r"""scikit-learn's update rules where they differ from the optimizers of the same name.
 
-The differences are small, and vanish for a constant learning rate and gradients that are not tiny; here they are kept, so
-that equal weights stay equal.
+The differences are small, and vanish for a constant learning rate and gradients that are not tiny. These rules reproduce
+them, so that the weights remain equal to those of scikit-learn.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from anynet.arrays.namespace import Array
 from anynet.checks import check_hyperparameter
 from anynet.optimizers import Adam, Optimizer
 from anynet.optimizers.base import Rule, Schedule, value_at
+
+if TYPE_CHECKING:
+    from anynet.sklearn.base import BaseMLP
 
 
 def plain(p: Array, g: Array, rate: Any) -> tuple[Array, ...]:
@@ -36,20 +39,20 @@ def nesterov(p: Array, g: Array, v: Array, rate: Any, momentum: Any) -> tuple[Ar
 
 @dataclass(frozen=True)
 class VelocitySGD(Optimizer):
-    r"""Gradient descent whose velocity is the step itself.
+    r"""Gradient descent whose velocity includes the learning rate.
 
     .. math:: v ← μ v - α g, \qquad θ ← θ + v \quad \text{(Nesterov: } θ ← θ + μ v - α g\text{)}
 
-    `SGD` multiplies the velocity by α when it is used, this one when it is made: the two differ only after α has changed.
+    `SGD` multiplies by α when the velocity is used, `VelocitySGD` when it is updated. They differ only after α has changed.
 
     Parameters
     ----------
-    learning_rate : float > 0, or a schedule
-        α.
-    momentum : float in [0, 1], or a schedule
-        μ. With 0 no velocity is kept.
+    learning_rate : float or Schedule, in (0, inf)
+        Learning rate α.
+    momentum : float or Schedule, in [0, 1]
+        Momentum μ; 0 stores no velocity.
     nesterov : bool
-        Look ahead along the velocity.
+        Whether to use Nesterov momentum.
 
     References
     ----------
@@ -82,11 +85,11 @@ class VelocitySGD(Optimizer):
 
 @dataclass(frozen=True)
 class FoldedAdam(Adam):
-    r"""Adam with its bias corrections folded into the learning rate, so that ε is not corrected.
+    r"""Adam with its bias corrections folded into the learning rate, which leaves ε uncorrected.
 
     .. math:: θ ← θ - α \frac{\sqrt{1 - β_2^t}}{1 - β_1^t} \frac{m}{\sqrt{v} + ε}, \quad m, v \text{ as in Adam}
 
-    In the first step an ε of `Adam` counts as much as ε √(1 − β₂) here, 30 times less.
+    In the first step, ε of `Adam` corresponds to ε √(1 − β₂) here, which is 30 times smaller.
 
     References
     ----------
@@ -98,8 +101,8 @@ class FoldedAdam(Adam):
         return rate, one_minus_beta1, one_minus_beta2, value_at(self.epsilon, step), *rest
 
 
-def make_optimizer(estimator: Any) -> Optimizer | None:
-    """Return the optimiser that an estimator's parameters ask for; none for "lbfgs", which is SciPy's."""
+def make_optimizer(estimator: BaseMLP) -> Optimizer | None:
+    """Return the optimizer of an estimator; None for "lbfgs", which SciPy provides."""
     if isinstance(estimator.solver, Optimizer):
         return estimator.solver
     rate = estimator.learning_rate if callable(estimator.learning_rate) else float(estimator.learning_rate_init)

@@ -1,6 +1,6 @@
-"""What `fit` and `predict` are given, checked as scikit-learn does: arrays of any library, data frames, sparse matrices.
+"""Checks and conversions of the data that estimators are given.
 
-What NumPy can hold goes through scikit-learn's own checks. Arrays of other libraries stay where they are and are checked
+Data that NumPy can hold pass scikit-learn's own checks. Arrays of other libraries remain on their device and are checked
 there, whether ``array_api_dispatch`` is on or off; targets and weights, which are small, are checked on the host.
 
 Legend: N examples, I features, O outputs.
@@ -9,7 +9,7 @@ Legend: N examples, I features, O outputs.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.sparse import issparse
@@ -23,31 +23,28 @@ from anynet.checks import check_finite
 from anynet.data.batch import Batch
 from anynet.data.plan import Order
 
+if TYPE_CHECKING:
+    from anynet.sklearn.base import BaseMLP
+
 FLOATS = (np.float64, np.float32)
+SPARSE = ["csr", "csc"]
 
 
-def check_inputs(estimator: Any, X: Any, *, reset: bool) -> Any:
-    """Return X (N, I) as a NumPy array, a sparse matrix, or an array of its own library; floats, finite."""
+def check_inputs(estimator: BaseMLP, X: Any, *, reset: bool) -> Any:
+    """Return finite floating-point X (N, I): a NumPy array, a sparse matrix, or an array of its library."""
     backend = backends.of(X)
     if backend.name == "numpy":
-        return validate_data(estimator, X, accept_sparse=["csr", "csc"], dtype=FLOATS, reset=reset)
+        return validate_data(estimator, X, accept_sparse=SPARSE, dtype=FLOATS, reset=reset)
     with backend.activate():
         return _check_foreign(estimator, X, backend, reset)
 
 
-def check_pair(estimator: Any, X: Any, y: Any, *, numeric: bool, reset: bool) -> tuple[Any, np.ndarray]:
-    """Return X as `check_inputs` does, and y, (N,) or (N, O), on the host."""
-    backend, y = backends.of(X), on_host(y)
+def check_pair(estimator: BaseMLP, X: Any, y: Any, *, numeric: bool, reset: bool) -> tuple[Any, np.ndarray]:
+    """Return X as `check_inputs` does, and y (N,) or (N, O) on the host."""
+    backend, y = backends.of(X), to_host(y)
     if backend.name == "numpy":
         X, y = validate_data(
-            estimator,
-            X,
-            y,
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            y_numeric=numeric,
-            dtype=FLOATS,
-            reset=reset,
+            estimator, X, y, accept_sparse=SPARSE, multi_output=True, y_numeric=numeric, dtype=FLOATS, reset=reset
         )
     else:
         with backend.activate():
@@ -62,20 +59,18 @@ def check_weight(weight: Any, y: np.ndarray) -> np.ndarray | None:
     """Return the weights of the examples (N,) on the host, or None."""
     if weight is None:
         return None
-    return _check_sample_weight(on_host(weight), np.broadcast_to(np.float64(0.0), (len(y), 1)), dtype=np.float64)
+    return _check_sample_weight(to_host(weight), np.broadcast_to(np.float64(0.0), (len(y), 1)), dtype=np.float64)
 
 
-def _check_foreign(estimator: Any, X: Array, backend: Backend, reset: bool) -> Array:
+def _check_foreign(estimator: BaseMLP, X: Array, backend: Backend, reset: bool) -> Array:
     name, xp = type(estimator).__name__, backend.xp
     if X.ndim != 2:
-        raise ValueError(
-            f"{name}: expected X of shape (examples, features), got {tuple(X.shape)}; reshape it to two axes"
-        )
+        raise ValueError(f"{name}: expected X of shape (examples, features), got {tuple(X.shape)}; reshape it")
     if not xp.isdtype(X.dtype, ("bool", "integral", "real floating")):
         raise ValueError(f"{name}: expected real numbers in X, got dtype {X.dtype}; complex data is not supported")
-    for count, what in zip(X.shape, ("sample", "feature"), strict=True):
+    for count, unit in zip(X.shape, ("sample", "feature"), strict=True):
         if count == 0:
-            raise ValueError(f"{name}: expected at least one {what} in X, got shape {tuple(X.shape)}")
+            raise ValueError(f"{name}: expected at least one {unit} in X, got shape {tuple(X.shape)}")
     validate_data(estimator, X, reset=reset, skip_check_array=True)
     if X.dtype not in (xp.float32, xp.float64):
         X = xp.astype(X, xp.__array_namespace_info__().default_dtypes()["real floating"])
@@ -83,52 +78,49 @@ def _check_foreign(estimator: Any, X: Array, backend: Backend, reset: bool) -> A
     return X
 
 
-def on_host(y: Any) -> Any:
-    """Return arrays of other libraries as NumPy arrays, all else as it is."""
+def to_host(y: Any) -> Any:
+    """Return arrays of other libraries as NumPy arrays, and anything else unchanged."""
     return y if backends.of(y).name == "numpy" else backends.to_numpy(y)
 
 
 def dense(X: Any) -> Any:
-    """Return rows of a sparse matrix as an array, all else as it is."""
+    """Return a sparse matrix as an array, and anything else unchanged."""
     return X.toarray() if issparse(X) else X
 
 
 def take(X: Any, rows: np.ndarray) -> Any:
-    """Return some rows of a checked X."""
+    """Return the given rows of a checked X."""
     backend = backends.of(X)
     if backend.name == "numpy":
         return X[rows]
-    index = backend.xp.__array_namespace_info__().default_dtypes()["indexing"]
     with backend.activate():
-        return backend.xp.take(X, backend.asarray(rows, index), axis=0)
+        return backend.xp.take(X, backend.asarray(rows, backend.index_dtype), axis=0)
 
 
 class Shuffle:
-    """The order in which scikit-learn goes through the examples, from the same random state: each shuffles the one before."""
+    """Orders of the examples, as in scikit-learn; each epoch shuffles the previous one."""
 
     def __init__(self, random: np.random.RandomState, count: int) -> None:
         self._random, self._order = random, np.arange(count)
 
     def __call__(self, epoch: int, count: int) -> np.ndarray:
-        places = np.arange(count)
-        self._random.shuffle(places)
-        self._order = self._order[places]
+        indices = np.arange(count)
+        self._random.shuffle(indices)
+        self._order = self._order[indices]
         return self._order
 
 
 class SparseBatches:
-    """Sparse rows as dense batches.
-
-    Only one batch at a time is ever dense.
+    """Sparse examples as dense batches, converted one at a time.
 
     Parameters
     ----------
     data : Batch
-        Sparse X, and targets and weights on the host.
+        Sparse X, with targets and weights on the host.
     size : int
-        Examples in a batch.
+        Number of examples per batch.
     order : callable, optional
-        As `shuffle` of `Model.fit`; none means no shuffling.
+        Function as for `shuffle` of `Model.fit`; by default, the order of the data.
     """
 
     def __init__(self, data: Batch, size: int, order: Order | None = None) -> None:

@@ -1,4 +1,4 @@
-"""What goes in decides what comes out: arrays of every library, data frames, sparse matrices, labels of all kinds."""
+"""Arrays of every library, data frames, sparse matrices and labels as inputs."""
 
 import os
 import subprocess
@@ -23,30 +23,30 @@ SMALL = {"hidden_layer_sizes": (6,), "max_iter": 3, "random_state": 0, "batch_si
 
 
 def place(array):
-    """Return what tells where an array lies."""
+    """Return the type and the device of an array."""
     return type(array), str(getattr(array, "device", None))
 
 
 @pytest.mark.parametrize("kind", ["binary", "multiclass", "multilabel"])
-def test_a_classifier_answers_in_the_kind_it_was_asked(backend, kind):
+def test_a_classifier_returns_the_kind_of_array_of_x(backend, kind):
     x, y = problem(kind, "float32")
     y = np.unique(y, return_inverse=True)[1] if kind == "multiclass" else y.astype(int)
     X, Y = backend.asarray(x), backend.asarray(y)
     ours = MLPClassifier(**SMALL).fit(X, Y, sample_weight=backend.asarray(np.linspace(0.5, 1.5, len(x))))
     expected = MLPClassifier(**SMALL).fit(x, y, sample_weight=np.linspace(0.5, 1.5, len(x)))
     for method in ("predict_proba", "predict", "predict_log_proba"):
-        answer = getattr(ours, method)(X)
-        assert place(answer) == place(X)
-        wanted = getattr(expected, method)(x)
-        assert tuple(answer.shape) == wanted.shape
-        np.testing.assert_allclose(backends.to_numpy(answer), wanted, rtol=1e-4, atol=1e-5)
+        result = getattr(ours, method)(X)
+        assert place(result) == place(X)
+        reference = getattr(expected, method)(x)
+        assert tuple(result.shape) == reference.shape
+        np.testing.assert_allclose(backends.to_numpy(result), reference, rtol=1e-4, atol=1e-5)
     assert all(place(a) == place(X) for a in ours.coefs_ + ours.intercepts_)
     assert ours.score(X, Y) == pytest.approx(expected.score(x, y))
-    assert isinstance(ours.predict_proba(x), np.ndarray)  # the kind it is asked with, whatever it was trained on
+    assert isinstance(ours.predict_proba(x), np.ndarray)  # the kind of x, independent of the training data
     assert ours.model_.backend.name.partition(":")[0] == backend.name.partition(":")[0]
 
 
-def test_a_regressor_answers_in_the_kind_it_was_asked(backend):
+def test_a_regressor_returns_the_kind_of_array_of_x(backend):
     x, y = problem("numbers")
     X, Y = backend.asarray(x), backend.asarray(y)
     ours = MLPRegressor(**SMALL, early_stopping=True).fit(X, Y)
@@ -58,7 +58,7 @@ def test_a_regressor_answers_in_the_kind_it_was_asked(backend):
 
 
 @pytest.mark.parametrize("solver", ["lbfgs", "sgd"])
-def test_numpy_in_and_another_backend_inside_is_numpy_out(backend, solver):
+def test_numpy_input_on_another_backend_gives_numpy_output(backend, solver):
     x, y = problem("multiclass")
     params = {**SMALL, "solver": solver, "learning_rate": "invscaling"}
     inside = MLPClassifier(**params, backend=backend).fit(x, y)
@@ -69,7 +69,7 @@ def test_numpy_in_and_another_backend_inside_is_numpy_out(backend, solver):
     assert all(isinstance(a, np.ndarray) for a in inside.coefs_)
 
 
-def test_names_and_devices_choose_where_to_compute():
+def test_backend_and_device():
     x, y = problem("number")
     assert MLPRegressor(**SMALL, backend="strict", device="device1").fit(x, y).model_.backend.name == "strict:device1"
     X = backends.get("strict").asarray(x)
@@ -80,18 +80,18 @@ def test_names_and_devices_choose_where_to_compute():
         MLPRegressor(backend="nothing").fit(x, y)
 
 
-def test_labels_that_no_library_holds_come_as_numpy():
+def test_labels_that_only_numpy_supports_are_numpy_arrays():
     x, y = problem("multiclass")
     X = backends.get("strict:device1").asarray(x)
-    answer = MLPClassifier(**SMALL).fit(X, y).predict(X)
-    assert isinstance(answer, np.ndarray) and set(answer) <= set(y)
+    labels = MLPClassifier(**SMALL).fit(X, y).predict(X)
+    assert isinstance(labels, np.ndarray) and set(labels) <= set(y)
     for labels in (y.astype(object), np.where(y == "ant", 7.0, -1.0), y == "bee"):
         ours, theirs = (kind(**SMALL).fit(x, labels) for kind in (MLPClassifier, TheirClassifier))
         np.testing.assert_array_equal(ours.classes_, theirs.classes_, strict=True)
         assert ours.predict(x).dtype == theirs.predict(x).dtype
 
 
-def test_precision_follows_the_data():
+def test_dtype_is_that_of_the_data():
     x, y = problem("number")
     assert MLPRegressor(**SMALL).fit(x, y).model_.dtype == "float64"
     assert MLPRegressor(**SMALL).fit(x.astype("float32"), y).model_.dtype == "float32"
@@ -102,7 +102,7 @@ def test_precision_follows_the_data():
 
 @pytest.mark.parametrize("form", [sparse.csr_matrix, sparse.csc_matrix, sparse.csr_array, sparse.csc_array])
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-def test_sparse_rows_train_as_dense_ones_do(form, solver):
+def test_sparse_input_equals_dense_input(form, solver):
     x, y = problem("multiclass")
     x = np.where(np.abs(x) > 0.7, x, 0.0)
     weight = np.linspace(0.5, 1.5, len(x))
@@ -129,7 +129,7 @@ def test_sparse_validation_data_give_the_curve_of_dense_data(solver):
     np.testing.assert_allclose(*curves, rtol=1e-12)
 
 
-def test_sparse_batches_are_made_dense_one_at_a_time(monkeypatch):
+def test_sparse_batches_are_converted_one_at_a_time(monkeypatch):
     x, y = problem("number")
     seen = []
     toarray = sparse.csr_matrix.toarray
@@ -177,15 +177,15 @@ for name in names:
     X, Y = backend.asarray(x), backend.asarray(y)
     with sklearn.config_context(array_api_dispatch=True):
         pipeline = make_pipeline(StandardScaler(), MLPClassifier(max_iter=200, random_state=0)).fit(X, Y)
-        answer = pipeline.predict_proba(X)
-        assert type(answer) is type(X), type(answer)
+        p = pipeline.predict_proba(X)
+        assert type(p) is type(X), type(p)
         assert pipeline.score(X, Y) > 0.9
     print(name)
 """
 
 
-def test_under_scikit_learns_own_dispatch():
-    """SciPy decides when it is imported whether it plays along, so this needs a process of its own."""
+def test_array_api_dispatch():
+    """SciPy reads SCIPY_ARRAY_API when it is imported, hence the subprocess."""
     libraries = [name for name in ("torch", "array_api_strict") if _installed(name)]
     script = DISPATCH.replace("{libraries!r}", repr(libraries))
     environment = {**os.environ, "SCIPY_ARRAY_API": "1"}
@@ -203,7 +203,7 @@ def _installed(name):
 
 
 @pytest.mark.parametrize("name", ["strict", "torch", "jax"])
-def test_impossible_arrays_of_other_libraries(name):
+def test_invalid_arrays_of_other_libraries(name):
     if name != "strict":
         pytest.importorskip(name)
     backend = backends.get(name)
@@ -224,7 +224,7 @@ def test_impossible_arrays_of_other_libraries(name):
         MLPRegressor(**SMALL).fit(backend.asarray(x), y[:5])
 
 
-def test_warnings_are_theirs():
+def test_warnings_are_those_of_scikit_learn():
     x, y = problem("number")
     with pytest.warns(ConvergenceWarning, match="max_iter"):
         MLPRegressor(max_iter=1).fit(x, y)

@@ -1,4 +1,4 @@
-"""scikit-learn's own checks of what an estimator must do, and those of a clean house."""
+"""scikit-learn's estimator checks, and the optional dependency on scikit-learn."""
 
 import subprocess
 import sys
@@ -17,8 +17,8 @@ from anynet.sklearn import MLPClassifier, MLPRegressor
 @pytest.mark.parametrize(
     "ours, theirs", [(MLPClassifier, TheirClassifier), (MLPRegressor, TheirRegressor)], ids=["classifier", "regressor"]
 )
-def test_scikit_learns_checks(ours, theirs):
-    """Every check passes, or is skipped for a reason for which it is skipped for their own."""
+def test_estimator_checks(ours, theirs):
+    """Every check passes, or is skipped for a reason that also applies to scikit-learn's estimators."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         results = check_estimator(ours(), on_fail=None, on_skip=None)
@@ -39,12 +39,12 @@ def test_scikit_learns_checks(ours, theirs):
     assert names <= {r["check_name"] for r in results}
 
 
-def test_anynet_itself_does_not_need_scikit_learn():
+def test_anynet_does_not_import_scikit_learn():
     script = "import sys, anynet; assert 'sklearn' not in sys.modules and 'scipy' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
-def test_without_scikit_learn_the_message_says_what_to_install():
+def test_error_without_scikit_learn():
     script = (
         "import sys; sys.modules['sklearn'] = None\n"
         "try:\n    import anynet.sklearn\nexcept ImportError as e:\n    assert 'pip install scikit-learn' in str(e), e\n"

@@ -1,4 +1,4 @@
-"""What scikit-learn's estimators lack, and how wrong parameters and data are told."""
+"""Parameters in addition to those of scikit-learn, and errors for wrong parameters and data."""
 
 import logging
 import os
@@ -44,7 +44,7 @@ def fit(kind="multiclass", data=None, **params):
     return estimator(**{**SMALL, **params}).fit(x, y, **(data or {}))
 
 
-def test_the_network_is_what_the_parameters_say():
+def test_the_parameters_define_the_network():
     model = fit(activation=("tanh", GELU()), dropout=(0.5, 0.0), batch_norm=True).model_
     assert model.layer.layers == (
         Dense(6), BatchNorm(), Tanh(), Dropout(0.5), Dense(5), BatchNorm(), GELU(), Dense(3),
@@ -62,7 +62,7 @@ def test_the_network_is_what_the_parameters_say():
 @pytest.mark.parametrize(
     "solver", [AdamW(0.01), Lion(0.003), Clip(SGD(0.05, momentum=0.9), norm=1.0), LBFGS(iterations=5)], ids=repr
 )
-def test_every_optimiser_learns(solver):
+def test_every_optimizer_learns(solver):
     fitted = fit(solver=solver, max_iter=60)
     assert fitted.model_.optimizer == solver
     assert fitted.loss_ < 0.5
@@ -109,7 +109,7 @@ def test_class_weights_are_sample_weights():
 
 
 @pytest.mark.parametrize("kind", ["binary", "multiclass", "multilabel"])
-def test_label_smoothing_keeps_probabilities_from_certainty(kind):
+def test_label_smoothing_lowers_the_largest_probability(kind):
     x, _ = problem(kind)
     long = {"max_iter": 400, "learning_rate_init": 0.03, "alpha": 0.0, "tol": 0.0}
     sure, smooth = (fit(kind, label_smoothing=s, **long).predict_proba(x) for s in (0.0, 0.3))
@@ -169,7 +169,7 @@ def test_verbose_and_progress(capsys):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signal")
-def test_ctrl_c_ends_training_and_keeps_what_there_is(caplog):
+def test_ctrl_c_stops_training_and_keeps_the_weights(caplog):
     caplog.set_level(logging.CRITICAL, logger="anynet")
 
     def press(run):
@@ -182,7 +182,7 @@ def test_ctrl_c_ends_training_and_keeps_what_there_is(caplog):
     fitted.predict(problem("multiclass")[0])
 
 
-def test_a_seed_is_a_result():
+def test_the_seed_determines_the_result():
     x, _ = problem("multiclass")
     first, again, other = (fit(dropout=0.3, random_state=s).predict_proba(x) for s in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
@@ -212,7 +212,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize("params", WRONG, ids=lambda p: next(iter(p)))
-def test_wrong_parameters_raise_what_theirs_raise(params):
+def test_wrong_parameters_raise_as_in_scikit_learn(params):
     x, y = problem("binary")
     name = next(iter(params))
     for ours, theirs in PAIRS.values():
@@ -237,12 +237,12 @@ OURS = [
 
 
 @pytest.mark.parametrize("params", OURS, ids=str)
-def test_wrong_parameters_of_ours(params):
+def test_wrong_additional_parameters(params):
     with pytest.raises(ValueError, match=next(iter(params))):
         fit(**params)
 
 
-def test_what_cannot_be_together():
+def test_incompatible_parameters():
     with pytest.raises(ValueError, match="dropout"):
         fit(solver="lbfgs", dropout=0.1)
     with pytest.raises(ValueError, match="batch_norm"):
@@ -276,7 +276,7 @@ def bad_data():
 
 
 @pytest.mark.parametrize("name", bad_data())
-def test_bad_data_raise_what_theirs_raise(name):
+def test_bad_data_raise_as_in_scikit_learn(name):
     x, y = bad_data()[name]
     for ours, theirs in ((MLPClassifier, TheirClassifier), (MLPRegressor, TheirRegressor)):
         try:
@@ -288,7 +288,7 @@ def test_bad_data_raise_what_theirs_raise(name):
             ours(max_iter=1).fit(x, y)
 
 
-def test_later_calls_that_do_not_fit_raise_what_theirs_raise():
+def test_later_calls_with_wrong_data_raise_as_in_scikit_learn():
     x, y = problem("multiclass")
     for estimator in (MLPClassifier(max_iter=2), TheirClassifier(max_iter=2)):
         with pytest.raises(NotFittedError):
@@ -305,7 +305,7 @@ def test_later_calls_that_do_not_fit_raise_what_theirs_raise():
     assert not hasattr(MLPClassifier(), "coefs_")
 
 
-def test_numbers_that_overflow_are_an_error():
+def test_overflow_is_an_error():
     x, y = problem("number")
     for kind in (MLPRegressor, TheirRegressor):
         with np.errstate(all="ignore"), pytest.raises(ValueError, match="non-finite"):

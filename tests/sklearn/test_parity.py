@@ -1,4 +1,4 @@
-"""The estimators compute what scikit-learn's do, whose own are the judge."""
+"""The estimators give the same results as those of scikit-learn."""
 
 import inspect
 import warnings
@@ -125,7 +125,7 @@ def test_the_same_random_state_trains_the_same(params, activation):
 
 @pytest.mark.parametrize("kind", ["binary", "multiclass", "number"])
 @pytest.mark.parametrize("rate", ["constant", "adaptive"])
-def test_training_stops_where_theirs_does(kind, rate):
+def test_training_stops_at_the_same_epoch(kind, rate):
     x, y = problem(kind)
     settings = {"solver": "sgd", "learning_rate": rate, "learning_rate_init": 0.1, "tol": 1e-2, "n_iter_no_change": 3}
     ours, theirs = both(kind, max_iter=300, batch_size=25, random_state=6, **settings)
@@ -136,7 +136,7 @@ def test_training_stops_where_theirs_does(kind, rate):
 
 
 @pytest.mark.parametrize("kind", ["binary", "multiclass", "multilabel", "number"])
-def test_early_stopping_holds_out_the_same_and_keeps_the_best(kind):
+def test_early_stopping_holds_out_the_same_examples_and_keeps_the_best_weights(kind):
     x, y = problem(kind, n=200)
     ours, theirs = both(
         kind, early_stopping=True, batch_size=30, learning_rate_init=0.05, n_iter_no_change=4, random_state=7
@@ -162,7 +162,7 @@ def test_lbfgs_finds_the_same_minimum(kind):
     assert not hasattr(ours, "loss_curve_") and not hasattr(theirs, "loss_curve_")
 
 
-def test_a_warm_start_goes_on_and_begins_the_velocity_anew():
+def test_a_warm_start_continues_with_zero_velocity():
     x, y = problem("multiclass")
     ours, theirs = both("multiclass", warm_start=True, batch_size=25, max_iter=5, random_state=9, solver="sgd")
     for estimator in (ours, theirs):
@@ -173,7 +173,7 @@ def test_a_warm_start_goes_on_and_begins_the_velocity_anew():
     assert (ours.n_iter_, ours.t_) == (theirs.n_iter_, theirs.t_) == (5, 600)
 
 
-def test_partial_fits_go_on():
+def test_partial_fits_continue():
     x, y = problem("multiclass")
     ours, theirs = both("multiclass", batch_size=20, random_state=10)
     for estimator in (ours, theirs):
@@ -189,8 +189,8 @@ def test_partial_fits_go_on():
 @pytest.mark.parametrize("dtype, tolerance", [("float64", 1e-9), ("float32", 1e-4)])
 @pytest.mark.parametrize("rate", ["constant", "adaptive", "invscaling"])
 @pytest.mark.parametrize("kind", ["multiclass", "number"])
-def test_the_learning_rate_goes_on_over_partial_fits(kind, rate, dtype, tolerance, begin):
-    """Over 30 calls "adaptive" lowers it whenever the loss stops falling, and "invscaling" counts all examples."""
+def test_the_learning_rate_continues_over_partial_fits(kind, rate, dtype, tolerance, begin):
+    """Over 30 calls, "adaptive" reacts to the loss of all calls, and "invscaling" counts all examples."""
     x, y = problem(kind, dtype)
     settings = {"solver": "sgd", "learning_rate": rate, "learning_rate_init": 0.02, "tol": 0.02, "n_iter_no_change": 3}
     ours, theirs = both(kind, batch_size=25, max_iter=9, random_state=10, **settings)
@@ -212,8 +212,8 @@ def test_the_learning_rate_goes_on_over_partial_fits(kind, rate, dtype, toleranc
 
 @pytest.mark.parametrize("kind", ["binary", "multiclass", "multilabel"])
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
-def test_a_warm_start_refuses_other_classes_as_theirs_does(kind, method):
-    """Some of the classes, or others."""
+def test_a_warm_start_rejects_other_classes(kind, method):
+    """A subset of the classes is rejected too."""
     x, y = problem(kind)
     estimators = both(kind, warm_start=True, max_iter=2, random_state=0)
     for estimator in estimators:
@@ -234,7 +234,7 @@ def test_a_subset_of_the_classes_is_enough_without_warm_start():
         assert len(estimator.classes_) == 3
 
 
-def test_the_parameters_are_theirs_and_more():
+def test_the_parameters_include_those_of_scikit_learn():
     for ours, theirs in PAIRS.values():
         given, expected = ours().get_params(), theirs().get_params()
         assert {name: given[name] for name in expected} == expected

@@ -1,4 +1,4 @@
-"""The estimators among scikit-learn's tools: cloning, searching, pipelines, routing, pickling, files."""
+"""The estimators with scikit-learn's tools: cloning, search, pipelines, routing, pickling; and files."""
 
 import pickle
 
@@ -86,7 +86,7 @@ def test_html():
 
 
 @pytest.mark.parametrize("seed", [3, np.int64(3), np.uint8(3)], ids=repr)
-def test_a_seed_is_saved_whatever_kind_of_integer_it_is(seed, tmp_path):
+def test_a_seed_of_any_integer_type_is_saved(seed, tmp_path):
     x, y = problem("binary")
     fitted = MLPClassifier(**{**SMALL, "random_state": seed}).fit(x, y)
     fitted.save(tmp_path / "estimator")
@@ -96,7 +96,7 @@ def test_a_seed_is_saved_whatever_kind_of_integer_it_is(seed, tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_pickles_and_files_predict_and_train_on_as_before(kind, tmp_path):
+def test_pickles_and_files_predict_and_continue_training(kind, tmp_path):
     x, y = problem(kind)
     extra = {} if kind.startswith("poisson") else ODD
     fitted = both(kind, **SMALL)[0].set_params(**extra).fit(x, y, validation_data=(x[:10], y[:10]))
@@ -120,7 +120,7 @@ def test_pickles_and_files_predict_and_train_on_as_before(kind, tmp_path):
         assert vars(other).keys() == vars(fitted).keys()
 
 
-def test_files_move_between_backends_and_are_models_too(tmp_path):
+def test_files_load_on_any_backend_and_as_models(tmp_path):
     x, y = problem("multiclass")
     path = tmp_path / "estimator.safetensors"
     fitted = MLPClassifier(**SMALL, backend="strict").fit(x, y)
