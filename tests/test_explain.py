@@ -1,4 +1,4 @@
-"""`explain` tells the step that `train_step` takes, for every layer, and its text says what was left out."""
+"""Explanations of the step that `train_step` takes, for every layer."""
 
 import re
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ def neuron(**settings):
 
 @dataclass(frozen=True)
 class Scale(Layer):
-    """A user's own layer, with a parameter of its own name."""
+    """A user-defined layer with a parameter that is neither weight nor bias."""
 
     def init(self, rng, input_shape):
         return {"log_scale": np.zeros(input_shape)}, input_shape
@@ -60,7 +60,7 @@ class Scale(Layer):
 
 @dataclass(frozen=True)
 class Skip(Layer):
-    """A user's own container: x + f(x)."""
+    """A user-defined container: x + f(x)."""
 
     inner: Layer
 
@@ -84,10 +84,10 @@ class Skip(Layer):
         return iter([("inner", self.inner)])
 
 
-def test_the_notes_neuron(backend):
-    told = explain(neuron(backend=backend), *OR)
-    assert told.names == ["A0", "W1", "b1", "Z1", "A1", "y", "L", "e1", "δ1", "∂W1", "∂b1", "W1 new", "b1 new"]
-    assert told.loss == pytest.approx(0.089, abs=5e-4)
+def test_the_neuron_of_the_notes(backend):
+    step = explain(neuron(backend=backend), *OR)
+    assert step.names == ["A0", "W1", "b1", "Z1", "A1", "y", "L", "e1", "δ1", "∂W1", "∂b1", "W1 new", "b1 new"]
+    assert step.loss == pytest.approx(0.089, abs=5e-4)
     for name, expected in {
         "Z1": [[0], [0.6], [0.1], [0.7]],
         "A1": [[0.5], [0.646], [0.525], [0.668]],
@@ -98,20 +98,20 @@ def test_the_notes_neuron(backend):
         "W1 new": [[0.148], [0.639]],
         "b1 new": [0.037],
     }.items():
-        np.testing.assert_allclose(told[name], expected, atol=5.1e-4, err_msg=name)
+        np.testing.assert_allclose(step[name], expected, atol=5.1e-4, err_msg=name)
 
 
-def test_it_is_the_step_that_training_takes(backend):
+def test_equals_the_next_training_step(backend):
     layers = [Dense(5), ReLU(), Dropout(0.5), Sequential([Dense(3), Softmax()])]
     model = Model(layers, input_shape=4, loss=HalfSquaredError(), optimizer=Adam(0.01), backend=backend)
     x, y = RNG.normal(size=(6, 4)), RNG.normal(size=(6, 3))
-    model.train_step(x, y)  # so that Adam has a state
+    model.train_step(x, y)  # gives Adam a state other than zero
     before = fetch(model.backend, model.params)
-    told = explain(model, x, y)
+    step = explain(model, x, y)
     for old, now in zip(tree.leaves(before), tree.leaves(fetch(model.backend, model.params)), strict=True):
         np.testing.assert_array_equal(now, old)
     loss = model.train_step(x, y)
-    assert told.loss == pytest.approx(float(loss), rel=1e-6)
+    assert step.loss == pytest.approx(float(loss), rel=1e-6)
     after = fetch(model.backend, model.params)
     for name, value in {
         "W1": after[0]["weight"],
@@ -119,9 +119,9 @@ def test_it_is_the_step_that_training_takes(backend):
         "W2": after[3][0]["weight"],
         "b2": after[3][0]["bias"],
     }.items():
-        np.testing.assert_allclose(told[f"{name} new"], value, rtol=1e-5, atol=1e-7)
-    assert told["A1′"].shape == (6, 5)
-    assert (told["A1′"] == 0).any()
+        np.testing.assert_allclose(step[f"{name} new"], value, rtol=1e-5, atol=1e-7)
+    assert step["A1′"].shape == (6, 5)
+    assert (step["A1′"] == 0).any()
 
 
 @pytest.mark.parametrize("row", LAYERS, ids=lambda row: f"{row[0]!r:.60}")
@@ -129,30 +129,30 @@ def test_every_layer(row):
     layer, shape, inputs = (*row, away_from_zero)[:3]
     model = Model(layer, input_shape=shape, loss=HalfSquaredError(), optimizer=SGD(0.1))
     x = inputs(RNG, (4, *shape))
-    told = explain(model, x, np.zeros((4, *model.output_shape)))
+    step = explain(model, x, np.zeros((4, *model.output_shape)))
     _, grads = Model(layer, input_shape=shape, loss=HalfSquaredError()).gradients(x, np.zeros((4, *model.output_shape)))
-    assert sum(name.startswith("∂") for name in told.names) == len(tree.leaves(grads))
-    assert len(set(told.names)) == len(told.names)
-    assert str(told)
-    assert told.markdown().count("$$") == 2 * len(told.names)
+    assert sum(name.startswith("∂") for name in step.names) == len(tree.leaves(grads))
+    assert len(set(step.names)) == len(step.names)
+    assert str(step)
+    assert step.markdown().count("$$") == 2 * len(step.names)
 
 
-def test_a_layer_of_ones_own(backend):
+def test_user_defined_layer(backend):
     model = Model(
         [Dense(3), Scale(), Sigmoid()], input_shape=2, loss=HalfSquaredError(), optimizer=SGD(0.1), backend=backend
     )
     x, y = RNG.normal(size=(4, 2)), RNG.normal(size=(4, 3))
-    told = explain(model, x, y)
-    assert "Z2 = Scale(Z1)" in str(told)
-    assert "∂log_scale2 = δ2 · ∂Z2/∂log_scale2" in str(told)
-    assert r"\mathrm{log\_scale}_{2}" in told.markdown()
+    step = explain(model, x, y)
+    assert "Z2 = Scale(Z1)" in str(step)
+    assert "∂log_scale2 = δ2 · ∂Z2/∂log_scale2" in str(step)
+    assert r"\mathrm{log\_scale}_{2}" in step.markdown()
     np.testing.assert_allclose(
-        told["∂log_scale2"], fetch(model.backend, model.gradients(x, y)[1])[1]["log_scale"], rtol=1e-5, atol=1e-7
+        step["∂log_scale2"], fetch(model.backend, model.gradients(x, y)[1])[1]["log_scale"], rtol=1e-5, atol=1e-7
     )
 
 
-def test_a_container_of_ones_own():
-    """What comes back to the sum's input is the skip's share and the layer's; no share is told as the whole."""
+def test_user_defined_container():
+    """The error of a skip's input is the sum over skip and layer."""
     model = Model(
         [Dense(3), Skip(Sequential([Dense(3), ReLU()])), Skip(Sigmoid()), Dense(1)],
         input_shape=2,
@@ -160,11 +160,11 @@ def test_a_container_of_ones_own():
         optimizer=SGD(0.1),
         dtype="float64",
     )
-    told = explain(model, RNG.normal(size=(4, 2)), RNG.normal(size=(4, 1)))
-    np.testing.assert_allclose(told["A2′"], told["Z1"] + told["A2"])
-    np.testing.assert_allclose(told["δ1"], told["δ1 via 1.inner.0"] + told["e2"])
-    np.testing.assert_allclose(told["e2"], told["e2′ via 2.inner"] + told["e2′′′"])
-    assert "A2′ = what the container makes" in str(told)
+    step = explain(model, RNG.normal(size=(4, 2)), RNG.normal(size=(4, 1)))
+    np.testing.assert_allclose(step["A2′"], step["Z1"] + step["A2"])
+    np.testing.assert_allclose(step["δ1"], step["δ1 via 1.inner.0"] + step["e2"])
+    np.testing.assert_allclose(step["e2"], step["e2′ via 2.inner"] + step["e2′′′"])
+    assert "A2′ = output of the container" in str(step)
 
 
 def test_without_an_optimizer_there_is_no_update():
@@ -180,25 +180,25 @@ def test_text():
 
 
 def test_markdown():
-    told = explain(neuron(), *OR)
-    assert told._repr_markdown_() == told.markdown()
+    step = explain(neuron(), *OR)
+    assert step._repr_markdown_() == step.markdown()
     assert (
         r"{\delta_{1}} = {e_{1}} \odot \text{Sigmoid}'({Z_{1}}) = \begin{pmatrix} 0.03125 \\ -0.02027"
-        in told.markdown()
+        in step.markdown()
     )
-    for block in re.findall(r"\$\$(.*?)\$\$", told.markdown(), flags=re.S):
+    for block in re.findall(r"\$\$(.*?)\$\$", step.markdown(), flags=re.S):
         assert block.count("{") == block.count("}")
 
 
-def test_large_matrices_say_what_is_left_out():
+def test_large_matrices_are_abbreviated():
     model = Model([Dense(10)], input_shape=784, loss=SoftmaxCrossEntropy())
-    told = explain(model, RNG.random((50, 784)), RNG.integers(0, 10, 50))
-    assert "A0 = X   (50, 784), 7 of 50 rows and 7 of 784 columns shown" in str(told)
-    assert len(str(told).splitlines()) < 80
-    assert max(map(len, str(told).splitlines())) < 100
-    assert told["A0"].shape == (50, 784)
-    assert r"\ddots" in told.markdown()
-    whole = told.text(rows=784, columns=784)
+    step = explain(model, RNG.random((50, 784)), RNG.integers(0, 10, 50))
+    assert "A0 = X   (50, 784), 7 of 50 rows and 7 of 784 columns shown" in str(step)
+    assert len(str(step).splitlines()) < 80
+    assert max(map(len, str(step).splitlines())) < 100
+    assert step["A0"].shape == (50, 784)
+    assert r"\ddots" in step.markdown()
+    whole = step.text(rows=784, columns=784)
     assert "shown" not in whole
     assert "…" not in whole
 
@@ -212,40 +212,40 @@ def test_errors():
         explain(neuron(), *OR)["Q"]
 
 
-def test_regularizer_and_half_precision_are_the_step_that_training_takes():
+def test_regularizer_and_half_precision_equal_the_next_training_step():
     settings = {"regularizer": L2(0.1), "compute_dtype": "float16"}
     layers = [Dense(4), ReLU(), Dense(2)]
     model = Model(
         layers, input_shape=3, loss=HalfSquaredError(), optimizer=LossScale(SGD(0.1), initial=64.0), **settings
     )
     x, y = RNG.normal(size=(5, 3)), RNG.normal(size=(5, 2))
-    told = explain(model, x, y)
-    assert "∂W1 = A0ᵀ·δ1 + ∂R/∂W1" in str(told)
-    assert told["L + R"] == pytest.approx(told["L"] + told["R"])
-    assert told["δ2"].shape == (5, 2)
-    assert told.loss == pytest.approx(float(model.train_step(x, y)), rel=1e-6)
-    np.testing.assert_allclose(told["W1 new"], model.params[0]["weight"], rtol=1e-6)
+    step = explain(model, x, y)
+    assert "∂W1 = A0ᵀ·δ1 + ∂R/∂W1" in str(step)
+    assert step["L + R"] == pytest.approx(step["L"] + step["R"])
+    assert step["δ2"].shape == (5, 2)
+    assert step.loss == pytest.approx(float(model.train_step(x, y)), rel=1e-6)
+    np.testing.assert_allclose(step["W1 new"], model.params[0]["weight"], rtol=1e-6)
 
 
 def test_one_layer_used_twice():
-    """Its parameters are told once, its gradient is the sum over the uses."""
+    """Its parameters are shown once, and its gradient is the sum over the uses."""
     model = Model([Repeat(Dense(3), 2), Dense(1)], input_shape=3, loss=HalfSquaredError(), dtype="float64")
     x, y = RNG.normal(size=(5, 3)), RNG.normal(size=(5, 1))
-    told = explain(model, x, y)
-    assert told.names.count("W1") == told.names.count("∂W1") == 1
-    assert "Z1′ = Z1·W1 + b1" in str(told)
-    np.testing.assert_allclose(told["∂W1"], told["A0"].T @ told["δ1"] + told["Z1"].T @ told["δ1′"], rtol=1e-12)
+    step = explain(model, x, y)
+    assert step.names.count("W1") == step.names.count("∂W1") == 1
+    assert "Z1′ = Z1·W1 + b1" in str(step)
+    np.testing.assert_allclose(step["∂W1"], step["A0"].T @ step["δ1"] + step["Z1"].T @ step["δ1′"], rtol=1e-12)
 
 
 def test_branches():
-    """The branches share one input: each tells its share of the error."""
+    """The branches share one input; the error through each of them is shown."""
     model = Model(
         [Dense(3), Parallel([Dense(2), Tanh()]), Dense(1)], input_shape=3, loss=HalfSquaredError(), dtype="float64"
     )
-    told = explain(model, RNG.normal(size=(5, 3)), RNG.normal(size=(5, 1)))
-    np.testing.assert_allclose(told["δ1"], told["δ1 via 1.0"] + told["δ1 via 1.1"], rtol=1e-12)
-    np.testing.assert_allclose(told["A2′"], np.concatenate([told["Z2"], told["A2"]], axis=1), rtol=1e-12)
-    assert "δ1 = Σ of what comes back" in str(told)
+    step = explain(model, RNG.normal(size=(5, 3)), RNG.normal(size=(5, 1)))
+    np.testing.assert_allclose(step["δ1"], step["δ1 via 1.0"] + step["δ1 via 1.1"], rtol=1e-12)
+    np.testing.assert_allclose(step["A2′"], np.concatenate([step["Z2"], step["A2"]], axis=1), rtol=1e-12)
+    assert "δ1 = Σ over the layers that use it" in str(step)
 
 
 def test_several_inputs_and_outputs():
@@ -256,10 +256,10 @@ def test_several_inputs_and_outputs():
         optimizer=SGD(0.1),
     )
     x, y = (RNG.normal(size=(6, 2)), RNG.integers(0, 5, 6)), (RNG.normal(size=(6, 1)), RNG.integers(0, 4, 6))
-    told = explain(model, x, y)
-    np.testing.assert_array_equal(told["A0′"], x[1])
-    np.testing.assert_array_equal(told["y′"], y[1])
-    assert "L = Losses(Z3, Z4, y)" in str(told)
-    np.testing.assert_allclose(told["e2′"], told["e2′ via 2.0"] + told["e2′ via 2.1"], rtol=1e-5, atol=1e-7)
-    assert told.loss == pytest.approx(float(model.train_step(x, y)), rel=1e-6)
-    np.testing.assert_allclose(told["W3 new"], model.params[2][0]["weight"], rtol=1e-6)
+    step = explain(model, x, y)
+    np.testing.assert_array_equal(step["A0′"], x[1])
+    np.testing.assert_array_equal(step["y′"], y[1])
+    assert "L = Losses(Z3, Z4, y)" in str(step)
+    np.testing.assert_allclose(step["e2′"], step["e2′ via 2.0"] + step["e2′ via 2.1"], rtol=1e-5, atol=1e-7)
+    assert step.loss == pytest.approx(float(model.train_step(x, y)), rel=1e-6)
+    np.testing.assert_allclose(step["W3 new"], model.params[2][0]["weight"], rtol=1e-6)

@@ -1,22 +1,22 @@
-"""Tell one training step as the lecture notes tell it: Z and A forward, the loss, e, δ, ∂W and ∂b backward, the update.
+"""Explanation of one training step with every matrix, in the notation of the lecture notes.
 
 The notes' letters, in the library's row convention (a batch is (N, features)):
 
 ====================  ==================================================================================
 A0 = X                the batch
-Z1, W1, b1            what the first layer with parameters makes, and its parameters; Z2, W2, b2 the second
-A1                    what the layers without parameters make of it; A1′, A1′′ where there are more of them
-e1 = ∂L/∂A1           the error that comes back to A1
-δ1 = ∂L/∂Z1           the same for Z1
+Z1, W1, b1            output and parameters of the first layer that has parameters; Z2, W2, b2 of the second
+A1                    output of a layer without parameters after Z1; A1′, A1′′ of the following ones
+e1 = ∂L/∂A1           the error of A1
+δ1 = ∂L/∂Z1           the error of Z1
 ∂W1, ∂b1              ∂L/∂W1 and ∂L/∂b1
 ====================  ==================================================================================
 
 >>> from anynet import SGD, Dense, HalfSquaredError, Model, Sigmoid
 >>> neuron = Model([Dense(1, weight=[[0.1], [0.6]]), Sigmoid()], input_shape=2, loss=HalfSquaredError(), optimizer=SGD(1.0))
->>> told = explain(neuron, [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 1])
->>> print(told["δ1"].round(3).T)
+>>> step = explain(neuron, [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 1])
+>>> print(step["δ1"].round(3).T)
 [[ 0.031 -0.02  -0.03  -0.018]]
->>> print(round(told.loss, 3), told["W1 new"].round(3).T, told["b1 new"].round(3))
+>>> print(round(step.loss, 3), step["W1 new"].round(3).T, step["b1 new"].round(3))
 0.089 [[0.148 0.639]] [0.037]
 """
 
@@ -33,19 +33,19 @@ __all__ = ["Explanation", "explain"]
 
 
 def explain(model: Model, x: Any, y: Any) -> Explanation:
-    """Tell one training step of a model on a batch: what `train_step` would do, with every matrix on the way.
+    """Explain the training step that `Model.train_step` would take, with every matrix.
 
     Parameters
     ----------
     model : Model
-        With a loss; the update is told if it has an optimiser. Any layers, in any nesting. It is not changed.
+        Model with a loss and any layers, in any nesting. With an optimizer, the update is included. The model is not changed.
     x, y : array or list
         The batch, as for `Model.train_step`.
 
     Returns
     -------
     Explanation
-        Text for ``print``, Markdown for a notebook, matrices by name.
+        The step as text for ``print``, as Markdown in a notebook, and as matrices by name.
 
     Raises
     ------
@@ -54,11 +54,11 @@ def explain(model: Model, x: Any, y: Any) -> Explanation:
 
     Notes
     -----
-    Dropout drops and batch normalisation normalises by the batch, as in the next training step; a regularizer's part of the
-    loss and of the gradients is told too. With an optimiser that scales the loss, what is told is not scaled.
+    Dropout and batch normalization act as in the next training step, and the loss and gradients include the regularizer. With
+    an optimizer that scales the loss, the matrices are those without the scale.
 
-    Where a container lets several layers read one matrix, the error that comes back through each is told as ``e1 via 0.1``,
-    by the layer's place, and ``e1`` is their sum.
+    If a container passes one matrix to several layers, the error through the layer at 0.1 is named ``e1 via 0.1``, and ``e1``
+    is the sum over these layers.
 
     Examples
     --------
@@ -96,7 +96,7 @@ def explain(model: Model, x: Any, y: Any) -> Explanation:
       ∂b1 = Σ over the batch of δ1   (1,)
           0
     """
-    # `import anynet` imports this package and must not import NumPy, so the rest of it is imported here.
+    # `import anynet` imports this package and must not import NumPy, so its modules are imported on first use
     with model.backend.activate():
         return __getattr__("Explanation")(*import_module("anynet.explain.narrate").explain_step(model, x, y))
 

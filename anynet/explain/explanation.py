@@ -12,22 +12,19 @@ from anynet.explain.narrate import Part
 
 @dataclass(frozen=True)
 class Explanation:
-    """One training step, told.
+    """One training step: ``print`` shows it as text, a notebook with formulas.
+
+    ``explanation["δ1"]`` is the matrix of that name, as a NumPy array.
 
     Attributes
     ----------
     title : str
-        What was done on what.
+        Layers and number of examples.
     parts : tuple of Part
-        The story in order: the batch, each layer forward, the loss, each layer backward, the update. A part has a `heading`
-        and `quantities`, each with `name`, `formula` and `value`.
+        The batch, each layer forward, the loss, each layer backward, the update. A part has a `heading` and `quantities`,
+        each with `name`, `formula` and `value`.
     loss : float
         The loss before the update.
-
-    Notes
-    -----
-    ``print(told)`` shows it in a terminal, a notebook shows it with formulas, and ``told["δ1"]`` is a matrix by its
-    name, as a NumPy array; ``told.names`` lists them.
     """
 
     title: str
@@ -36,7 +33,7 @@ class Explanation:
 
     @property
     def names(self) -> list[str]:
-        """Names of all quantities, in the order of the story."""
+        """Names of all quantities, in order."""
         return [q.name for part in self.parts for q in part.quantities]
 
     def __getitem__(self, name: str) -> np.ndarray:
@@ -47,7 +44,7 @@ class Explanation:
         raise KeyError(f"explain: expected one of {', '.join(self.names)}, got {name!r}")
 
     def text(self, *, rows: int = 8, columns: int = 8) -> str:
-        """Return the story for a terminal, with matrices of at most so many rows and columns."""
+        """Return text for a terminal, with at most `rows` rows and `columns` columns per matrix."""
         lines = [self.title]
         for part in self.parts:
             lines += ["", part.heading]
@@ -62,7 +59,7 @@ class Explanation:
         return "\n".join(lines)
 
     def markdown(self, *, rows: int = 8, columns: int = 8) -> str:
-        """Return the story as Markdown with LaTeX, with matrices of at most so many rows and columns."""
+        """Return Markdown with LaTeX, with at most `rows` rows and `columns` columns per matrix."""
         blocks = [f"**{self.title}**"]
         for part in self.parts:
             blocks.append(f"**{part.heading}**")

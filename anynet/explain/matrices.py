@@ -1,4 +1,4 @@
-"""Write matrices for a reader: aligned text for a terminal, LaTeX for a page, large ones abbreviated and saying so."""
+"""Matrices as aligned text and as LaTeX; large ones are abbreviated."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Callable
 import numpy as np
 
 DECIMALS = 4
-"""Places behind the point at most; more where even the largest number would lose its fourth digit."""
+"""Maximum number of decimals, unless the largest number needs more to show four significant digits."""
 
 
 def text(a: np.ndarray, rows: int, columns: int) -> list[str]:
-    """Return the lines of a matrix.
+    """Return a matrix as lines of text.
 
     Examples
     --------
@@ -53,7 +53,7 @@ def number(value: float) -> str:
 
 
 def shape(a: np.ndarray) -> str:
-    """Return the shape of an array, and that of the matrix as which it is written.
+    """Return the shape of an array and, if it differs, that of the displayed matrix.
 
     Examples
     --------
@@ -65,7 +65,7 @@ def shape(a: np.ndarray) -> str:
 
 
 def left_out(a: np.ndarray, rows: int, columns: int) -> str:
-    """Return what of an array is shown, or nothing if that is all.
+    """Return text on the rows and columns shown, or an empty string if all are.
 
     Examples
     --------
@@ -88,7 +88,7 @@ def _matrix(a: np.ndarray) -> np.ndarray:
 
 
 def _shown(count: int, limit: int) -> list[int | None]:
-    """Return the places to show, with None where some are left out; one more would not be worth leaving out."""
+    """Return the indices to show, with None in place of those left out, which are at least two."""
     limit = max(limit, 3)
     return [*range(count)] if count <= limit else [*range(limit - 2), None, count - 1]
 
@@ -108,7 +108,7 @@ def _cells(a: np.ndarray, rows: int, columns: int, *, right: str, down: str, bot
 
 
 def _number_format(values: list[float]) -> Callable[[float], str]:
-    """Return a function that writes each number with the same decimals: as many as the numbers need, and no more."""
+    """Return a function that formats numbers with the same decimals: the fewest that show all of them."""
     finite = [abs(v) for v in values if math.isfinite(v)]
     largest = max(finite, default=0.0)
     if largest and not 1e-4 <= largest < 1e6:
@@ -116,7 +116,7 @@ def _number_format(values: list[float]) -> Callable[[float], str]:
     decimals = max(DECIMALS, DECIMALS - 1 - math.floor(math.log10(largest))) if largest else 0
     while decimals and all(round(v, decimals - 1) == round(v, decimals) for v in finite):
         decimals -= 1
-    return lambda v: f"{round(v, decimals) + 0.0:.{decimals}f}"  # + 0.0 makes 0 of −0
+    return lambda v: f"{round(v, decimals) + 0.0:.{decimals}f}"  # + 0.0 turns −0 into 0
 
 
 def _latex_number(cell: str) -> str:

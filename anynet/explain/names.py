@@ -1,7 +1,7 @@
-"""How `explain` names the matrices of a training step.
+"""Names of the matrices of a training step.
 
-Layers only pass arrays on, so a matrix is known by identity: what one layer returned and another took is the same object.
-What a container made itself, such as the sum at the end of a residual block, is new to everybody and gets a new name.
+Matrices are identified by object identity, because the output of one layer and the input of the next are the same object. An
+array that a container computes, such as the sum at the end of a residual block, gets a new name.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from typing import Any
 
 from anynet import tree
 from anynet.arrays.namespace import Array
+from anynet.layers.base import Layer
 from anynet.layers.hooks import LayerCall
 
 
 @dataclass(frozen=True)
 class Name:
-    """Letter, number and primes of a matrix that passes between layers."""
+    """Letter, number and primes of a matrix that one layer passes to another."""
 
     letter: str
     number: int
@@ -40,10 +41,10 @@ class Name:
 
 @dataclass
 class LayerUse:
-    """One use of a plain layer, with what went in and came out in both directions."""
+    """One use of a plain layer, with inputs and outputs of both directions."""
 
     path: tree.Path
-    layer: Any
+    layer: Layer
     x: Any
     y: Any
     dy: Any = None
@@ -52,7 +53,7 @@ class LayerUse:
     x_names: tuple[Name, ...] = ()
     y_names: tuple[Name, ...] = ()
     first: bool = True
-    """Whether no layer with the same parameters was used before."""
+    """Whether this is the first use of the layer's parameters."""
 
     @property
     def number(self) -> int:
@@ -65,7 +66,7 @@ class LayerUse:
 
 
 def layer_uses(calls: list[LayerCall]) -> list[LayerUse]:
-    """Join each backward call with its forward call, the last unmatched one at the same path."""
+    """Match each backward call with the last unmatched forward call at the same path."""
     uses: list[LayerUse] = []
     for call in calls:
         if call.method == "forward":
@@ -77,11 +78,11 @@ def layer_uses(calls: list[LayerCall]) -> list[LayerUse]:
 
 
 class Names:
-    """Gives every matrix of a step its name."""
+    """Names of all matrices of a step."""
 
     def __init__(self, uses: list[LayerUse], params: Any, x: Any, y_pred: Any) -> None:
         self._known: dict[int, Name] = {}
-        self._made: Counter[tuple[str, int]] = Counter()
+        self._counts: Counter[tuple[str, int]] = Counter()
         numbers: dict[tree.Path, int] = {}
         number = 0
         self.x = tuple(self._new(a, "A", 0) for a in tree.leaves(x))
@@ -92,7 +93,7 @@ class Names:
             if letter == "Z":
                 number = numbers.setdefault(use.path, len(numbers) + 1)
             use.y_names = tuple(self._new(a, letter, number) for a in tree.leaves(use.y))
-        # where layers compute in half precision, the output is the last layer's, cast
+        # with half precision, the output is a cast copy of the last layer's
         last = tree.leaves(uses[-1].y) if uses else []
         for a, b in zip(tree.leaves(y_pred), last, strict=False):
             if id(a) not in self._known and a.dtype != b.dtype and a.shape == b.shape:
@@ -100,18 +101,18 @@ class Names:
         self.y = self._of(y_pred, number)
 
     def _of(self, values: Any, number: int) -> tuple[Name, ...]:
-        """Return the names of arrays; what is not known was made by a container."""
+        """Return the names of arrays; an array without a name was computed by a container."""
         return tuple(self._known.get(id(a)) or self._new(a, "A", number) for a in tree.leaves(values))
 
     def _new(self, a: Array, letter: str, number: int) -> Name:
-        """Return the next free name: A1, A1′, A1′′."""
-        name = self._known[id(a)] = Name(letter, number, self._made[letter, number])
-        self._made[letter, number] += 1
+        """Name an array with the next free name: A1, A1′, A1′′."""
+        name = self._known[id(a)] = Name(letter, number, self._counts[letter, number])
+        self._counts[letter, number] += 1
         return name
 
 
 def own_parameters(values: Any, number: int) -> Iterator[tuple[str, str, Array]]:
-    """Yield name, LaTeX and value of each array of one layer."""
+    """Yield name, LaTeX and value of each parameter of one layer."""
     for path, value in tree.leaves_with_paths(values):
         name = tree.name(path)
         short = {"weight": "W", "bias": "b"}.get(name, name)

@@ -1,4 +1,4 @@
-"""How `explain` tells a training step: which matrices in which order, and where each comes from."""
+"""The parts of an explanation: matrices in order, with the formula of each."""
 
 from __future__ import annotations
 
@@ -16,26 +16,27 @@ from anynet.explain.names import LayerUse, Name, Names, joined, layer_uses, own_
 from anynet.layers import ELU, GELU, SELU, Dense, Identity, LeakyReLU, Mish, ReLU, Sigmoid, SiLU, Softplus, Tanh
 from anynet.layers.hooks import LayerCall, with_hook
 from anynet.losses import HalfSquaredError, Loss, MeanSquaredError, SoftmaxCrossEntropy
-from anynet.optimizers import SGD
+from anynet.optimizers import SGD, Optimizer
+from anynet.regularizers import Regularizer
 from anynet.training.step import cast, make_objective
 
 if TYPE_CHECKING:
     from anynet.model import Model
 
 ELEMENTWISE = (ELU, GELU, Identity, LeakyReLU, Mish, ReLU, SELU, Sigmoid, SiLU, Softplus, Tanh)
-"""Layers of which δ = e ⊙ g′(z) can be said; of every other: e times the Jacobian."""
+"""Layers with δ = e ⊙ g′(z); all others are described by e times the Jacobian."""
 
 DERIVATIVES = [
     (HalfSquaredError(), "({y} − y) / N", r"\tfrac1N ({y} - y)"),
     (MeanSquaredError(), "2 / (N·O) · ({y} − y)", r"\tfrac{{2}}{{N O}} ({y} - y)"),
     (SoftmaxCrossEntropy(), "(softmax({y}) − y) / N", r"\tfrac1N (\text{{softmax}}({y}) - y)"),
 ]
-"""∂L/∂ŷ as a formula, for the losses of the notes."""
+"""Formulas of ∂L/∂ŷ for the losses of the notes."""
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """A matrix of the step, with its name and where it comes from, each as text and as LaTeX."""
+    """A matrix of the step, with name and formula as text and as LaTeX."""
 
     name: str
     formula: str
@@ -46,14 +47,14 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Part:
-    """Some quantities under a heading."""
+    """Quantities under a heading."""
 
     heading: str
     quantities: tuple[Quantity, ...]
 
 
 def explain_step(model: Model, x: Any, y: Any) -> tuple[str, tuple[Part, ...], float]:
-    """Return title, parts and loss of the training step that a model would take."""
+    """Return title, parts and loss of the next training step of a model."""
     config, backend, (params, opt_state, key) = model.config, model.backend, model.state
     adapter = DataAdapter(config, backend, model.output_shape)
     batch = adapter.check("explain", adapter.batch("explain", x, y))
@@ -71,7 +72,7 @@ def explain_step(model: Model, x: Any, y: Any) -> tuple[str, tuple[Part, ...], f
     names = Names(uses, params, inputs, y_pred)
     narrator = Narrator(uses, params, grads, backend.to_numpy)
     parts = [narrator.batch(names.x, inputs), *narrator.forward()]
-    parts.append(narrator.loss(config.loss, names.y, y_pred, batch.y, loss_value, dy_pred))
+    parts.append(narrator.loss(config.required_loss, names.y, y_pred, batch.y, loss_value, dy_pred))
     if config.regularizer is not None:
         parts.append(narrator.penalty(config.regularizer, value - loss_value, value))
     parts += narrator.backward()
@@ -89,7 +90,7 @@ def explain_step(model: Model, x: Any, y: Any) -> tuple[str, tuple[Part, ...], f
 
 @dataclass(frozen=True)
 class _RecordingLoss(Loss):
-    """A loss that tells its value and its derivative."""
+    """A loss that records its value and its derivative."""
 
     loss: Loss
     recorded: list[Any]
@@ -105,7 +106,7 @@ class _RecordingLoss(Loss):
 
 
 class Narrator:
-    """The parts of an explanation, from the calls of a step."""
+    """Creates the parts of an explanation from the layer calls of a step."""
 
     def __init__(self, uses: list[LayerUse], params: Any, grads: Any, to_numpy: Callable[[Array], np.ndarray]) -> None:
         self.uses, self.params, self.grads, self.to_numpy = uses, params, grads, to_numpy
@@ -116,29 +117,29 @@ class Narrator:
         return Quantity(name, formula, np.array(self.to_numpy(value)), name_latex, formula_latex)
 
     def _parameters(self, use: LayerUse, values: Any) -> Iterator[tuple[str, str, Array]]:
-        """Yield name, LaTeX and value of what a layer has in a tree like `params`: W1, b1, or the name it goes by."""
-        for key in use.path:  # a frozen layer has no place among the gradients
+        """Yield name, LaTeX and value of a layer's entries in a tree like `params`."""
+        for key in use.path:  # a frozen layer has no gradients
             try:
                 values = values[key]
             except (KeyError, IndexError):
                 return
         yield from own_parameters(values, use.number)
 
-    def _given(self, names: tuple[Name, ...], values: Any, words: str) -> list[Quantity]:
-        """Tell matrices that nobody has told yet, with words for where they come from."""
-        told = []
+    def _unexplained(self, names: tuple[Name, ...], values: Any, words: str) -> list[Quantity]:
+        """Return those matrices that have not been explained yet, with words in place of a formula."""
+        quantities = []
         for name, value in zip(names, tree.leaves(values), strict=True):
             if name not in self._explained:
                 self._explained.add(name)
-                told.append(self._quantity(name.text, words, value, name.latex, rf"\text{{{words}}}"))
-        return told
+                quantities.append(self._quantity(name.text, words, value, name.latex, rf"\text{{{words}}}"))
+        return quantities
 
     def batch(self, names: tuple[Name, ...], x: Any) -> Part:
-        return Part("The batch", tuple(self._given(names, x, "X")))
+        return Part("The batch", tuple(self._unexplained(names, x, "X")))
 
     def forward(self) -> Iterator[Part]:
         for use in self.uses:
-            quantities = self._given(use.x_names, use.x, "what the container makes")
+            quantities = self._unexplained(use.x_names, use.x, "output of the container")
             if use.first:
                 own = self._parameters(use, self.params)
                 quantities += [self._quantity(name, "", value, latex, "") for name, latex, value in own]
@@ -148,16 +149,14 @@ class Narrator:
                 self._explained.add(name)
             yield Part(f"Forward: {use.place}", tuple(quantities))
 
-    def loss(self, loss: Any, names: tuple[Name, ...], y_pred: Any, y_true: Any, value: Array, dy: Any) -> Part:
-        quantities = self._given(names, y_pred, "what the container makes")
+    def loss(self, loss: Loss, names: tuple[Name, ...], y_pred: Any, y_true: Any, value: Array, dy: Any) -> Part:
+        quantities = self._unexplained(names, y_pred, "output of the container")
         targets = tree.leaves(y_true)
         for i, target in enumerate(targets):
             name = "y" + "′" * i
             quantities.append(self._quantity(name, "", target, name.replace("′", "'"), ""))
         kind, of = type(loss).__name__, joined(names)
-        quantities.append(
-            self._quantity("L", f"{kind}({of[0]}, y)", value, "L", rf"\text{{{kind}}}({of[1]}, y)"),
-        )
+        quantities.append(self._quantity("L", f"{kind}({of[0]}, y)", value, "L", rf"\text{{{kind}}}({of[1]}, y)"))
         text, formula = "∂L/∂{y}", r"\frac{{\partial L}}{{\partial {y}}}"
         for known, known_text, known_formula in DERIVATIVES:
             if known == loss:
@@ -170,23 +169,17 @@ class Narrator:
             )
         return Part("The loss", tuple(quantities))
 
-    def penalty(self, regularizer: Any, value: Array, total: Array) -> Part:
-        kind = type(regularizer).__name__
-        return Part(
-            f"The regularizer: {kind}",
-            (
-                self._quantity("R", "", value, "R", ""),
-                self._quantity("L + R", "", total, "L + R", ""),
-            ),
-        )
+    def penalty(self, regularizer: Regularizer, value: Array, total: Array) -> Part:
+        quantities = (self._quantity(name, "", a, name, "") for name, a in (("R", value), ("L + R", total)))
+        return Part(f"The regularizer: {type(regularizer).__name__}", tuple(quantities))
 
     def backward(self) -> Iterator[Part]:
         for use in reversed(self.uses):
-            if not tree.leaves(use.dy):  # integers only passed on, which have no derivative
+            if not tree.leaves(use.dy):  # integers have no derivative
                 continue
             once = all(self._uses[name] < 2 for name in use.y_names)
-            words = "what the container hands back" if once else "Σ of what comes back"
-            quantities = self._given(tuple(name.gradient for name in use.y_names), use.dy, words)
+            words = "returned by the container" if once else "Σ over the layers that use it"
+            quantities = self._unexplained(tuple(name.gradient for name in use.y_names), use.dy, words)
             if use.first:
                 quantities += self._gradients(use)
             if use.dx is not None:
@@ -204,7 +197,7 @@ class Narrator:
             yield self._quantity(f"∂{name}", text, value, rf"\partial {latex}", formula)
 
     def _input_gradients(self, use: LayerUse) -> Iterator[Quantity]:
-        """Tell ∂L/∂x: all of it where whoever made x received this very array, else the share through this layer."""
+        """Yield ∂L/∂x: in total if the layer that returned x received this array, else the share of this layer."""
         received = {id(a) for other in self.uses for a in tree.leaves(other.dy)}
         for x, value in zip(use.x_names, tree.leaves(use.dx), strict=False):
             text, formula = _input_formula(use, x)
@@ -218,7 +211,7 @@ class Narrator:
                 name, latex = f"{name} via {place}", rf"{latex}^{{\text{{via {place}}}}}"
             yield self._quantity(name, text, value, latex, formula)
 
-    def update(self, optimizer: Any, new: Any) -> Part:
+    def update(self, optimizer: Optimizer, new: Any) -> Part:
         quantities = []
         for use in self.uses:
             if not use.first:
@@ -229,16 +222,16 @@ class Narrator:
                 if name in grads:
                     text, formula = self._update_formula(optimizer, name, latex, before[name], grads[name], value)
                 elif value is not before[name]:
-                    text, formula = "moved by the batch", r"\text{moved by the batch}"
+                    text, formula = "updated from the batch", r"\text{updated from the batch}"
                 else:
                     continue
                 quantities.append(self._quantity(f"{name} new", text, value, rf"{latex}^{{\text{{new}}}}", formula))
         return Part("The update", tuple(quantities))
 
     def _update_formula(
-        self, optimizer: Any, name: str, latex: str, before: Array, grad: Array, after: Array
+        self, optimizer: Optimizer, name: str, latex: str, before: Array, grad: Array, after: Array
     ) -> tuple[str, str]:
-        """Return W − α ∂W where that is what the optimiser did, else its name."""
+        """Return W − α ∂W if the optimizer computed that, else the optimizer's name."""
         rate = getattr(optimizer, "learning_rate", None)
         if isinstance(optimizer, SGD) and isinstance(rate, float):
             plain = self.to_numpy(before) - rate * self.to_numpy(grad)
@@ -259,7 +252,7 @@ def _forward_formula(use: LayerUse) -> tuple[str, str]:
 
 
 def _gradient_formula(use: LayerUse, name: str, latex: str) -> tuple[str, str]:
-    """Return where the gradient of a parameter comes from."""
+    """Return the formula of the gradient of a parameter."""
     x, y = use.x_names[0], use.y_names[0]
     e = y.gradient
     if isinstance(use.layer, Dense) and name.startswith("W"):
@@ -270,7 +263,7 @@ def _gradient_formula(use: LayerUse, name: str, latex: str) -> tuple[str, str]:
 
 
 def _input_formula(use: LayerUse, x: Name) -> tuple[str, str]:
-    """Return where ∂L/∂x comes from."""
+    """Return the formula of ∂L/∂x."""
     kind, y = type(use.layer).__name__, use.y_names[0]
     e = y.gradient
     if isinstance(use.layer, Dense):
