@@ -15,17 +15,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from anynet import backends, random, tree
+from anynet.backends.base import Backend
 from anynet.checks import is_multi
 from anynet.layers.base import Layer
 
+if TYPE_CHECKING:
+    from anynet.model import Model
+
 TRIES = 5
 """Maximum number of directions tried while two step sizes disagree, as across a kink; each try divides the step by 4."""
-
 
 ROUNDING = 5e-11
 """Rounding error of a difference quotient relative to the size of its terms, about ten times 2⁻⁵² over the step.
@@ -54,14 +57,14 @@ class GradientReport:
 
 
 def check_gradients(
-    subject: Any,
+    subject: Layer | Model,
     x: Any,
     y: Any = None,
     *,
     tolerance: float = 1e-7,
     training: bool = True,
     seed: int = 0,
-    backend: Any = None,
+    backend: str | Backend | None = None,
 ) -> GradientReport:
     """Compare the gradients of a layer or model with finite differences.
 
@@ -106,7 +109,7 @@ def check_gradients(
 
 
 def _compare(
-    subject: Any, x: Any, y: Any, backend: backends.Backend, tolerance: float, training: bool, seed: int
+    subject: Layer | Model, x: Any, y: Any, backend: Backend, tolerance: float, training: bool, seed: int
 ) -> GradientReport:
     """Return the errors of the gradients on a backend; raise at the first that is too large."""
     rng = np.random.default_rng(seed)
@@ -152,7 +155,7 @@ def _compare(
     return GradientReport(errors)
 
 
-def _inputs(x: Any, integers: Any, backend: Any) -> Any:
+def _inputs(x: Any, integers: Any, backend: Backend) -> Any:
     """Return the inputs on the backend, as float64 or as required integers."""
     if isinstance(x, tuple):
         flags = integers if isinstance(integers, tuple) else (integers,) * len(x)
@@ -165,7 +168,7 @@ Objective = Callable[[Any, Any, Any], tuple[float, float, dict[str, Any]]]
 """A function of params, x and key that returns a value, the size of the terms in its sum, and its gradients."""
 
 
-def _layer_objective(layer: Layer, backend: Any, rng: np.random.Generator) -> Objective:
+def _layer_objective(layer: Layer, backend: Backend, rng: np.random.Generator) -> Objective:
     """Return an objective ⟨v, forward⟩ with a fixed random v."""
     v: Any = None
 
@@ -183,7 +186,7 @@ def _layer_objective(layer: Layer, backend: Any, rng: np.random.Generator) -> Ob
     return objective
 
 
-def _model_objective(model: Any, backend: Any, y: Any) -> Objective:
+def _model_objective(model: Model, backend: Backend, y: Any) -> Objective:
     loss = model.config.required_loss
     if y is None:
         raise ValueError("check_gradients: expected y for a model, got None")
@@ -210,7 +213,7 @@ def _relative_error(
     path: tree.Path,
     gradient: Any,
     key: Any,
-    backend: Any,
+    backend: Backend,
     rng: np.random.Generator,
     label: str,
     noise: float,
@@ -253,7 +256,7 @@ def _moved(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return array + rng.uniform(-0.1, 0.1, array.shape)
 
 
-def _magnitude(gradient: Any, direction: Any, backend: Any) -> float:
+def _magnitude(gradient: Any, direction: Any, backend: Backend) -> float:
     """Return |g|·|d|/√n, the typical size of ⟨g, d⟩ without chance cancellation."""
     xp = backend.xp
     norms = float(xp.sum(gradient * gradient)) ** 0.5 * float(xp.sum(direction * direction)) ** 0.5

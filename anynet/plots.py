@@ -17,11 +17,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from anynet import tree
 from anynet.arrays.convert import to_numpy
+
+if TYPE_CHECKING:
+    from anynet.model import Model
 
 
 def plot_history(
@@ -83,7 +87,7 @@ def plot_history(
 
 
 def plot_decision_boundary(
-    model: Any, x: Any, y: Any = None, *, margin: float = 0.5, steps: int = 200, ax: Any = None
+    model: Model, x: Any, y: Any = None, *, margin: float = 0.5, steps: int = 200, ax: Any = None
 ) -> Any:
     """Plot the decision regions of a model of two inputs, with the decision boundary.
 
@@ -277,8 +281,6 @@ def _class_colors(classes: int) -> Any:
 
 def _first_weight(params: Any) -> Any:
     """Return the first matrix named weight."""
-    from anynet import tree
-
     for path, array in tree.leaves_with_paths(params):
         if path and path[-1] == "weight" and len(array.shape) == 2:
             return array
