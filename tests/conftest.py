@@ -61,8 +61,8 @@ KINDS = (
 )
 
 TESTS = Path(__file__).parent
-PURE = {"layers", "losses", "notes", "optimizers"} | {
-    f"test_{name}.py" for name in ("backends", "erf", "metric_values", "metrics", "random", "regularizers", "schedules")
+PURE = {"arrays", "layers", "losses", "metrics", "notes", "optimizers", "schedules"} | {
+    f"test_{name}.py" for name in ("backends", "random", "regularizers")
 }
 """Folders and files with tests of pure functions, which compute on the current device as CuPy's own functions do."""
 

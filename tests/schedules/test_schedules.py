@@ -24,7 +24,7 @@ from anynet import (
     load,
 )
 
-CASES = json.loads((Path(__file__).parent / "reference" / "schedules.json").read_text())
+CASES = json.loads((Path(__file__).parents[1] / "reference" / "schedules.json").read_text())
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['schedule']}-{len(case['values'])}")

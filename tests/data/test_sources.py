@@ -26,7 +26,7 @@ from anynet import (
 from anynet.callbacks import LambdaCallback
 from anynet.data.adapter import DataAdapter
 from anynet.data.prefetch import prefetch
-from anynet.data.sources import Streamed, in_file, mapped_file
+from anynet.data.sources import StreamedSource, in_file, mapped_file
 
 rng = np.random.default_rng(0)
 x = rng.integers(0, 256, (90, 6), dtype=np.uint8)
@@ -190,7 +190,7 @@ def test_buffers_that_are_refilled_train_as_copies(make_buffer, backend):
     one, other = (make(backend=backend, metrics=["accuracy", label_sum]) for _ in range(2))
     expected = one.fit(copies, epochs=5, validation_data=copies)
     kept = []
-    keep = LambdaCallback(on_batch_end=lambda run: kept.append(run.call.data))
+    keep = LambdaCallback(on_batch_end=lambda run: kept.append(run.chunk.data))
     history = other.fit(buffers, epochs=5, validation_data=buffers, callbacks=[keep])
     assert_equal(one, other, backend)
     for name in expected:
@@ -325,7 +325,7 @@ def test_second_interrupt_does_not_wait_for_the_next_batch(streamed, slow, mappe
         wait()
         yield x[20:40], y[20:40]
 
-    read, count = Streamed._read, []
+    read, count = StreamedSource._read, []
 
     def read_slowly(self, array, rows):
         count.append(rows)
@@ -333,7 +333,7 @@ def test_second_interrupt_does_not_wait_for_the_next_batch(streamed, slow, mappe
             wait()
         return read(self, array, rows)
 
-    monkeypatch.setattr(Streamed, "_read", read_slowly)
+    monkeypatch.setattr(StreamedSource, "_read", read_slowly)
     with pytest.raises(KeyboardInterrupt):
         make().fit(*((mapped, y) if streamed else (batches(),)), batch_size=20)
     assert len(pressed) == 2 and time.monotonic() - pressed[1] < 20

@@ -1,6 +1,6 @@
 """Kill a run with SIGKILL at random moments, resume it each time, and compare with the run that was never killed.
 
-    python tests/resume/kill.py numpy torch jax --kills 25
+    python tests/checkpoint/resume/kill.py numpy torch jax --kills 25
 
 Weights, optimiser state, key and history must be bit-identical; on JAX equal to 1e-6.
 """
