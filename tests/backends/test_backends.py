@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from anynet import Adam, Dense, ReLU, Sequential, backends, tree
+from anynet import Adam, Dense, Model, ReLU, Sequential, backends, tree
 from anynet.backends import available, get, of, to_numpy
 from anynet.optimizers.base import out_of_place
 from tests.tools import assert_close, assert_same, fetch
@@ -26,6 +26,19 @@ def test_a_backend_is_taken_as_it_is(backend):
     assert get(backend) is backend
     with pytest.raises(ValueError, match="device: expected none beside a ready Backend, got 'cpu'"):
         get(backend, "cpu")
+
+
+def test_unknown_backend_and_two_devices():
+    with pytest.raises(
+        ValueError, match="backend: expected one of 'numpy', 'cupy', 'torch', 'jax', 'strict', got 'tensorflow'"
+    ):
+        Model([Dense(1)], input_shape=1, backend="tensorflow")
+    with pytest.raises(TypeError, match="backend: expected a name or a Backend, got 3"):
+        Model([Dense(1)], input_shape=1, backend=3)
+    with pytest.raises(
+        ValueError, match="device: expected 'device1', as in backend='strict:device1', or none, got 'device2'"
+    ):
+        Model([Dense(1)], input_shape=1, backend="strict:device1", device="device2")
 
 
 def test_a_name_leads_back(backend):

@@ -119,48 +119,6 @@ def test_settings_of_fit(settings, kind, match, model):
     unchanged(model, lambda: model.fit(X, Y, **settings), kind, match)
 
 
-@pytest.mark.parametrize(
-    ("settings", "kind", "match"),
-    [
-        ({"dtype": "float16"}, ValueError, "dtype: expected one of 'float32', 'float64', got 'float16'"),
-        ({"dtype": np.float32}, ValueError, "dtype: expected one of 'float32', 'float64', got <class"),
-        ({"seed": -1}, ValueError, "Model: expected seed >= 0, got -1"),
-        ({"seed": None}, TypeError, "Model: expected seed to be an integer, got None"),
-        ({"seed": 1.0}, TypeError, "Model: expected seed to be an integer, got 1.0"),
-        ({"input_shape": 0}, ValueError, "expected input_shape >= 1, got 0"),
-        (
-            {"input_shape": (2, 2)},
-            ValueError,
-            r"layer 0: Dense\(5\): expected input of shape \(features,\), got \(2, 2\)",
-        ),
-        ({"metrics": ["auc"]}, ValueError, "metrics: expected 'accuracy', a Metric or a Loss, got 'auc'"),
-        ({"metrics": ["accuracy", "accuracy"]}, ValueError, "metrics: expected different names"),
-        ({"device": "nowhere"}, (ValueError, RuntimeError), "expected .*device .*, got 'nowhere'"),
-        ({"optimizer": Adam}, TypeError, "expected optimizer .*, got the class Adam; write it with parentheses"),
-        ({"loss": "mse"}, TypeError, "expected loss to be .*, got 'mse'"),
-    ],
-)
-def test_settings_of_a_model(settings, kind, match, backend):
-    if "device" in settings:
-        backend = backend.name.partition(":")[0]
-    arguments = {"input_shape": 4, "loss": SoftmaxCrossEntropy(), "backend": backend, **settings}
-    with pytest.raises(kind, match=match):
-        Model([Dense(5), Dense(3)], **arguments)
-
-
-def test_unknown_backend_and_two_devices():
-    with pytest.raises(
-        ValueError, match="backend: expected one of 'numpy', 'cupy', 'torch', 'jax', 'strict', got 'tensorflow'"
-    ):
-        Model([Dense(1)], input_shape=1, backend="tensorflow")
-    with pytest.raises(TypeError, match="backend: expected a name or a Backend, got 3"):
-        Model([Dense(1)], input_shape=1, backend=3)
-    with pytest.raises(
-        ValueError, match="device: expected 'device1', as in backend='strict:device1', or none, got 'device2'"
-    ):
-        Model([Dense(1)], input_shape=1, backend="strict:device1", device="device2")
-
-
 @pytest.mark.parametrize("loss", [MeanSquaredError(), SigmoidCrossEntropy()])
 def test_targets_do_not_broadcast(loss, backend):
     """(N,) beside an output of (N, 1) is one number each, never an N × N table; (N, 2) is refused."""

@@ -10,22 +10,15 @@ import numpy as np
 import pytest
 
 from anynet import (
-    EMA,
     SGD,
     Dense,
     Dropout,
-    Frozen,
-    Groups,
-    HalfSquaredError,
     Model,
     Rescale,
     SoftmaxCrossEntropy,
     Tanh,
-    load,
 )
 from anynet.callbacks import LambdaCallback
-from anynet.data.adapter import DataAdapter
-from anynet.data.prefetch import prefetch
 from anynet.data.sources import StreamedSource, in_file, mapped_file
 
 rng = np.random.default_rng(0)
@@ -259,49 +252,6 @@ def test_bytes_stay_bytes_until_their_batch(backend):
     assert seen and all(dtype == backend.xp.uint8 for dtype in seen)
 
 
-def test_next_batch_is_prepared_while_one_is_used():
-    made = []
-
-    def items():
-        for n in range(5):
-            made.append(n)
-            yield n
-
-    source = prefetch(items())
-    assert next(source) == 0
-    for _ in range(1000):
-        if made == [0, 1, 2]:
-            break
-        __import__("time").sleep(0.001)
-    assert made == [0, 1, 2]  # one waits and one more is on its way; no others
-    source.close()
-
-
-@pytest.fixture
-def slow():
-    """An event for which the second item of a background thread waits; no thread is left when it is set."""
-    event = threading.Event()
-    yield event
-    event.set()
-    for thread in threading.enumerate():
-        if thread.name == "anynet-prefetch":
-            thread.join(30)
-            assert not thread.is_alive()
-
-
-def test_nobody_waits_for_an_item_that_is_not_wanted_any_more(slow):
-    def items():
-        yield 1
-        slow.wait(60)
-        yield 2
-
-    source = prefetch(items())
-    assert next(source) == 1
-    start = time.monotonic()
-    source.close()
-    assert time.monotonic() - start < 20
-
-
 @pytest.mark.skipif(
     signal.getsignal(signal.SIGINT) is not signal.default_int_handler, reason="SIGINT is ignored in this process"
 )
@@ -338,17 +288,6 @@ def test_second_interrupt_does_not_wait_for_the_next_batch(streamed, slow, mappe
         make().fit(*((mapped, y) if streamed else (batches(),)), batch_size=20)
     assert len(pressed) == 2 and time.monotonic() - pressed[1] < 20
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-
-
-def test_error_in_the_background_shows_in_front():
-    def items():
-        yield 1
-        raise KeyError("lost")
-
-    source = prefetch(items())
-    assert next(source) == 1
-    with pytest.raises(KeyError, match="lost"):
-        next(source)
 
 
 class Short(Batches):
@@ -428,81 +367,3 @@ def test_mapped_file_that_does_not_fit(mapped):
     ]:
         with pytest.raises(ValueError, match=message):
             call()
-
-
-def test_one_hot_targets_are_split_class_by_class():
-    rare = np.array([0] * 80 + [1] * 10)
-    model = Model([Dense(2)], input_shape=6, loss=SoftmaxCrossEntropy(), optimizer=SGD(0.0001))
-    held = []
-    adapter = DataAdapter(model.config, model.backend, model.output_shape)
-    settings = {"sample_weight": None, "class_weight": None, "validation_data": None, "validation_split": 0.3}
-    _, validation = adapter.sources(x, np.eye(2)[rare], **settings)
-    held = model.backend.to_numpy(validation.targets)
-    assert held.sum(axis=0).tolist() == [24, 3]
-
-
-def test_history_as_a_table_and_a_picture():
-    model = Model([Dense(1)], input_shape=6, loss=HalfSquaredError(), optimizer=SGD(1e-6))
-    history = model.fit(x, y, epochs=3)
-    pandas = pytest.importorskip("pandas")
-    table = history.to_pandas()
-    assert isinstance(table, pandas.DataFrame) and table.index.tolist() == [1, 2, 3]
-    assert table["loss"].tolist() == history["loss"]
-    pytest.importorskip("matplotlib").use("agg")
-    assert [line.get_label() for line in history.plot().lines] == ["loss"]
-
-
-# -- freezing ---------------------------------------------------------------------------------------------------------
-
-
-def test_frozen_layers_stay_bit_identical_and_others_go_on(backend):
-    model, free = make(backend=backend), make(backend=backend)
-    for each in (model, free):
-        each.fit(x, y, batch_size=16)
-    model.freeze(1)
-    before = model.backend.to_numpy(model.params[1]["layer"]["weight"]).tobytes()
-    model.fit(x, y, epochs=2, batch_size=16)
-    assert model.backend.to_numpy(model.params[1]["layer"]["weight"]).tobytes() == before
-    model.unfreeze()
-    assert model.layer == free.layer
-    model.fit(x, y, batch_size=16)
-    assert model.backend.to_numpy(model.params[1]["weight"]).tobytes() != before
-
-
-def test_the_optimizer_keeps_what_it_knows_of_the_others():
-    model = make()
-    model.fit(x, y)
-    velocity = model.state.opt_state["velocity"][4]["weight"].copy()
-    model.freeze(1)
-    assert np.array_equal(model.state.opt_state["velocity"][4]["weight"], velocity)
-    assert model.state.opt_state["velocity"][1] == {}
-    model.unfreeze(1)
-    assert not model.state.opt_state["velocity"][1]["weight"].any()
-
-
-@pytest.mark.parametrize("pattern", ["0.*", "0.weight"])
-def test_a_frozen_layer_may_have_a_group_of_its_own(pattern, tmp_path):
-    """A group counts layers that are frozen now, in a file too, and has their optimizer again when they are not."""
-    slow = Groups(SGD(1e-7, momentum=0.9), {pattern: {"learning_rate": 1e-8}})
-    model = Model([Dense(3), Dense(1)], input_shape=6, loss=HalfSquaredError(), optimizer=EMA(slow, decay=0.5))
-    model.fit(x, y)
-    model.freeze(0)
-    before = model.params[0]["layer"]["weight"].copy()
-    model.fit(x, y)
-    assert np.array_equal(model.params[0]["layer"]["weight"], before)
-    model.save(tmp_path / "frozen")
-    model = load(tmp_path / "frozen")
-    model.unfreeze()
-    model.fit(x, y)
-    assert not np.array_equal(model.params[0]["weight"], before)
-    with pytest.raises(ValueError, match=r"expected parameters that match '2\.\*', got none"):
-        Model([Frozen(Dense(3)), Dense(1)], input_shape=6, optimizer=Groups(SGD(), {"2.*": None}))
-
-
-def test_what_cannot_be_frozen():
-    with pytest.raises(ValueError, match="freeze: expected the number of a layer < 5, got 5"):
-        make().freeze(5)
-    with pytest.raises(TypeError, match="freeze: expected the number of a layer to be an integer, got 'a'"):
-        make().freeze("a")
-    with pytest.raises(TypeError, match="freeze: expected a model of a list of layers, got one of Dense; write Frozen"):
-        Model(Dense(2), input_shape=2).freeze(0)
