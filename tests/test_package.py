@@ -1,4 +1,4 @@
-"""The package from outside: what importing it costs, its names, and JAX as a user has it."""
+"""Test the package from outside: the cost of importing it, its public names, and JAX without float64."""
 
 import dataclasses
 import importlib
@@ -26,11 +26,19 @@ def python(code, **environment):
     return done.stdout
 
 
-def test_importing_is_light():
-    """Neither an array library but NumPy, nor anything for pictures, nor a download."""
-    heavy = "torch jax jaxlib cupy matplotlib sklearn scipy pandas numba array_api_strict tqdm IPython urllib.request"
-    loaded = python(f"import anynet, sys; print(*[name for name in {heavy.split()!r} if name in sys.modules])")
+HEAVY = "torch jax jaxlib cupy matplotlib sklearn scipy pandas numba array_api_strict tqdm IPython safetensors urllib.request"
+
+
+def test_importing_everything_imports_no_heavy_library():
+    """NumPy is the only array library; plots, files and downloads are imported where they are used."""
+    loaded = python(
+        f"from anynet import *; import sys; print(*[name for name in {HEAVY.split()!r} if name in sys.modules])"
+    )
     assert loaded.split() == []
+
+
+def test_importing_anynet_alone_imports_not_even_numpy():
+    assert python("import anynet, sys; print('numpy' in sys.modules)").split() == ["False"]
 
 
 def test_training_on_numpy_is_light():
@@ -58,6 +66,8 @@ assert before == (dict(os.environ), np.geterr(), np.get_printoptions(), np.rando
     python(code)
 
 
+PACKAGES = ["callbacks", "initializers", "layers", "losses", "metrics", "optimizers", "regularizers", "schedules"]
+NOT_FOR_EVERYBODY = {"LossMetric", "Mean", "Penalty", "Both"}
 PUBLIC = {
     name: value
     for name, value in ((name, getattr(anynet, name)) for name in anynet.__all__)
@@ -99,6 +109,42 @@ def test_public_things_are_immutable():
     for name, value in PUBLIC.items():
         if isinstance(value, type) and issubclass(value, (Layer, Loss, Optimizer, Initializer, Metric)):
             assert dataclasses.is_dataclass(value) and value.__dataclass_params__.frozen, name
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_public_name_of_a_package_is_a_name_of_anynet(package):
+    """`X as X` in an ``__init__``, or a name in ``__all__``, is public."""
+    module = importlib.import_module(f"anynet.{package}")
+    is_package = hasattr(module, "__path__")
+    names = {
+        name
+        for name, value in vars(module).items()
+        if isinstance(value, type)
+        and name[0] != "_"
+        and (value.__module__.startswith("anynet.") if is_package else value.__module__ == module.__name__)
+    }
+    assert len(names) > 2
+    hidden = names - set(anynet.__all__)
+    assert hidden <= NOT_FOR_EVERYBODY
+    for name in names - hidden:
+        assert getattr(anynet, name) is getattr(module, name)
+
+
+def test_a_star_import_gives_them_all():
+    names: dict[str, object] = {}
+    exec("from anynet import *", names)
+    assert set(anynet.__all__) <= names.keys()
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'Dens'"):
+        _ = anynet.Dens
+    with pytest.raises(ImportError, match="Dens"):
+        exec("from anynet import Dens")
+
+
+def test_explain_is_the_function_even_after_its_module_was_imported():
+    python("import anynet.explain; from anynet import explain; assert callable(explain) and callable(anynet.explain)")
 
 
 def test_version():

@@ -1,9 +1,23 @@
-"""Compare scheduled hyper-parameters with the recursions written out in NumPy, and with PyTorch's optimizers."""
+"""Compare scheduled hyperparameters with numbers, with the recursions written out in NumPy, and with PyTorch's optimizers."""
 
 import numpy as np
 import pytest
 
-from anynet import CosineDecay, Nadam, PolynomialDecay, RAdam
+import anynet
+from anynet import (
+    SGD,
+    Adam,
+    ConstantSchedule,
+    CosineDecay,
+    Dense,
+    MeanSquaredError,
+    Model,
+    Nadam,
+    PolynomialDecay,
+    RAdam,
+    Warmup,
+    load,
+)
 from tests.reference.problem import FIRST, gradient
 from tests.tools import fetch, place
 
@@ -66,6 +80,56 @@ def radam(beta2):
         return p - 0.1 * m * r * np.sqrt(1 - b2**t) / (np.sqrt(memory["v"]) + 1e-8)
 
     return rule
+
+
+def test_a_scheduled_rate_is_that_of_the_step(backend):
+    """Plain gradient descent on a linear function moves by the learning rate."""
+    optimizer = SGD(Warmup(PolynomialDecay(0.4, steps=4), steps=2))
+    update = backend.compile(lambda p, g, s: optimizer.update(p, g, s, backend.elementwise))
+    params, grads = [backend.asarray(np.zeros(1), copy=True)], [backend.asarray(np.ones(1))]
+    state, moves = optimizer.init(params), []
+    for _ in range(7):
+        before = float(backend.to_numpy(params[0])[0])
+        params, state = update(params, grads, state)
+        moves.append(before - float(backend.to_numpy(params[0])[0]))
+    np.testing.assert_allclose(moves, [0.0, 0.2, 0.4, 0.3, 0.2, 0.1, 0.0], atol=1e-12)
+
+
+def test_any_hyperparameter_may_be_a_schedule(backend):
+    """A constant schedule changes nothing."""
+    same = ConstantSchedule
+    pairs = [
+        (SGD(0.1, momentum=0.9, weight_decay=0.1), SGD(same(0.1), momentum=same(0.9), weight_decay=same(0.1))),
+        (
+            anynet.AdamW(0.1, beta1=0.8, beta2=0.9, epsilon=1e-3, weight_decay=0.2),
+            anynet.AdamW(same(0.1), beta1=same(0.8), beta2=same(0.9), epsilon=same(1e-3), weight_decay=same(0.2)),
+        ),
+        (anynet.RMSprop(rho=0.9, epsilon=0.1), anynet.RMSprop(rho=same(0.9), epsilon=same(0.1))),
+        (anynet.Adadelta(rho=0.8), anynet.Adadelta(rho=same(0.8), epsilon=same(1e-6))),
+        (anynet.Lion(beta1=0.5, weight_decay=0.1), anynet.Lion(beta1=same(0.5), weight_decay=same(0.1))),
+        (
+            anynet.Nadam(beta1=0.8, beta2=0.9),
+            anynet.Nadam(beta1=same(0.8), beta2=same(0.9), momentum_decay=same(4e-3)),
+        ),
+        (anynet.RAdam(beta1=0.8, beta2=0.9), anynet.RAdam(beta1=same(0.8), beta2=same(0.9))),
+        (anynet.Adagrad(0.1), anynet.Adagrad(same(0.1), epsilon=same(1e-10))),
+    ]
+    for plain, scheduled in pairs:
+        ends = []
+        for optimizer in (plain, scheduled):
+            params = [backend.asarray(np.array([1.0, -2.0]), copy=True)]
+            state = optimizer.init(params)
+            for _ in range(5):
+                params, state = optimizer.update(params, [params[0] * 0.5], state)
+            ends.append(backend.to_numpy(params[0]))
+        np.testing.assert_allclose(ends[0], ends[1], rtol=1e-12, err_msg=repr(plain))
+
+
+def test_a_scheduled_model_is_saved(tmp_path):
+    optimizer = Adam(Warmup(CosineDecay(0.01, steps=50), steps=5))
+    model = Model([Dense(1)], input_shape=2, loss=MeanSquaredError(), optimizer=optimizer)
+    model.save(tmp_path / "model.safetensors")
+    assert load(tmp_path / "model.safetensors").optimizer == optimizer
 
 
 CASES = {
