@@ -1,9 +1,10 @@
-"""The normal distribution function, which the array API standard does not have.
+"""The normal distribution function and the sigmoid, which the array API standard does not have.
 
-For z ≥ 0 the function f(z) = (1 + 2z) e^{z²} erfc(z) is smooth, and flat at infinity, so one polynomial in
-t = (z − 3)/(z + 3) covers the whole half-line. This needs one exponential and no branches, and keeps its relative accuracy
-far into the tail, where 1 + erf(x) would cancel. The coefficients are the Chebyshev expansion of f in powers of t, truncated
-at the rounding error of each dtype; tests/reference/make_normal_cdf.py computes them and the exact values for the tests.
+Normal distribution function: for z ≥ 0 the function f(z) = (1 + 2z) e^{z²} erfc(z) is smooth, and flat at infinity, so one
+polynomial in t = (z − 3)/(z + 3) covers the whole half-line. This needs one exponential and no branches, and keeps its
+relative accuracy far into the tail, where 1 + erf(x) would cancel. The coefficients are the Chebyshev expansion of f in
+powers of t, truncated at the rounding error of each dtype; tests/reference/make_normal_cdf.py computes them and the exact
+values for the tests.
 
 References
 ----------
