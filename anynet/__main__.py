@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from anynet.backends import info
+
 
 def main() -> None:
     """Run a command."""
@@ -11,8 +13,6 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("info", help="backends, versions, devices, threads and advice")
     parser.parse_args()
-
-    from anynet.backends import info
 
     print(info())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from anynet.checks import check_int, check_kind, check_shapes
 from anynet.layers import Dense, Layer, Sequential, Sigmoid, Softmax
@@ -12,6 +12,9 @@ from anynet.losses.base import Loss
 from anynet.metrics import LossMetric, Metric, resolve
 from anynet.optimizers.base import Optimizer
 from anynet.regularizers import Regularizer
+
+if TYPE_CHECKING:
+    from anynet.network import Network
 
 T = TypeVar("T")
 
@@ -91,10 +94,10 @@ class Setting(Generic[T]):
         self._name = name
         self.__doc__ = f"`ModelConfig.{name}` of `config`, read-only."
 
-    def __get__(self, model: Any, owner: type | None = None) -> T:
+    def __get__(self, model: Network | None, owner: type | None = None) -> T:
         return self if model is None else getattr(model.config, self._name)  # type: ignore[return-value]
 
-    def __set__(self, model: Any, value: Any) -> None:
+    def __set__(self, model: Network, value: Any) -> None:
         name = self._name
         raise AttributeError(
             f"Model.{name}: expected no assignment, since it was compiled into the training step, got {value!r}; create "

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from anynet.plots import plot_history
+
 
 class History(Mapping[str, list[Any]]):
     """Mapping from names of quantities to their values per epoch, numbers or nested lists.
@@ -45,8 +47,6 @@ class History(Mapping[str, list[Any]]):
 
     def plot(self, names: Sequence[str] | None = None, *, log: bool = False, ax: Any = None) -> Any:
         """Plot quantities over epochs with `anynet.plots.plot_history`."""
-        from anynet.plots import plot_history
-
         return plot_history(self, names, log=log, ax=ax)
 
     def __getitem__(self, name: str) -> list[Any]:

@@ -226,11 +226,12 @@ class IterableSource(Source):
 
 def mapped_file(array: Any) -> mmap.mmap | None:
     """Return the memory map of an array, if its pages can be released without loss."""
+    is_shared = False
     while isinstance(array, np.ndarray):
-        if isinstance(array, np.memmap) and array.mode != "c" and hasattr(mmap, "MADV_DONTNEED"):
-            return array._mmap  # type: ignore[attr-defined]
+        if isinstance(array, np.memmap):
+            is_shared = array.mode != "c"
         array = array.base
-    return None
+    return array if is_shared and isinstance(array, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED") else None
 
 
 def in_file(array: Any) -> bool:

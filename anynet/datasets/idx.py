@@ -15,9 +15,11 @@ References
 LeCun, Y., Cortes, C. and Burges, C. (1998). The MNIST database of handwritten digits, section "File formats".
 """
 
+import gzip
 import math
 import os
 import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -123,9 +125,6 @@ def gunzip(data: bytes, *, where: str) -> bytes:
     """
     if not data.startswith(b"\x1f\x8b"):
         return data
-    import gzip
-    import zlib
-
     try:
         return gzip.decompress(data)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
