@@ -46,7 +46,7 @@ def to_config(value: Any) -> Any:
     if isinstance(value, np.ndarray) and value.ndim:
         return {"array": [to_config(v) for v in value.tolist()], "dtype": value.dtype.str}
     if hasattr(value, "item") and getattr(value, "shape", None) == ():
-        return value.item()
+        return to_config(value.item())
     raise TypeError(
         f"save: expected hyperparameters that are numbers, text, dataclasses or named functions, got "
         f"{value!r}; write it as a frozen dataclass or with def"
