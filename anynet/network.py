@@ -108,9 +108,10 @@ class Network:
         opt_state = {name: value for name, value in old.opt_state.items() if name != lr_factor.KEY}
         if lr_factor.KEY in new.opt_state:  # it is present only once it has been set
             opt_state[lr_factor.KEY] = new.opt_state[lr_factor.KEY]
-        params = place_like("state", old.params, new.params, lambda a: place(a, dtype, copy=True))
-        rest = place_like("state", (opt_state, old.key), tuple(new[1:]), lambda a: place(a, copy=True))
-        self._owner.replace(TrainState(params, *rest))
+        params = place_like("state.params", old.params, new.params, lambda a: place(a, dtype, copy=True))
+        rest = {"opt_state": opt_state, "key": old.key}
+        rest = place_like("state", rest, {name: getattr(new, name) for name in rest}, lambda a: place(a, copy=True))
+        self._owner.replace(TrainState(params, **rest))
 
     @property
     def params(self) -> Any:
