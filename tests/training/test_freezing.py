@@ -1,5 +1,7 @@
 """Test that frozen layers stay as they are while the others train, and that the optimizer state of the others is kept."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -16,7 +18,12 @@ from anynet import (
     SoftmaxCrossEntropy,
     Tanh,
     load,
+    tree,
 )
+from anynet.optimizers import lr_factor
+from anynet.training.freezing import set_frozen
+from anynet.training.state import TrainState
+from tests.tools import assert_same
 
 rng = np.random.default_rng(0)
 x = rng.integers(0, 256, (90, 6), dtype=np.uint8)
@@ -80,3 +87,78 @@ def test_what_cannot_be_frozen():
         make().freeze("a")
     with pytest.raises(TypeError, match="freeze: expected a model of a list of layers, got one of Dense; write Frozen"):
         Model(Dense(2), input_shape=2).freeze(0)
+
+
+# `set_frozen` ---------------------------------------------------------------------------------------------------------
+
+
+def trained(**changes):
+    model = make(**changes)
+    model.fit(x, y, batch_size=16)
+    return model.config, model.state
+
+
+@pytest.mark.parametrize("numbers", [[1], [-1], [1, 4], [0, 2, 3], [1, 1, -4]], ids=str)
+def test_arguments_are_unchanged_and_freezing_is_undone_by_unfreezing(numbers):
+    config, state = trained()
+    layers, params, opt_state = config.layer.layers, list(state.params), {**state.opt_state}
+    velocity, copies = list(opt_state["velocity"]), tree.map(np.array, state)
+    new, frozen = set_frozen(config, state, numbers, True)
+    chosen = {number % 5 for number in numbers}
+    assert type(frozen) is TrainState and new != config
+    assert [type(layer) is Frozen for layer in new.layer.layers] == [number in chosen for number in range(5)]
+    for number in range(5):
+        inner = frozen.params[number]["layer"] if number in chosen else frozen.params[number]
+        assert inner is params[number]
+        kept = {} if number in chosen else velocity[number]
+        assert_same(frozen.opt_state.get("velocity", [{}] * 5)[number], kept)  # absent if all layers are frozen
+    assert frozen.key is state.key
+    back, thawed = set_frozen(new, frozen, numbers, False)
+    assert back == config
+    assert_same(thawed.params, copies.params)
+    # Of the arguments, neither containers nor arrays have changed.
+    assert config.layer.layers is layers and config == make().config
+    assert all(one is other for one, other in zip(state.params, params, strict=True))
+    assert state.opt_state.keys() == opt_state.keys() and state.opt_state["velocity"] == velocity
+    assert_same(state, copies)
+
+
+def test_layers_already_in_the_requested_condition_do_not_change():
+    config, state = set_frozen(*trained(), [1], True)
+    for numbers, frozen in (([1], True), ([0, 2, 3, 4], False), ([], True)):
+        again, same = set_frozen(config, state, numbers, frozen)
+        assert again == config
+        assert_same(same, state)
+
+
+def test_other_settings_and_the_learning_rate_factor_are_kept():
+    model = make(optimizer=EMA(SGD(0.1, momentum=0.9), decay=0.5), dtype="float64")
+    model.learning_rate_factor = 0.25
+    model.fit(x, y, batch_size=16)
+    config, state = set_frozen(model.config, model.state, [1], True)
+    assert dataclasses.replace(config, layer=model.layer) == model.config
+    assert float(state.opt_state[lr_factor.KEY]) == 0.25
+    assert lr_factor.KEY not in set_frozen(*trained(), [1], True)[1].opt_state
+
+
+def test_without_an_optimizer_there_is_no_optimizer_state():
+    model = make(optimizer=None)
+    assert set_frozen(model.config, model.state, [1], True)[1].opt_state == {}
+
+
+@pytest.mark.parametrize(
+    ("numbers", "frozen", "error", "message"),
+    [
+        ([5], True, ValueError, "^freeze: expected the number of a layer < 5, got 5$"),
+        ([1, 5], True, ValueError, "^freeze: expected the number of a layer < 5, got 5$"),
+        ([-6], False, ValueError, "^unfreeze: expected the number of a layer >= -5, got -6$"),
+        ([1.0], False, TypeError, "^unfreeze: expected the number of a layer to be an integer, got 1.0$"),
+    ],
+)
+def test_a_number_that_does_not_fit_changes_nothing(numbers, frozen, error, message):
+    config, state = trained()
+    copies = tree.map(np.array, state)
+    with pytest.raises(error, match=message):
+        set_frozen(config, state, numbers, frozen)
+    assert config == make().config
+    assert_same(state, copies)
