@@ -18,7 +18,7 @@ from anynet.arrays.namespace import Array
 from anynet.backends.batching import batches
 
 DTYPES = ("float32", "float64")
-HALVES = ("float16", "bfloat16")
+HALF_DTYPES = ("float16", "bfloat16")
 Step = Callable[..., tuple[Any, Any]]
 _NO_CONTEXT = nullcontext()
 
@@ -57,8 +57,8 @@ class Backend:
 
     def half(self, name: str) -> Any:
         """Return the library's dtype of 16 bits of that name, for mixed precision."""
-        if name not in HALVES or not hasattr(self.xp, name):
-            there = [repr(half) for half in HALVES if hasattr(self.xp, half)]
+        if name not in HALF_DTYPES or not hasattr(self.xp, name):
+            there = [repr(half) for half in HALF_DTYPES if hasattr(self.xp, half)]
             raise ValueError(f"compute_dtype: expected {' or '.join(there) or 'None'} on {self.name}, got {name!r}")
         return getattr(self.xp, name)
 
@@ -74,7 +74,7 @@ class Backend:
         """
         raise NotImplementedError
 
-    def place(self, x: Array) -> Any:
+    def device_key(self, x: Array) -> Any:
         """Return something hashable that tells where an array lies, as fast as the library can."""
         return getattr(x, "device", None)
 
@@ -86,7 +86,7 @@ class Backend:
         """Return whether two of this backend's arrays may share memory, so that a change of one would change the other."""
         return np.may_share_memory(self.to_numpy(a), self.to_numpy(b))
 
-    def room(self) -> int | None:
+    def free_memory(self) -> int | None:
         """Return the bytes that are free on a device with a memory of its own; None where arrays lie in main memory."""
         return None
 
@@ -94,8 +94,8 @@ class Backend:
         """Return whether an array may be kept on the device: it is not on the host, or takes at most half of the room."""
         if not isinstance(x, np.ndarray):
             return True
-        room = self.room()
-        return room is None or 2 * x.nbytes <= room
+        free = self.free_memory()
+        return free is None or 2 * x.nbytes <= free
 
     def activate(self) -> AbstractContextManager[Any]:
         """Return a context in which the library computes on this backend's device, where it has a current device.
@@ -135,7 +135,7 @@ class Backend:
     steps_per_call = 1
     """How many steps `run` should be given at a time."""
 
-    steps_ahead = 0
+    expected_steps = 0
     """How many steps `Model.fit` is about to take: whether a compiler is worth its time."""
 
     def elementwise(self, rule: Callable[..., Any]) -> Callable[..., Any]:

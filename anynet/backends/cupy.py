@@ -55,7 +55,7 @@ class CupyBackend(Backend):
     def shares_memory(self, a: Array, b: Array) -> bool:
         return self._cupy.may_share_memory(a, b)
 
-    def room(self) -> int | None:
+    def free_memory(self) -> int | None:
         with self.device:
             return self._cupy.cuda.runtime.memGetInfo()[0] + self._cupy.get_default_memory_pool().free_bytes()
 

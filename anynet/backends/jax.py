@@ -58,7 +58,7 @@ class JaxBackend(Backend):
             x = np.array(x, dtype=new)
         return self._jax.device_put(x, self.device)
 
-    def place(self, x: Array) -> Any:
+    def device_key(self, x: Array) -> Any:
         return getattr(x, "sharding", None)
 
     def to_numpy(self, x: Array) -> np.ndarray:
@@ -67,7 +67,7 @@ class JaxBackend(Backend):
     def shares_memory(self, a: Array, b: Array) -> bool:
         return False  # they may, but cannot change
 
-    def room(self) -> int | None:
+    def free_memory(self) -> int | None:
         stats = None if self.device.platform == "cpu" else self.device.memory_stats()
         return None if stats is None else stats["bytes_limit"] - stats["bytes_in_use"]
 

@@ -17,10 +17,10 @@ from anynet.backends.replay.replayable import is_replayable
 from anynet.backends.replay.trace import traceable
 from anynet.backends.tiled_rules import run_tiled
 
-COMPILER = 0.5
+COMPILE_SECONDS = 0.5
 """Seconds to import numba and to load, or compile, a rule."""
 
-ADOPTED = 2**25 - 2**13
+MAX_THRESHOLD_BYTES = 2**25 - 2**13
 """Bytes of the largest array that, with its header and rounded up to pages, still raises glibc's threshold."""
 
 
@@ -73,8 +73,8 @@ class NumpyBackend(Backend):
     def _until_it_pays(self, rule: Callable[..., Any]) -> Callable[..., None]:
         """Return a runner that works in tiles at first, and compiles the rule when this saves time.
 
-        Compile if the next `steps_ahead` updates would take longer than compilation, or once updates have taken as long as
-        compilation would; at worst, one compilation is wasted.
+        Compile if the next `expected_steps` updates would take longer than compilation, or once updates have taken as
+        long as compilation would; at worst, one compilation is wasted.
         """
         tiled = run_tiled(rule)
         spent, calls = 0.0, 0
@@ -85,7 +85,7 @@ class NumpyBackend(Backend):
             tiled(leaf_groups, coefficients)
             spent += perf_counter() - start
             calls += 1
-            if spent > COMPILER or (calls == 20 and spent / calls * self.steps_ahead > 2 * COMPILER):
+            if spent > COMPILE_SECONDS or (calls == 20 and spent / calls * self.expected_steps > 2 * COMPILE_SECONDS):
                 self._rules[rule] = _compiled_or(tiled, rule, len(leaf_groups[0]) - 2)
 
         return run
@@ -99,7 +99,7 @@ def keep_freed_memory() -> None:
     that size, never written to, suffices for the life of the process. Other allocators, and a threshold set by the user, are
     not affected.
     """
-    np.empty(ADOPTED, dtype=np.uint8)
+    np.empty(MAX_THRESHOLD_BYTES, dtype=np.uint8)
 
 
 def _compiled_or(tiled: Callable[..., None], rule: Callable[..., Any], slots: int) -> Callable[..., None]:

@@ -17,7 +17,7 @@ AVX2_KERNELS = ("Haswell", "Zen")
 
 AVX512_KERNELS = ("SkylakeX", "Cooperlake", "SapphireRapids")
 
-MEASURE = (
+MEASURE_KERNELS = (
     "for k in Haswell SkylakeX; do OPENBLAS_CORETYPE=$k python -m timeit "
     '-s "import numpy as np; a = np.ones((512, 512), np.float32)" "a @ a"; done'
 )
@@ -188,7 +188,7 @@ def _numpy_advice(facts: dict[str, Any], cpu: Processor) -> Iterator[str]:
         now = os.environ.get("OPENBLAS_CORETYPE")
         yield (
             f"numpy: OpenBLAS runs {why}; whether OPENBLAS_CORETYPE={other}, set before Python starts"
-            f"{f' (it is {now} now)' if now else ''}, is faster here is worth measuring: {MEASURE}"
+            f"{f' (it is {now} now)' if now else ''}, is faster here is worth measuring: {MEASURE_KERNELS}"
         )
 
 

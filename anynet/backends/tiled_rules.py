@@ -12,10 +12,10 @@ from typing import Any
 
 from anynet.arrays.namespace import Array, namespace
 
-TILE = 32768  # elements: 128 KiB of float32
+TILE_ELEMENTS = 32768  # elements: 128 KiB of float32
 
 
-def run_tiled(rule: Callable[..., Any], tile: int = TILE) -> Callable[..., None]:
+def run_tiled(rule: Callable[..., Any], tile: int = TILE_ELEMENTS) -> Callable[..., None]:
     """Return ``run(rows, coefficients)``, which updates each row ``(p, g, *slots)`` in place, except its gradient."""
 
     def update(parts: Sequence[Any], coefficients: tuple[Any, ...]) -> None:

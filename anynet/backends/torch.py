@@ -57,7 +57,7 @@ class TorchBackend(Backend):
     def shares_memory(self, a: Any, b: Any) -> bool:
         return a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr()
 
-    def room(self) -> int | None:
+    def free_memory(self) -> int | None:
         return self._torch.cuda.mem_get_info(self.device)[0] if self.device.type == "cuda" else None
 
     def synchronize(self) -> None:
@@ -82,7 +82,7 @@ class TorchBackend(Backend):
 
         def run(leaf_groups: Sequence[tuple[Any, ...]], coefficients: tuple[Any, ...]) -> None:
             """On the CPU a tensor's memory is an array of NumPy's too, and there a rule takes fewer passes over it."""
-            self._host.steps_ahead = self.steps_ahead
+            self._host.expected_steps = self.expected_steps
             views = [tuple([tensor.numpy() for tensor in group]) for group in leaf_groups]
             self._host.elementwise(rule)(
                 views, tuple([c if isinstance(c, float) else c.numpy()[()] for c in coefficients])

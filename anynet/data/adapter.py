@@ -58,8 +58,8 @@ class DataAdapter:
         """
         kinds: Any = None
         if sample_weight is None and hasattr(x, "dtype") and hasattr(y, "dtype"):
-            place = self._backend.place
-            kinds = (type(x), x.dtype, x.shape[1:], place(x), type(y), y.dtype, y.shape[1:], place(y))
+            device_key = self._backend.device_key
+            kinds = (type(x), x.dtype, x.shape[1:], device_key(x), type(y), y.dtype, y.shape[1:], device_key(y))
             if kinds == self._ready and x.shape[0] == y.shape[0] > 0:
                 return Batch(x, y)
         batch = self._convert(where, x, y, sample_weight)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from anynet.backends import NAMES, available, info
-from anynet.backends.report import MEASURE, Processor, _numpy_advice, processor
+from anynet.backends.report import MEASURE_KERNELS, Processor, _numpy_advice, processor
 
 
 def test_every_backend_is_there_or_says_why_not():
@@ -79,12 +79,12 @@ def test_other_kernels_are_to_be_measured_where_they_may_be_faster(kernels, cpu,
     if other is None:
         assert advice == ""
     else:
-        assert f"OPENBLAS_CORETYPE={other}" in advice and kernels in advice and advice.endswith(MEASURE)
+        assert f"OPENBLAS_CORETYPE={other}" in advice and kernels in advice and advice.endswith(MEASURE_KERNELS)
 
 
 @pytest.mark.skipif("avx512f" not in processor().flags, reason="needs AVX-512 for one of the two kinds of kernels")
 def test_the_command_that_measures_runs():
-    quick = MEASURE.replace("timeit", "timeit -n1 -r1").replace("python", f"'{sys.executable}'")
+    quick = MEASURE_KERNELS.replace("timeit", "timeit -n1 -r1").replace("python", f"'{sys.executable}'")
     out = subprocess.run(["sh", "-c", quick], capture_output=True, text=True, check=True).stdout
     assert out.count("per loop") == 2
 

@@ -74,7 +74,7 @@ def test_weights_in_column_order_train_as_in_row_order(optimizer, inputs, units,
     """`Orthogonal` draws such weights, and ``linear.weight.T`` is how PyTorch's come."""
     for patience in (np.inf, -1.0) if backend.name in ("numpy", "torch") else (np.inf,):
         monkeypatch.setattr(
-            numpy_backend, "COMPILER", patience
+            numpy_backend, "COMPILE_SECONDS", patience
         )  # numba, where installed, never runs, or from step 2 on
         found = train(copy.copy(backend), optimizer, inputs, units, source)
         assert_close(found, expected(optimizer, inputs, units), rtol=1e-9)

@@ -100,7 +100,7 @@ def test_a_long_run_takes_the_compiler_as_soon_as_it_will_pay(monkeypatch):
     asked = []
     monkeypatch.setattr(numpy_backend, "_compiled_or", lambda tiled, rule, slots: asked.append(rule) or tiled)
     backend, (optimizer, slots) = NumpyBackend(), next(iter(RULES.values()))
-    backend.steps_ahead = 10**9
+    backend.expected_steps = 10**9
     for _ in range(20):
         backend.elementwise(optimizer.rule)(*rows_and_coefficients(optimizer, slots, "float32", sizes=(8,)))
     assert asked == [optimizer.rule]

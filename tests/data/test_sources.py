@@ -86,14 +86,14 @@ def test_array_too_large_for_the_device_trains_as_one_that_fits(backend, monkeyp
     one, other = make(backend=backend), make(backend=backend)
     settings = {"epochs": 2, "batch_size": 16, "validation_split": 0.2}
     one.fit(x, y, **settings)
-    monkeypatch.setattr(backend, "room", lambda: 2 * x.nbytes - 1)
+    monkeypatch.setattr(backend, "free_memory", lambda: 2 * x.nbytes - 1)
     sizes = []
     see = LambdaCallback(on_batch_end=lambda run: sizes.append(len(run.chunk.data)))
     other.fit(x, y, **settings, callbacks=[see])
     assert max(sizes) <= 16 * backend.steps_per_call and len(sizes) > 1
     assert_equal(one, other, backend)
     np.testing.assert_allclose(other.predict(x), one.predict(x), rtol=1e-6, atol=1e-6)
-    monkeypatch.setattr(backend, "room", lambda: 2 * x.nbytes)
+    monkeypatch.setattr(backend, "free_memory", lambda: 2 * x.nbytes)
     assert backend.fits(x) and backend.fits(backend.asarray(x)) and not backend.fits(np.concatenate([x, x]))
 
 

@@ -28,7 +28,7 @@ VERIFY_STEPS = 2
 """Number of steps in which the results of tracing must equal those of the step."""
 MAX_GRAPHS = 4
 """Number of batch signatures for which a step is traced."""
-MAX_BYTES = 2**25
+MAX_REPLAY_BYTES = 2**25
 """Memory of all executables of a step. A model has two steps, that of `train_step` and that of `fit`."""
 
 
@@ -109,7 +109,7 @@ class ReplayedStep:
         """Trace a step, and return its executable with the results of a step from a copy of the carry."""
         graph = trace(self._step, _copy(carry), batch)
         plan = plan_memory(graph)
-        if plan.nbytes + sum(other.nbytes for other in self._executables.values()) > MAX_BYTES:
+        if plan.nbytes + sum(other.nbytes for other in self._executables.values()) > MAX_REPLAY_BYTES:
             raise UntraceableError("too much memory")
         if steady and not graph.is_steady:
             raise UntraceableError("a carry whose dtypes or layouts change")

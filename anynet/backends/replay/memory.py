@@ -24,7 +24,7 @@ from anynet.backends.replay.operations import UpdateRows, is_product, out_functi
 
 NODE_BYTES = 2048
 """Approximate size of the Python objects of a node."""
-SMALL = 4096
+SMALL_RESULT_BYTES = 4096
 """Bytes up to which a result without a buffer may remain until the next step. Larger ones are released after their last use."""
 
 
@@ -220,12 +220,12 @@ def _releases(nodes: list[Node], graph: Graph, static: set[int], escaping: set[i
             continue
         root, time = graph.root(value), end if value in escaping else last.get(value, end)
         until[root] = max(until.get(root, 0), time)
-        if root not in made or _spec(graph, root).nbytes > SMALL:
+        if root not in made or _spec(graph, root).nbytes > SMALL_RESULT_BYTES:
             released[time].append(value)
     small, changes = 0, [0] * (end + 1)
     for root, time in until.items():
         nbytes = _spec(graph, root).nbytes
-        if nbytes <= SMALL:
+        if nbytes <= SMALL_RESULT_BYTES:
             small += nbytes
         elif root in made:
             changes[made[root]] += nbytes

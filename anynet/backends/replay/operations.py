@@ -9,7 +9,7 @@ from typing import Any
 import array_api_compat.numpy as compat
 import numpy as np
 
-_STATIC = """
+_NAMES = """
 abs acos acosh add asin asinh atan atan2 atanh bitwise_and bitwise_invert bitwise_left_shift bitwise_or
 bitwise_right_shift bitwise_xor ceil clip copysign cos cosh divide equal exp expm1 floor floor_divide greater
 greater_equal hypot isfinite isinf isnan less less_equal log log10 log1p log2 logaddexp logical_and logical_not
@@ -23,7 +23,7 @@ asarray astype broadcast_to can_cast full_like ones_like result_type zeros_like
 concat expand_dims flip matrix_transpose moveaxis permute_dims reshape roll squeeze stack tile tril triu
 matmul scatter_add tensordot vecdot
 """
-STATIC = frozenset(_STATIC.split())
+TRACEABLE_FUNCTIONS = frozenset(_NAMES.split())
 """Functions whose result shapes and dtypes follow from the shapes and dtypes of their arguments. Any other ends a trace."""
 
 UFUNCS: dict[Callable[..., Any], np.ufunc] = {

@@ -24,7 +24,7 @@ import numpy as np
 from anynet import tree
 from anynet.arrays.scatter import scatter_add
 from anynet.backends.replay.graph import Graph, Node, owner, spec_of, structure
-from anynet.backends.replay.operations import STATIC, UFUNCS, UpdateRows
+from anynet.backends.replay.operations import TRACEABLE_FUNCTIONS, UFUNCS, UpdateRows
 
 
 class UntraceableError(Exception):
@@ -143,7 +143,7 @@ class TracerNamespace:
             for arg in args:
                 for part in arg if isinstance(arg, (list, tuple)) else (arg,):
                     if isinstance(part, Tracer):
-                        if name not in STATIC:
+                        if name not in TRACEABLE_FUNCTIONS:
                             raise refuse(part.graph, f"{name}, which is not known to have results of one shape")
                         return apply(part.graph, found, args, options)
             return found(*args, **options)

@@ -5,7 +5,7 @@ import pytest
 
 from anynet.arrays.namespace import namespace
 from anynet.backends.replay.executable import Executable
-from anynet.backends.replay.memory import NODE_BYTES, SMALL, plan_memory
+from anynet.backends.replay.memory import NODE_BYTES, SMALL_RESULT_BYTES, plan_memory
 from anynet.backends.replay.trace import trace
 
 
@@ -59,11 +59,11 @@ def test_large_results_without_a_buffer_are_released_after_their_last_use():
         wide = xp.concat([x, x], axis=0)  # has no buffer
         return xp.sum(wide) + xp.sum(wide * wide)
 
-    graph, plan = planned(function, np.ones(SMALL))
+    graph, plan = planned(function, np.ones(SMALL_RESULT_BYTES))
     wide = graph.nodes[0].output
     (product,) = (time for time, node in enumerate(plan.nodes) if node.inputs == (wide, wide))
     assert wide in plan.released[product]
-    assert plan.nbytes >= 2 * 8 * SMALL + NODE_BYTES * len(plan.nodes)
+    assert plan.nbytes >= 2 * 8 * SMALL_RESULT_BYTES + NODE_BYTES * len(plan.nodes)
 
 
 def test_nothing_of_a_batch_stays_in_a_register():

@@ -354,7 +354,7 @@ def test_an_untraceable_step_runs_as_it_is_written(odd):
 
 
 def test_a_step_beyond_the_memory_limit_runs_as_it_is_written(monkeypatch):
-    monkeypatch.setattr("anynet.backends.replay.MAX_BYTES", 1000)
+    monkeypatch.setattr("anynet.backends.replay.MAX_REPLAY_BYTES", 1000)
     step, carry = make(NETWORK, (4,))
     replayed = ReplayedStep(step, warmup_steps=0)
     for _ in range(4):
