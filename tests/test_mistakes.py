@@ -218,7 +218,7 @@ def test_names_the_devices_that_are_there():
     with pytest.raises(ValueError, match="'cpu', got 'cuda'; for an NVIDIA GPU take backend='cupy'"):
         model(device="cuda")
     pytest.importorskip("torch")
-    with pytest.raises(RuntimeError, match=r"expected a device that is there, got 'cuda:99' .* available here: cpu"):
+    with pytest.raises(RuntimeError, match=r"expected an available device, got 'cuda:99' .* this machine has: cpu"):
         model(backend="torch:cuda:99")
 
 

@@ -168,7 +168,7 @@ except ValueError as error:
     print(error)
 """
     text = python(code)
-    assert "dtype: expected 'float32' on JAX as it is set up, got 'float64'" in text
+    assert "dtype: expected 'float32' while jax_enable_x64 is off, got 'float64'" in text
     assert 'jax.config.update("jax_enable_x64", True)' in text and "JAX_ENABLE_X64=1" in text
 
 

@@ -9,7 +9,7 @@ from array_api_compat import is_cupy_array, is_jax_array, is_torch_array
 
 
 def library_of(x: Any) -> str:
-    """Return the name of the backend of an array: ``"numpy"`` for lists and everything else that NumPy can convert.
+    """Return the name of an array's backend; ``"numpy"`` for lists and other values.
 
     Examples
     --------
@@ -26,7 +26,7 @@ def library_of(x: Any) -> str:
 
 
 def to_numpy(x: Any) -> np.ndarray:
-    """Return an array of any library, a data frame or a nested list as a NumPy array on the host."""
+    """Convert an array of any library, data frame or nested list to NumPy."""
     if isinstance(x, np.ndarray):
         return x
     library = library_of(x)

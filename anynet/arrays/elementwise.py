@@ -10,10 +10,10 @@ from anynet.arrays.namespace import Array, namespace
 
 
 def sqrt(x: Array) -> Array:
-    """Return the square root, elementwise."""
+    """Return the elementwise square root."""
     return namespace(x).sqrt(x)
 
 
 def maximum(x: Array, y: Array) -> Array:
-    """Return the larger of two, elementwise."""
+    """Return the elementwise maximum."""
     return namespace(x).maximum(x, y)

@@ -1,7 +1,7 @@
-"""The type of an array, and the array API namespace that it belongs to.
+"""The type of an array, and its array API namespace.
 
 Layers are written against the namespace of their input. ``array_api_compat.array_namespace`` takes 0.7 µs, which is noticeable
-in a network of three small layers; the result depends on the type alone, so it is cached.
+in a network of three small layers. Its result depends only on the type and is therefore cached.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ DType: TypeAlias = Any
 
 
 class Array(Protocol):
-    """An array of any library that follows the array API standard: the attributes and operators that layers use."""
+    """The attributes and operators of array API arrays that layers use."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -65,7 +65,7 @@ _by_type: dict[type, ModuleType] = {}
 
 
 def namespace(x: Array) -> ModuleType:
-    """Return the array API namespace that `x` belongs to.
+    """Return the array API namespace of an array.
 
     Raises
     ------

@@ -1,8 +1,8 @@
 """Sums of 16-bit numbers, accumulated in float32.
 
-A running sum in float16 stops growing once it is 2048 times as large as what is added, in bfloat16 once it is 256 times
-as large. PyTorch and JAX accumulate in float32, NumPy does not. The standard leaves it open for `sum`; the `mean` of every
-library accumulates in float32. In float32 and float64 nothing here changes a number or makes a copy.
+A running sum stops growing once it is 2048 times as large as the next summand in float16, 256 times in bfloat16. PyTorch and
+JAX accumulate sums in float32, NumPy does not, and the standard allows either; the `mean` of every library accumulates in
+float32. In float32 and float64 these functions change no number and make no copy.
 
 >>> import numpy as np
 >>> ones = np.ones((4096, 2), dtype=np.float16)
@@ -20,8 +20,8 @@ _halves: dict[tuple[type, Any], bool] = {}
 
 
 def is_half(dtype: Any) -> bool:
-    """Return whether a dtype of any library is a floating-point number of 16 bits."""
-    key = type(dtype), dtype  # array-api-strict's dtypes refuse to be compared with NumPy's
+    """Return whether a dtype of any library is a 16-bit floating-point type."""
+    key = type(dtype), dtype  # array-api-strict's dtypes cannot be compared with NumPy's
     known = _halves.get(key)
     if known is None:
         known = _halves[key] = str(dtype).rpartition(".")[2] in ("float16", "bfloat16")
@@ -29,7 +29,7 @@ def is_half(dtype: Any) -> bool:
 
 
 def total(x: Array, *, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Array:
-    """Return the sum over some axes in the dtype of x."""
+    """Return the sum over axes, in the dtype of `x`."""
     xp = namespace(x)
     if not is_half(x.dtype):
         return xp.sum(x, axis=axis, keepdims=keepdims)
@@ -37,10 +37,10 @@ def total(x: Array, *, axis: int | tuple[int, ...] | None = None, keepdims: bool
 
 
 def widened(x: Array) -> Array:
-    """Return 16-bit numbers in float32, and others unchanged."""
+    """Convert 16-bit numbers to float32; return others unchanged."""
     return namespace(x).astype(x, namespace(x).float32) if is_half(x.dtype) else x
 
 
 def narrowed(x: Array, dtype: Any) -> Array:
-    """Return what was computed from `widened` numbers in their dtype."""
+    """Convert a result computed from `widened` numbers back to their 16-bit dtype."""
     return namespace(x).astype(x, dtype) if is_half(dtype) and x.dtype != dtype else x

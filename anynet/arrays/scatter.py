@@ -1,7 +1,7 @@
-"""Scatter-add, which the array API standard lacks, in the form that each library offers.
+"""Scatter-add, which the array API standard lacks, with one implementation per library.
 
-The implementation is chosen by the kind of the arrays, as their namespace is, so that a layer needs no backend. The namespace of
-an array of another kind, such as that of an array that is being traced, may bring its own `scatter_add`.
+The type of the arrays selects the implementation, so a layer needs no backend. The namespace of other types, such as tracers,
+may define its own `scatter_add`.
 
 Legend: M indices, V rows, D columns.
 
@@ -21,9 +21,9 @@ from anynet.arrays.namespace import Array, namespace
 
 
 def scatter_add(index: Any, values: Any, rows: int) -> Any:
-    """Add the rows of `values` (M, D) to rows `index` (M,) of an array (V, D) of zeros, and return it.
+    """Add the rows of `values` (M, D) to rows `index` (M,) of zeros (V, D).
 
-    Indices may repeat and are not checked. On a GPU the order of the additions, and with it the last digit, may vary.
+    Indices may repeat and are not checked. On a GPU the order of additions may vary, which affects the last digit.
     """
     if is_numpy_array(values):
         return _numpy(index, values, rows)
@@ -38,7 +38,7 @@ def scatter_add(index: Any, values: Any, rows: int) -> Any:
 
 
 def _numpy(index: np.ndarray, values: np.ndarray, rows: int) -> np.ndarray:
-    """Sort equal indices together and sum each run; `np.add.at` takes one element after another."""
+    """Sort the indices and sum each run of equal ones; `np.add.at` adds one element at a time."""
     total = np.zeros((rows, values.shape[1]), dtype=values.dtype)
     if len(index):
         order = np.argsort(index, kind="stable")
@@ -58,7 +58,7 @@ def _cupy(index: Any, values: Any, rows: int) -> Any:
 
 
 def _standard(index: Array, values: Array, rows: int) -> Array:
-    """Multiply with a matrix (V, M) of zeros and ones: correct for any library, and slow."""
+    """Multiply by a matrix (V, M) of zeros and ones: correct for any library, but slow."""
     xp = namespace(values)
     row = xp.arange(rows, dtype=index.dtype, device=device(index))
     return xp.astype(row[:, None] == index[None, :], values.dtype) @ values

@@ -1,4 +1,4 @@
-"""The array libraries that anynet runs on, each in one small file, imported only when it is asked for.
+"""Backends: array libraries on a device, each imported on first use.
 
 >>> get("numpy")
 <Backend numpy>
@@ -8,15 +8,21 @@ True
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import Any
 
 from anynet.arrays.convert import library_of, to_numpy
 from anynet.backends.base import Backend
+from anynet.backends.report import Info, collect
 
-if TYPE_CHECKING:
-    from anynet.backends.report import Info
-
-NAMES = ("numpy", "cupy", "torch", "jax", "strict")
+_CLASSES = {
+    "numpy": "anynet.backends.numpy:NumpyBackend",
+    "cupy": "anynet.backends.cupy:CupyBackend",
+    "torch": "anynet.backends.torch:TorchBackend",
+    "jax": "anynet.backends.jax:JaxBackend",
+    "strict": "anynet.backends.strict:StrictBackend",
+}
+NAMES = tuple(_CLASSES)
 
 __all__ = ["NAMES", "Backend", "available", "get", "info", "of", "to_numpy"]
 
@@ -27,47 +33,43 @@ def get(backend: str | Backend, device: str | None = None) -> Backend:
     Parameters
     ----------
     backend : str or Backend
-        A ready backend is returned as it is.
+        A `Backend` is returned unchanged.
     device : str, optional
-        What may also stand behind the colon.
+        Device of the library, instead of the part of the name after the colon.
 
     Raises
     ------
     ValueError
         If the name is unknown, or the library has no such device.
     ImportError, RuntimeError
-        If the library is not installed, or the machine lacks what it needs; the message says what to do.
+        If the library is not installed, or the machine lacks what it needs; the message includes a remedy.
     """
     if isinstance(backend, Backend):
         if device is not None:
-            raise ValueError(f"device: expected none beside a ready Backend, got {device!r}; make the backend with it")
+            raise ValueError(f"device: expected None with a Backend object, got {device!r}; create the backend with it")
         return backend
     if not isinstance(backend, str):
         raise TypeError(f"backend: expected a name or a Backend, got {backend!r}")
     name, _, suffix = backend.partition(":")
     if suffix and device is not None and suffix != device:
-        raise ValueError(f"device: expected {suffix!r}, as in backend={backend!r}, or none, got {device!r}")
-    device = suffix or (None if device is None else str(device))
-    if name == "numpy":
-        from anynet.backends.numpy import NumpyBackend as Found
-    elif name == "cupy":
-        from anynet.backends.cupy import CupyBackend as Found  # type: ignore[assignment]
-    elif name == "torch":
-        from anynet.backends.torch import TorchBackend as Found  # type: ignore[assignment]
-    elif name == "jax":
-        from anynet.backends.jax import JaxBackend as Found  # type: ignore[assignment]
-    elif name == "strict":
-        from anynet.backends.strict import StrictBackend as Found  # type: ignore[assignment]
-    else:
+        raise ValueError(f"device: expected {suffix!r}, as in backend={backend!r}, or None, got {device!r}")
+    if name not in _CLASSES:
         raise ValueError(
             f"backend: expected one of {', '.join(map(repr, NAMES))}, got {backend!r}; a device "
-            "goes behind a colon, as in 'torch:cuda'"
+            "follows a colon, as in 'torch:cuda'"
         )
-    return Found(device)
+    module, _, cls = _CLASSES[name].partition(":")
+    return getattr(import_module(module), cls)(suffix or (None if device is None else str(device)))
 
 
 def of(x: Any) -> Backend:
-    """Return the backend and device of an array; NumPy for lists and everything else that NumPy can convert."""
+    """Return the backend and device of an array; NumPy for lists and other values.
+
+    Examples
+    --------
+    >>> of([1.0, 2.0])
+    <Backend numpy>
+    """
     library = library_of(x)
     if library == "torch":
         return get("torch", str(x.device))
@@ -77,24 +79,17 @@ def of(x: Any) -> Backend:
         device = next(iter(x.devices()))
         return get("jax", f"{device.platform}:{device.id}")
     if library == "strict":
-        return get("strict", x.device._device)
+        return get("strict", repr(x.device).split("'")[1])  # array_api_strict.Device('device1')
     return get("numpy")
 
 
 def available() -> list[str]:
-    """Return the names of the backends that can run on this machine, as it is set up."""
-    found = []
-    for name in NAMES:
-        try:
-            get(name)
-        except (ImportError, RuntimeError):
-            continue
-        found.append(name)
-    return found
+    """Return the names of the backends that can run on this machine."""
+    return [name for name, backend in _try_all().items() if isinstance(backend, Backend)]
 
 
 def info() -> Info:
-    """Return what can run on this machine, with versions, devices and threads, and advice where speed is left lying.
+    """Return versions, devices and threads of each backend, with advice on speed.
 
     Print it, or run ``python -m anynet info``.
 
@@ -104,6 +99,15 @@ def info() -> Info:
     >>> info().backends["numpy"]["version"] == numpy.__version__
     True
     """
-    from anynet.backends.report import collect
+    return collect(_try_all())
 
-    return collect()
+
+def _try_all() -> dict[str, Backend | Exception]:
+    """Return the backend of each name, or the reason why it cannot run."""
+    found: dict[str, Backend | Exception] = {}
+    for name in NAMES:
+        try:
+            found[name] = get(name)
+        except (ImportError, RuntimeError) as error:
+            found[name] = error
+    return found

@@ -16,7 +16,7 @@ from anynet.tree import map_arrays
 
 
 def slice_batch(data: Sequence[Any], start: int, stop: int) -> tuple[Any, ...]:
-    """Return the examples from `start` to before `stop` of each part, as views."""
+    """Return examples `start` to `stop` − 1 of each part, as views."""
     rows = slice(start, stop)
     return tuple([map_arrays(lambda a: a[rows, ...], part) for part in data])
 
@@ -28,7 +28,7 @@ def take_batch(data: Sequence[Any], index: Array) -> tuple[Any, ...]:
 
 
 def batches(data: Sequence[Any], order: Array | None, start: int, stop: int, size: int) -> Iterator[tuple[Any, ...]]:
-    """Yield batches of `size` examples from `start` to before `stop` in the given order, or in the order of the data."""
+    """Yield batches of `size` examples, numbers `start` to `stop` − 1 of `order` or of the data."""
     for first in range(start, stop, size):
         last = min(first + size, stop)
         yield slice_batch(data, first, last) if order is None else take_batch(data, order[first:last])

@@ -1,4 +1,4 @@
-"""CuPy: NVIDIA GPUs with nothing but NumPy's interface."""
+"""CuPy backend, for NVIDIA GPUs."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from anynet.arrays.convert import to_numpy
 from anynet.arrays.namespace import Array
 from anynet.backends.base import Backend, bad_device, missing
 
-INSTALL = 'pip install "cupy-cuda13x[ctk]" (or cupy-cuda12x, as `nvidia-smi` says what the driver has)'
+INSTALL = 'pip install "cupy-cuda13x[ctk]" (or cupy-cuda12x, if `nvidia-smi` reports CUDA 12)'
 
 
 class CupyBackend(Backend):
-    """Arrays of CuPy. An update rule becomes one fused kernel for each parameter; nothing waits for the device."""
+    """CuPy arrays; an update rule is one fused kernel per parameter, without synchronization."""
 
     def __init__(self, device: str | None = None) -> None:
         try:
@@ -27,7 +27,7 @@ class CupyBackend(Backend):
             raise missing("cupy", "cupy", INSTALL) from None
         if not cupy.cuda.is_available():
             raise RuntimeError(
-                "backend 'cupy': expected an NVIDIA GPU with its driver, got none that CUDA can see; "
+                "backend 'cupy': expected an NVIDIA GPU with its driver, got none visible to CUDA; "
                 "use backend='numpy', or check `nvidia-smi`"
             )
         count = cupy.cuda.runtime.getDeviceCount()
@@ -45,7 +45,7 @@ class CupyBackend(Backend):
             x = to_numpy(x)
         elif not x.flags.forc and x.device != self.device:
             with x.device:
-                x = x.copy()  # CuPy copies contiguous arrays alone between devices
+                x = x.copy()  # CuPy copies only contiguous arrays between devices
         with self.device:
             return self._cupy.array(x, dtype=dtype, order="C") if copy else self._cupy.asarray(x, dtype=dtype)
 
@@ -68,7 +68,7 @@ class CupyBackend(Backend):
     def compile(self, function: Callable[..., Any], *, donate: Sequence[int] = ()) -> Callable[..., Any]:
         @wraps(function)
         def run(*args: Any) -> Any:
-            with self.device:  # creation functions use the current device whatever they are told
+            with self.device:  # creation functions ignore `device` and use the current one
                 return function(*args)
 
         return run
@@ -78,7 +78,7 @@ class CupyBackend(Backend):
 
         def run(leaf_groups: Sequence[tuple[Array, ...]], coefficients: tuple[Any, ...]) -> None:
             number = leaf_groups[0][0].dtype.type
-            # a Python float would be a double to the kernel, and make doubles of all that it meets
+            # a kernel takes a Python float as a double, which would promote the whole expression
             typed = [number(c) if isinstance(c, float) else c for c in coefficients]
             for p, g, *slots in leaf_groups:
                 fused[len(slots)](p, g, *slots, *typed)
@@ -88,32 +88,33 @@ class CupyBackend(Backend):
 
 @cache
 def _check_kernels(cupy: ModuleType, device: int) -> None:
-    """Raise RuntimeError unless CuPy can compile and run a kernel on a device: a driver alone does not suffice."""
+    """Raise RuntimeError unless CuPy can compile and run a kernel on a device."""
     try:
         with cupy.cuda.Device(device):
             add_one = cupy.ElementwiseKernel("float32 x", "float32 y", "y = x + 1", "anynet_check")
             result = float(add_one(cupy.zeros(1, dtype="float32"))[0])
-    except Exception as error:  # missing headers or compiler, an old driver, no memory: CuPy has an error for each
+    except Exception as error:  # CuPy has an error each for missing headers or compiler, an old driver, no memory
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
     else:
         if result == 1.0:
             return
-        reason = f"0 + 1 was {result}"
+        reason = f"0 + 1 = {result}"
     raise RuntimeError(
-        f"backend 'cupy': expected CuPy to compile and run a kernel on device {device}, got {reason!r}; CUDA's headers and "
-        f"compiler come with it: {INSTALL}"
+        f"backend 'cupy': expected CuPy to compile and run a kernel on device {device}, got {reason!r}; to install CUDA's "
+        f"headers and compiler, run: {INSTALL}"
     )
 
 
 @cache
 def _fused(cupy: ModuleType, rule: Callable[..., Any]) -> list[Callable[..., None]]:
-    """Return the kernel of a rule for 0, 1, 2 and 3 slots."""
+    """Return the kernels of a rule with 0, 1, 2 and 3 slots."""
     return [cupy.fuse(kernel_name=f"{rule.__name__}_{slots}")(in_place(rule, slots)) for slots in range(4)]
 
 
 def in_place(rule: Callable[..., Any], slots: int) -> Callable[..., None]:
-    """Return a function that writes what a rule returns back into its arrays: the kernel then has no outputs to allocate."""
+    """Return a function that writes the results of a rule into its arrays."""
 
+    # A kernel of this function has no outputs to allocate.
     def write(*arguments: Any) -> None:
         arrays = (arguments[0], *arguments[2 : 2 + slots])
         for array, new in zip(arrays, rule(*arguments), strict=True):

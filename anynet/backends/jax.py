@@ -1,4 +1,4 @@
-"""JAX: whole training steps compiled by XLA, on CPU, GPU or TPU."""
+"""JAX backend: training steps compiled by XLA, on CPU, GPU or TPU."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from anynet.tree import map_arrays
 
 
 class JaxBackend(Backend):
-    """Arrays of JAX. Pure functions are jitted; the training step gives up its old parameters to the new ones."""
+    """JAX arrays; functions are jitted, and a step reuses the memory of its old carry."""
 
     steps_per_call = 32
 
@@ -39,8 +39,8 @@ class JaxBackend(Backend):
         dtype = super().dtype(name)
         if name == "float64" and not self._jax.config.jax_enable_x64:
             raise ValueError(
-                "dtype: expected 'float32' on JAX as it is set up, got 'float64'; to enable it, run "
-                'jax.config.update("jax_enable_x64", True) before any JAX array is made, or set JAX_ENABLE_X64=1'
+                "dtype: expected 'float32' while jax_enable_x64 is off, got 'float64'; to enable it, run "
+                'jax.config.update("jax_enable_x64", True) before creating any JAX array, or set JAX_ENABLE_X64=1'
             )
         return dtype
 
@@ -54,7 +54,7 @@ class JaxBackend(Backend):
             new = np.dtype(self._jax.dtypes.canonicalize_dtype(x.dtype if dtype is None else dtype))
             if new.kind in "iu" and x.dtype.kind in "iu" and new.itemsize < x.dtype.itemsize:
                 _check_fits(x, new)
-            # JAX may adopt the memory of a NumPy array and read it later: a buffer filled anew would be seen here
+            # JAX may keep the memory of a NumPy array and read it after the caller has refilled it
             x = np.array(x, dtype=new)
         return self._jax.device_put(x, self.device)
 
@@ -65,7 +65,7 @@ class JaxBackend(Backend):
         return np.asarray(x)
 
     def shares_memory(self, a: Array, b: Array) -> bool:
-        return False  # they may, but cannot change
+        return False  # JAX arrays are immutable
 
     def free_memory(self) -> int | None:
         stats = None if self.device.platform == "cpu" else self.device.memory_stats()
@@ -103,14 +103,12 @@ class JaxBackend(Backend):
         def run(
             carry: Any, data: Sequence[Any], order: Array | None, start: int, stop: int, size: int
         ) -> tuple[Any, list[Any]]:
-            """Take whole chunks of batches in one call each, and the rest one by one: few shapes, few compilations."""
+            # `steps_per_call` batches per call, then one at a time: few shapes, hence few compilations.
             outs: list[Any] = []
             data = tuple(data)
             while stop - start >= size * self.steps_per_call:
                 carry, out = many_steps(carry, data, order, start, size)
-                leaves, structure = jax.tree.flatten(
-                    jax.device_get(out)
-                )  # on the host it costs nothing to take it apart
+                leaves, structure = jax.tree.flatten(jax.device_get(out))  # unstacking on the host needs no dispatch
                 outs += [structure.unflatten(row) for row in zip(*leaves, strict=True)]
                 start += size * self.steps_per_call
             for i in range(start, stop, size):
@@ -122,16 +120,17 @@ class JaxBackend(Backend):
 
 
 def _check_fits(x: np.ndarray, dtype: np.dtype) -> None:
-    """Raise if an integer would wrap around: without 64 bits JAX has int32 only, and a label 2³² would become 0."""
+    """Raise if an integer would wrap around, as a label 2³² would become 0 in int32."""
     low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
     if x.size and not low <= int(x.min()) <= int(x.max()) <= high:
+        actual = f"{x.min()} to {x.max()}"
         raise ValueError(
-            f"expected integers from {low} to {high} on JAX without 64 bits, got others; set JAX_ENABLE_X64=1"
+            f"expected integers from {low} to {high} on JAX without 64 bits, got {actual}; set JAX_ENABLE_X64=1"
         )
 
 
 def devices() -> list[str]:
-    """Return the names of the devices that JAX has here."""
+    """Return the names of JAX's devices."""
     import jax
 
     names = []

@@ -1,7 +1,7 @@
 """Compile update rules with numba into one pass over memory, without temporaries.
 
-The compiled rule gives NumPy's results bit for bit: without `fastmath` nothing is reassociated or contracted, and
-coefficients enter in the arrays' dtype. So results do not depend on whether, or when, it takes over. With
+A compiled rule gives NumPy's results bit for bit: without `fastmath` nothing is reassociated or contracted, and
+coefficients are converted to the arrays' dtype. Results therefore do not depend on whether or when a rule is compiled. With
 ``error_model="numpy"`` a division has no branch, and the loop vectorizes.
 """
 
@@ -22,7 +22,7 @@ from anynet.backends.tiled_rules import write_back
 
 @cache
 def numba() -> ModuleType | None:
-    """Return numba, with overloads of the functions that a rule may use, or None if it is not installed."""
+    """Return numba with overloads of the functions in rules, or None without numba."""
     try:
         import numba
         from numba.extending import overload
@@ -37,7 +37,7 @@ def numba() -> ModuleType | None:
 def compile_rule(rule: Callable[..., Any], slots: int) -> Callable[..., Any]:
     """Return ``run(rows, coefficients)``, which updates parameters and slots in place in one pass.
 
-    The machine code is cached on disk under the rule's name and source, so that later processes only read it.
+    Machine code is cached on disk under the rule's name and source, so later processes only load it.
     """
     library = numba()
     assert library is not None
@@ -60,7 +60,7 @@ def compile_rule(rule: Callable[..., Any], slots: int) -> Callable[..., Any]:
     return run
 
 
-# One loop per number of slots. `version` is a closure variable, and so becomes part of the key of numba's cache.
+# One loop per number of slots. `version` is a closure variable, which makes it part of numba's cache key.
 
 
 def _loop0(rule: Callable[..., Any], version: int) -> Callable[..., Any]:

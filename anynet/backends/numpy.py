@@ -1,4 +1,4 @@
-"""NumPy: the CPU, and the host side of every other backend."""
+"""NumPy backend, which also serves as the host side of the others."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from anynet.arrays.convert import to_numpy
 from anynet.arrays.namespace import Array
+from anynet.backends import numba_rules
 from anynet.backends.base import Backend, bad_device
 from anynet.backends.replay import ReplayedStep
 from anynet.backends.replay.replayable import is_replayable
@@ -18,14 +19,14 @@ from anynet.backends.replay.trace import traceable
 from anynet.backends.tiled_rules import run_tiled
 
 COMPILE_SECONDS = 0.5
-"""Seconds to import numba and to load, or compile, a rule."""
+"""Time to import numba and to load or compile a rule."""
 
 MAX_THRESHOLD_BYTES = 2**25 - 2**13
-"""Bytes of the largest array that, with its header and rounded up to pages, still raises glibc's threshold."""
+"""Size of the largest array that, with its header and rounded up to pages, still raises glibc's mmap threshold."""
 
 
 class NumpyBackend(Backend):
-    """Arrays of NumPy, with small training steps replayed and update rules in tiles or, once this is faster, compiled by numba.
+    """NumPy arrays, with replayed training steps, and update rules in tiles or compiled by numba.
 
     Parameters
     ----------
@@ -35,11 +36,11 @@ class NumpyBackend(Backend):
     """
 
     warmup_steps = 8
-    """Number of steps with batches of one shape and layout that run as they are written before they are replayed."""
+    """Number of steps per batch shape and layout that run unchanged before a step is traced."""
 
     def __init__(self, device: str | None = None, *, compiled: bool = True) -> None:
         if device not in (None, "cpu"):
-            raise bad_device("numpy", str(device), "'cpu'", "; for an NVIDIA GPU take backend='cupy' or 'torch:cuda'")
+            raise bad_device("numpy", str(device), "'cpu'", "; for an NVIDIA GPU use backend='cupy' or 'torch:cuda'")
         keep_freed_memory()
         self.name, self.xp, self.device = "numpy", xp, "cpu"
         self._compiled, self.options = compiled, {"compiled": compiled}
@@ -54,9 +55,8 @@ class NumpyBackend(Backend):
         return np.asarray(x)
 
     def compile(self, function: Callable[..., Any], *, donate: Sequence[int] = ()) -> Callable[..., Any]:
-        return (
-            ReplayedStep(function, self.warmup_steps) if tuple(donate) == (0,) and is_replayable(function) else function
-        )
+        replayed = tuple(donate) == (0,) and is_replayable(function)
+        return ReplayedStep(function, self.warmup_steps) if replayed else function
 
     def elementwise(self, rule: Callable[..., Any]) -> Callable[..., None]:
         def run(leaf_groups: Sequence[tuple[Array, ...]], coefficients: tuple[Any, ...]) -> None:
@@ -71,10 +71,10 @@ class NumpyBackend(Backend):
         return run
 
     def _until_it_pays(self, rule: Callable[..., Any]) -> Callable[..., None]:
-        """Return a runner that works in tiles at first, and compiles the rule when this saves time.
+        """Return a runner that uses tiles until compiling the rule saves time.
 
-        Compile if the next `expected_steps` updates would take longer than compilation, or once updates have taken as
-        long as compilation would; at worst, one compilation is wasted.
+        Compile once updates have taken as long as compilation would; at worst, one compilation is wasted. After 20 updates,
+        compile if the next `expected_steps` would take twice as long as compilation.
         """
         tiled = run_tiled(rule)
         spent, calls = 0.0, 0
@@ -94,16 +94,14 @@ class NumpyBackend(Backend):
 def keep_freed_memory() -> None:
     """Make the allocator keep the memory of temporaries for the next step.
 
-    glibc requests memory for each array above a threshold from the kernel, and each step pays for a fault of each page. The
-    threshold grows to the size of the largest freed array, up to 32 MiB, and the memory that is kept to twice that. One array of
-    that size, never written to, suffices for the life of the process. Other allocators, and a threshold set by the user, are
-    not affected.
+    glibc requests memory for arrays above a threshold from the kernel, which costs a page fault per page in every step. The
+    threshold rises to the size of the largest freed array, up to 32 MiB, and glibc keeps twice as much free memory. One array
+    of that size, never written to, is enough for the life of the process. Other allocators, and thresholds set by the user,
+    are unaffected.
     """
     np.empty(MAX_THRESHOLD_BYTES, dtype=np.uint8)
 
 
 def _compiled_or(tiled: Callable[..., None], rule: Callable[..., Any], slots: int) -> Callable[..., None]:
-    """Return the compiled rule, or the tiled one where numba is not installed."""
-    from anynet.backends import numba_rules
-
+    """Return the compiled rule, or the tiled one without numba."""
     return tiled if numba_rules.numba() is None else numba_rules.compile_rule(rule, slots)

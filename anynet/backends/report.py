@@ -1,4 +1,4 @@
-"""What can run on this machine, and where speed is left lying."""
+"""Report the backends of this machine, with advice on settings that make them faster."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import os
 import platform
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from anynet.backends import jax as jax_backend, torch as torch_backend
 from anynet.backends.base import Backend
+from anynet.backends.numba_rules import numba
 
 AVX2_KERNELS = ("Haswell", "Zen")
-"""Names of OpenBLAS's kernels for processors without AVX-512."""
+"""OpenBLAS kernels for processors without AVX-512."""
 
 AVX512_KERNELS = ("SkylakeX", "Cooperlake", "SapphireRapids")
 
@@ -21,12 +24,12 @@ MEASURE_KERNELS = (
     "for k in Haswell SkylakeX; do OPENBLAS_CORETYPE=$k python -m timeit "
     '-s "import numpy as np; a = np.ones((512, 512), np.float32)" "a @ a"; done'
 )
-"""Times a product with either kind of kernels, in a shell."""
+"""Shell command that times a matrix product with each set of kernels."""
 
 
 @dataclass(frozen=True)
 class Processor:
-    """What is known of a processor; on Linux more than its name."""
+    """Properties of a processor; other systems than Linux report only its name."""
 
     name: str
     vendor: str = ""
@@ -35,22 +38,22 @@ class Processor:
 
     @property
     def is_zen4(self) -> bool:
-        """Whether it is AMD's Zen 4: Zen 3, of the same family, has no AVX-512."""
+        """Whether this is AMD's Zen 4; Zen 3, of the same family, has no AVX-512."""
         return self.vendor == "AuthenticAMD" and self.family == "25" and "avx512f" in self.flags
 
 
 @dataclass(frozen=True)
 class Info:
-    """What `anynet.backends.info` found.
+    """Result of `anynet.backends.info`.
 
     Attributes
     ----------
     machine : dict
         Processor, cores, Python and system.
     backends : dict
-        For each backend that runs here: version, devices, threads; for each other why it does not.
+        Version, devices and threads of each backend; under "missing", the reason why it cannot run.
     advice : list of str
-        What would make it faster.
+        Settings and packages that would make a backend faster.
     """
 
     machine: dict[str, Any]
@@ -66,10 +69,8 @@ class Info:
     __repr__ = __str__
 
 
-def collect() -> Info:
-    """Look at the machine and at each backend; imports every library that is installed."""
-    from anynet.backends import NAMES, get
-
+def collect(backends: dict[str, Backend | Exception]) -> Info:
+    """Return the properties of the machine and of its backends."""
     cpu = processor()
     machine = {
         "python": platform.python_version(),
@@ -79,11 +80,9 @@ def collect() -> Info:
     }
     found: dict[str, dict[str, Any]] = {}
     advice: list[str] = []
-    for name in NAMES:
-        try:
-            backend = get(name)
-        except (ImportError, RuntimeError) as error:
-            found[name] = {"missing": str(error).removeprefix(f"backend '{name}': ")}
+    for name, backend in backends.items():
+        if isinstance(backend, Exception):
+            found[name] = {"missing": str(backend).removeprefix(f"backend '{name}': ")}
             continue
         found[name] = _FACTS[name](backend)
         advice += _ADVICE.get(name, lambda facts, cpu: iter(()))(found[name], cpu)
@@ -91,7 +90,7 @@ def collect() -> Info:
 
 
 def processor(path: Path = Path("/proc/cpuinfo")) -> Processor:
-    """Return what Linux tells of the processor, elsewhere its name."""
+    """Return the processor from Linux's ``/proc/cpuinfo``, or only its name elsewhere."""
     try:
         lines = path.read_text().splitlines()
     except OSError:
@@ -102,9 +101,7 @@ def processor(path: Path = Path("/proc/cpuinfo")) -> Processor:
 
 
 def blas() -> dict[str, Any]:
-    """Return the BLAS that NumPy calls: library, kernels and threads; only its name without threadpoolctl."""
-    import numpy as np
-
+    """Return NumPy's BLAS: library, kernels, threads; only its name without threadpoolctl."""
     try:
         from threadpoolctl import threadpool_info
     except ImportError:
@@ -117,35 +114,27 @@ def blas() -> dict[str, Any]:
                 "kernels": pool.get("architecture", "unknown"),
                 "threads": pool["num_threads"],
             }
-    return {"blas": "none that threadpoolctl knows"}
+    return {"blas": "none found by threadpoolctl"}
 
 
 def _numpy(backend: Backend) -> dict[str, Any]:
-    import numpy as np
-
-    try:
-        numba = version("numba")
-    except PackageNotFoundError:
-        numba = "not installed"
-    return {"version": np.__version__, **blas(), "numba": numba}
+    library = numba()
+    return {"version": np.__version__, **blas(), "numba": "not installed" if library is None else library.__version__}
 
 
 def _torch(backend: Backend) -> dict[str, Any]:
     import torch
 
-    from anynet.backends.torch import devices
-
-    return {"version": torch.__version__, "devices": ", ".join(devices()), "threads": torch.get_num_threads()}
+    devices = ", ".join(torch_backend.devices())
+    return {"version": torch.__version__, "devices": devices, "threads": torch.get_num_threads()}
 
 
 def _jax(backend: Backend) -> dict[str, Any]:
     import jax
 
-    from anynet.backends.jax import devices
-
     return {
         "version": jax.__version__,
-        "devices": ", ".join(devices()),
+        "devices": ", ".join(jax_backend.devices()),
         "float64": "on" if jax.config.jax_enable_x64 else "off (JAX_ENABLE_X64=1)",
         "matmul precision": jax.config.jax_default_matmul_precision
         or "default, on GPUs possibly TF32 (JAX_DEFAULT_MATMUL_PRECISION=highest)",
@@ -167,7 +156,7 @@ def _cupy(backend: Backend) -> dict[str, Any]:
 
 
 def _strict(backend: Backend) -> dict[str, Any]:
-    return {"version": version("array-api-strict"), "for": "tests"}
+    return {"version": backend.xp.__version__, "for": "tests"}
 
 
 _FACTS = {"numpy": _numpy, "torch": _torch, "jax": _jax, "cupy": _cupy, "strict": _strict}
@@ -175,36 +164,33 @@ _FACTS = {"numpy": _numpy, "torch": _torch, "jax": _jax, "cupy": _cupy, "strict"
 
 def _numpy_advice(facts: dict[str, Any], cpu: Processor) -> Iterator[str]:
     if facts["numba"] == "not installed":
-        yield 'numpy: pip install "anynet-nn[fast]" makes the optimiser several times as fast, and changes no number'
+        yield 'numpy: pip install "anynet-nn[fast]" speeds up optimizer updates and leaves results unchanged'
     kernels, other = str(facts.get("kernels", "")), ""
     if kernels.startswith(AVX2_KERNELS) and "avx512f" in cpu.flags and not cpu.is_zen4:
-        why, other = f"its {kernels} kernels, for AVX2, on a processor with AVX-512", "SkylakeX"
+        reason, other = f"its AVX2 kernels ({kernels}) on a processor with AVX-512", "SkylakeX"
     elif kernels.startswith(AVX512_KERNELS) and cpu.is_zen4:
-        why, other = (
-            f"its {kernels} kernels, for AVX-512, on a Zen 4, where those for AVX2 were seen to be faster",
-            "Haswell",
-        )
+        reason, other = f"its AVX-512 kernels ({kernels}) on a Zen 4, where AVX2 kernels were faster", "Haswell"
     if other:
-        now = os.environ.get("OPENBLAS_CORETYPE")
+        current = os.environ.get("OPENBLAS_CORETYPE")
         yield (
-            f"numpy: OpenBLAS runs {why}; whether OPENBLAS_CORETYPE={other}, set before Python starts"
-            f"{f' (it is {now} now)' if now else ''}, is faster here is worth measuring: {MEASURE_KERNELS}"
+            f"numpy: OpenBLAS uses {reason}; OPENBLAS_CORETYPE={other}, set before Python starts"
+            f"{f' (now {current})' if current else ''}, may be faster; to compare, run: {MEASURE_KERNELS}"
         )
 
 
 def _jax_advice(facts: dict[str, Any], cpu: Processor) -> Iterator[str]:
     if "gpu" not in facts["devices"] and Path("/proc/driver/nvidia/version").exists():
-        yield 'jax: there is an NVIDIA driver, but JAX has no plugin for it: pip install "jax[cuda13]"'
+        yield 'jax: the machine has an NVIDIA driver, but JAX has no CUDA plugin; run: pip install "jax[cuda13]"'
 
 
 def _torch_advice(facts: dict[str, Any], cpu: Processor) -> Iterator[str]:
     if "cuda" not in facts["devices"] and Path("/proc/driver/nvidia/version").exists():
-        yield "torch: there is an NVIDIA driver, but this PyTorch was built without CUDA"
+        yield "torch: the machine has an NVIDIA driver, but this PyTorch was built without CUDA"
 
 
 def _cupy_advice(facts: dict[str, Any], cpu: Processor) -> Iterator[str]:
     if facts["tf32"] == "off":
-        yield "cupy: CUPY_TF32=1, set before Python starts, makes float32 matrix products faster and a little less exact"
+        yield "cupy: CUPY_TF32=1, set before Python starts, speeds up float32 matrix products and rounds them to TF32"
 
 
 _ADVICE = {"numpy": _numpy_advice, "jax": _jax_advice, "torch": _torch_advice, "cupy": _cupy_advice}

@@ -1,4 +1,4 @@
-"""array-api-strict: the standard and nothing else, to prove that the layers keep to it. Slow, and meant for tests."""
+"""array-api-strict backend: slow, and meant for tests that code uses only the standard."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from anynet.backends.base import Backend, bad_device, missing
 
 
 class StrictBackend(Backend):
-    """Arrays of array-api-strict; its devices ``device1`` and ``device2`` show every hidden transfer to the host."""
+    """array-api-strict arrays; ``device1`` and ``device2`` reveal hidden transfers to the host."""
 
     def __init__(self, device: str | None = None) -> None:
         try:
@@ -33,7 +33,7 @@ class StrictBackend(Backend):
         return x if dtype is None or x.dtype == dtype else self.xp.astype(x, dtype)
 
     def shares_memory(self, a: Any, b: Any) -> bool:
-        return np.may_share_memory(a._array, b._array)  # `to_numpy` would copy from other devices
+        return np.may_share_memory(np.from_dlpack(a), np.from_dlpack(b))  # `to_numpy` copies from other devices
 
     def to_numpy(self, x: Any) -> np.ndarray:
         return np.asarray(x.to_device(self.xp.Device("CPU_DEVICE")))

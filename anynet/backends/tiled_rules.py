@@ -1,7 +1,7 @@
-"""Run an update rule over large parameters in place, in tiles that stay in the cache.
+"""Run update rules in place over tiles that fit in the cache.
 
-A rule of ten operations over a large array streams ten temporaries through memory. In tiles they remain in the cache, and the
-tiles are large enough that calls of NumPy cost little compared with their work.
+A rule of ten operations on a large array streams ten temporaries through memory. Tiles keep them in the cache, and are
+large enough that a NumPy call takes much less time than its arithmetic.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ TILE_ELEMENTS = 32768  # elements: 128 KiB of float32
 
 
 def run_tiled(rule: Callable[..., Any], tile: int = TILE_ELEMENTS) -> Callable[..., None]:
-    """Return ``run(rows, coefficients)``, which updates each row ``(p, g, *slots)`` in place, except its gradient."""
+    """Return ``run(rows, coefficients)``, which updates rows ``(p, g, *slots)`` in place."""
 
     def update(parts: Sequence[Any], coefficients: tuple[Any, ...]) -> None:
         new = rule(*parts, *coefficients)
@@ -40,7 +40,7 @@ def run_tiled(rule: Callable[..., Any], tile: int = TILE_ELEMENTS) -> Callable[.
 
 
 def write_back(row: Sequence[Any], flat: Sequence[Any]) -> None:
-    """Copy new values of flattened arrays, all but the gradient, into those of which flattening made a copy."""
+    """Copy flattened results back into arrays that are not contiguous, except gradients."""
     for array, new in zip((row[0], *row[2:]), (flat[0], *flat[2:]), strict=True):
         if not array.flags.c_contiguous:
             array[...] = namespace(array).reshape(new, array.shape)

@@ -1,4 +1,4 @@
-"""PyTorch, without its autograd: CPU, NVIDIA GPUs, and whatever else it runs on."""
+"""PyTorch backend, without autograd, for every device that PyTorch supports."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from anynet.backends.numpy import NumpyBackend
 
 
 class TorchBackend(Backend):
-    """Tensors of PyTorch; ``torch.compile`` on request: ``TorchBackend("cpu", compiled=True)``."""
+    """PyTorch tensors; ``compiled=True`` compiles functions with ``torch.compile``."""
 
     def __init__(self, device: str | None = None, *, compiled: bool = False) -> None:
         try:
@@ -30,8 +30,8 @@ class TorchBackend(Backend):
         except (RuntimeError, AssertionError) as error:
             reason = str(error).splitlines()[0]
             raise RuntimeError(
-                f"backend 'torch': expected a device that is there, got {device!r} ({reason}); "
-                f"available here: {', '.join(devices())}"
+                f"backend 'torch': expected an available device, got {device!r} ({reason}); "
+                f"this machine has: {', '.join(devices())}"
             ) from None
         self.xp, self._torch, self._compiled = xp, torch, compiled
         self.options = {"compiled": compiled}
@@ -48,7 +48,7 @@ class TorchBackend(Backend):
         else:
             x = np.asarray(to_numpy(x), order="C" if copy else None)
             if not x.flags.writeable or any(stride < 0 for stride in x.strides):
-                x = x.copy()  # torch knows neither read-only arrays nor negative strides
+                x = x.copy()  # torch has neither read-only arrays nor negative strides
         return self._torch.asarray(x, dtype=dtype, device=self.device, copy=copy)
 
     def to_numpy(self, x: Any) -> np.ndarray:
@@ -80,8 +80,8 @@ class TorchBackend(Backend):
         if self.device.type != "cpu" or self._compiled:
             return run_whole(rule)
 
+        # On the CPU, NumPy arrays can share the memory of tensors, and NumPy's runners need fewer passes over it.
         def run(leaf_groups: Sequence[tuple[Any, ...]], coefficients: tuple[Any, ...]) -> None:
-            """On the CPU a tensor's memory is an array of NumPy's too, and there a rule takes fewer passes over it."""
             self._host.expected_steps = self.expected_steps
             views = [tuple([tensor.numpy() for tensor in group]) for group in leaf_groups]
             self._host.elementwise(rule)(
@@ -92,7 +92,7 @@ class TorchBackend(Backend):
 
 
 def devices() -> list[str]:
-    """Return the names of the devices that PyTorch has here."""
+    """Return the names of PyTorch's devices."""
     import torch
 
     names = ["cpu"] + [f"cuda:{i}" for i in range(torch.cuda.device_count())]

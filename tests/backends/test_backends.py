@@ -24,7 +24,7 @@ def test_names():
 
 def test_a_backend_is_taken_as_it_is(backend):
     assert get(backend) is backend
-    with pytest.raises(ValueError, match="device: expected none beside a ready Backend, got 'cpu'"):
+    with pytest.raises(ValueError, match="device: expected None with a Backend object, got 'cpu'"):
         get(backend, "cpu")
 
 
