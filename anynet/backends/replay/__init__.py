@@ -1,57 +1,57 @@
 """Trace a NumPy training step once, then replay it in preallocated buffers.
 
-A step written in Python allocates an array for each intermediate result, and walks through layers and trees of parameters to
-find the next operation. For a small network this costs more than the mathematics. Therefore, after a few steps with batches of
-one shape and layout, the step is
+A step written in Python allocates an array for each intermediate result, and walks layers and trees of parameters. In a small
+network this takes longer than the arithmetic. After a few steps with batches of one shape and layout, the step is therefore
 
 1. traced: it runs on tracers, which record a graph of its operations (`trace`),
-2. planned: each intermediate result gets a buffer or a last use (`memory.plan_memory`),
-3. executed: the same operations run in the same order, without the Python code between them (`executable.Executable`).
+2. planned: each intermediate result gets a buffer or a last use (`MemoryPlan`),
+3. executed: the same operations run in the same order, without the Python code in between (`Executable`).
 
-The results are those of the step, bit for bit. Two steps verify this before the third is replayed. A step that differs, cannot be
-traced or needs too much memory runs as it is written. `replayable.is_replayable` decides which steps may be traced at all.
+Results are identical bit for bit, which two steps verify before the third is replayed. A step that differs, cannot be traced or
+needs too much memory runs unchanged. `is_replayable` decides which steps may be traced.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 
 from anynet import tree
 from anynet.backends.replay.executable import Executable
-from anynet.backends.replay.memory import plan_memory
+from anynet.backends.replay.memory import MemoryPlan
 from anynet.backends.replay.trace import UntraceableError, trace
 
 VERIFY_STEPS = 2
-"""Number of steps in which the results of tracing must equal those of the step."""
+"""Number of steps in which replay must give the results of the step."""
 MAX_GRAPHS = 4
 """Number of batch signatures for which a step is traced."""
 MAX_REPLAY_BYTES = 2**25
-"""Memory of all executables of a step. A model has two steps, that of `train_step` and that of `fit`."""
+"""Maximum memory of the executables of a step. A model has two steps, for `train_step` and for `fit`."""
 
 
 class ReplayedStep:
-    """A step, ``step(carry, *batch) -> carry, out``, which may change the arrays of its carry in place.
+    """A step ``(carry, *batch) -> carry, out`` that may change its carry in place.
 
     Parameters
     ----------
     step : callable
     warmup_steps : int
-        Steps with one batch signature that run as they are written, before the step is traced.
+        Number of steps per batch signature that run unchanged before the step is traced.
     """
 
     def __init__(self, step: Callable[..., tuple[Any, Any]], warmup_steps: int) -> None:
         self._step, self._warmup_steps = step, warmup_steps
         self._counts: dict[Any, int] = {}
-        """Steps taken with each signature."""
+        """Number of steps taken, by signature."""
         self._executables: dict[Any, Executable] = {}
         self._carry: Any = None
-        """The carry that the last step returned. Another one comes from outside, and its step is not replayed."""
+        """The carry that the last step returned. A step from another carry is not replayed."""
         self._leaves: list[Any] = []
         self._active: Executable | None = None
-        """The executable that is bound to the leaves of that carry."""
+        """The executable bound to these leaves."""
 
     def __call__(self, carry: Any, *batch: Any) -> tuple[Any, Any]:
         signature = _signature(batch)
@@ -66,15 +66,14 @@ class ReplayedStep:
             return self._carry, out
         if carry is not self._carry:
             for bound in self._executables.values():
-                bound.unbind()  # or the arrays of the old carry would be kept
+                bound.unbind()  # release the arrays of the old carry
         self._active = None
-        self._carry, out = (
-            self._step(carry, *batch) if signature in self._executables else self._try(signature, carry, batch)
-        )
+        traced = signature in self._executables
+        self._carry, out = self._step(carry, *batch) if traced else self._try(signature, carry, batch)
         return self._carry, out
 
     def _bind(self, signature: Any, executable: Executable) -> bool:
-        """Bind an executable to the present carry, and return whether it could be bound."""
+        """Bind an executable to the current carry, and return whether that succeeded."""
         if executable is self._active:
             return True
         if self._active is None:
@@ -86,7 +85,7 @@ class ReplayedStep:
         return True
 
     def _try(self, signature: Any, carry: Any, batch: Sequence[Any]) -> tuple[Any, Any]:
-        """Take a step as it is written. After the warm-up trace it too, and compare the results."""
+        """Take a step unchanged. After the warm-up, also trace it and compare the results."""
         if signature is None or len(self._executables) == MAX_GRAPHS:
             return self._step(carry, *batch)
         count = self._counts[signature] = self._counts.get(signature, 0) + 1
@@ -94,9 +93,9 @@ class ReplayedStep:
         if not self._warmup_steps < count <= last:
             return self._step(carry, *batch)
         try:
-            with np.errstate(all="ignore"):  # the step itself warns
+            with np.errstate(all="ignore"):  # the step itself will warn
                 executable, result = self._trace(carry, batch, steady=count == last)
-        except Exception:  # whatever a step may raise where it meets tracers
+        except Exception:  # a step may raise anything because of tracers
             result = None
         expected = self._step(carry, *batch)
         if result is None or not _identical(result, expected):
@@ -106,14 +105,14 @@ class ReplayedStep:
         return expected
 
     def _trace(self, carry: Any, batch: Sequence[Any], steady: bool) -> tuple[Executable, tuple[Any, Any]]:
-        """Trace a step, and return its executable with the results of a step from a copy of the carry."""
+        """Trace a step; return its executable, and the results from a copy of the carry."""
         graph = trace(self._step, _copy(carry), batch)
-        plan = plan_memory(graph)
+        plan = MemoryPlan(graph)
         if plan.nbytes + sum(other.nbytes for other in self._executables.values()) > MAX_REPLAY_BYTES:
             raise UntraceableError("too much memory")
         if steady and not graph.is_steady:
             raise UntraceableError("a carry whose dtypes or layouts change")
-        executable = Executable(graph, plan)
+        executable = Executable(plan)
         copied = _copy(carry)
         leaves = tree.leaves(copied)
         if not executable.bind(copied, leaves):
@@ -124,7 +123,7 @@ class ReplayedStep:
 
 
 def _signature(batch: Sequence[Any]) -> Any:
-    """Return what a graph depends on: shape, dtype and strides of each array of a batch; None if there are other arrays."""
+    """Return shape, dtype and strides of the arrays of a batch; None for other arrays."""
     signature: list[Any] = []
     for array in batch:
         if array is None:
@@ -141,13 +140,10 @@ def _copy(values: tree.Tree) -> tree.Tree:
 
 
 def _identical(a: Any, b: Any) -> bool:
-    """Return whether two trees of arrays are equal to the last bit."""
-    ours, theirs = list(tree.leaves_with_paths(a)), list(tree.leaves_with_paths(b))
-    return len(ours) == len(theirs) and all(
-        path == other
-        and type(x) is type(y)
-        and x.dtype == y.dtype
-        and x.shape == y.shape
-        and x.tobytes() == y.tobytes()
-        for (path, x), (other, y) in zip(ours, theirs, strict=True)
-    )
+    """Return whether two trees of arrays are equal bit for bit."""
+    return all(x == y for x, y in zip_longest(_contents(a), _contents(b)))
+
+
+def _contents(values: tree.Tree) -> Iterator[tuple[Any, ...]]:
+    for path, leaf in tree.leaves_with_paths(values):
+        yield path, type(leaf), leaf.dtype, leaf.shape, leaf.tobytes()

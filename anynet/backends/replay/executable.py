@@ -1,38 +1,41 @@
-"""Execute a traced step: allocate its buffers, bind it to the arrays of a carry, and run it on batches."""
+"""Execute a traced step in preallocated buffers."""
 
 from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import compress
+from itertools import accumulate, compress
 from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
 from anynet import tree
-from anynet.backends.replay.graph import Graph, owner, spec_of, structure
+from anynet.backends.replay.graph import owner, spec_of, structure
 from anynet.backends.replay.memory import MemoryPlan
 
 
 class Executable:
     """A traced step with its buffers, executed on the carry that it is bound to.
 
-    Binding computes all that is known before a step begins, and makes each node an *instruction*, a function without
-    arguments. Instructions work on *registers*, a list of values. Static values are in their registers from the start;
-    `dynamic_args`, which include the batch, come from registers that earlier instructions filled.
+    Binding computes everything that is known before a step begins, and converts each node to an *instruction*, a function
+    without arguments. Instructions use *registers*, a list of values. Static values are in their registers from the start;
+    the step itself fills those of dynamic values, which include the batch.
     """
 
-    def __init__(self, graph: Graph, plan: MemoryPlan) -> None:
-        self._graph, self._plan, self.nbytes = graph, plan, plan.nbytes
+    def __init__(self, plan: MemoryPlan) -> None:
+        self._plan, self._graph, self.nbytes = plan, plan.graph, plan.nbytes
+        self._rebound = plan.graph.rebound
         blocks = [np.empty(size, dtype=np.uint8) for size in plan.blocks]
-        self._buffers = {
-            value: np.ndarray(spec.shape, spec.dtype, blocks[block], offset, spec.strides)
-            for value, (block, offset, spec) in plan.buffers.items()
-        }
-        self._rebound = graph.rebound
+        self._initial: list[Any] = [None] * plan.size
+        for value, (block, offset, spec) in plan.buffers.items():
+            self._initial[value] = np.ndarray(spec.shape, spec.dtype, blocks[block], offset, spec.strides)
+        self.unbind()
+
+    def unbind(self) -> None:
+        """Release the arrays of the carry, and of a step that did not finish."""
         self._registers: list[Any] = []
         self._instructions: list[Callable[[], Any]] = []
         self._bound: list[Any] = []
@@ -40,68 +43,57 @@ class Executable:
         self._make_out: Callable[[], Any] = tuple
 
     def bind(self, carry: tree.Tree, leaves: list[Any]) -> bool:
-        """Prepare the instructions for a carry, and return whether it has the structure of the traced one.
+        """Prepare the instructions, and return whether the carry has the traced structure.
 
         Leaves that are packed for an update are replaced in the list.
         """
-        if structure(carry) != self._graph.structure:
+        plan, graph, registers = self._plan, self._graph, self._initial.copy()
+        if structure(carry) != graph.structure:
             return False
-        plan, views = self._plan, self._graph.views
-        static: dict[int, Any] = dict(self._buffers)
         for value, members in plan.packed.items():
-            static[value], parts = _pack([leaves[i] for i in members])
+            registers[value], parts = _pack([leaves[i] for i in members])
             for i, part in zip(members, parts, strict=True):
                 leaves[i] = part
-        static.update((i, leaf) for i, leaf in enumerate(leaves) if self._graph.in_place[i])
-        registers: list[Any] = [None] * plan.size
-        for i, value in static.items():
-            registers[i] = value
+        for i, is_in_place in enumerate(graph.in_place):
+            if is_in_place:
+                registers[i] = leaves[i]
         instructions: list[Callable[[], Any]] = []
         for node, released in zip(plan.nodes, plan.released, strict=False):
+            output = node.output
             function = partial(node.function, **node.options) if node.options else node.function
-            args = [arg if i is None else static.get(i) for arg, i in zip(node.args, node.inputs, strict=True)]
-            if node.output in plan.static and node.output in views:
-                view = static[node.output] = registers[node.output] = function(*args)
-                if owner(view) is not owner(static[views[node.output]]):
+            args = [arg if i is None else registers[i] for arg, i in zip(node.args, node.inputs, strict=True)]
+            if output in plan.buffers:
+                function, output = partial(plan.out_functions[output], out=registers[output], **node.options), None
+            elif output in plan.static:
+                registers[output] = function(*args)
+                if owner(registers[output]) is not owner(registers[graph.views[output]]):
                     return False
                 continue
-            output = node.output
-            if output in self._buffers:
-                function, output = partial(plan.out_functions[output], out=self._buffers[output], **node.options), None
-            dynamic_args = [i for i in node.inputs if i is not None and i not in static]
-            if dynamic_args or output is not None:
-                instructions.append(_instruction(function, args, node.inputs, registers, output))
-            else:
+            if output is None and all(i is None or i in plan.static for i in node.inputs):
                 instructions.append(partial(function, *args))
+            else:
+                instructions.append(_instruction(function, args, node.inputs, registers, output))
             instructions += [partial(operator.setitem, registers, i, None) for i in released]
         self._instructions, self._registers, self._bound = instructions, registers, self._in_place(leaves)
-        graph = self._graph
-        self._make_carry, self._make_out = (
-            _builder(part, registers, plan.static) for part in (graph.new_carry, graph.out)
-        )
+        self._make_carry = _builder(graph.new_carry, registers, plan.static)
+        self._make_out = _builder(graph.out, registers, plan.static)
         return True
 
-    def unbind(self) -> None:
-        """Drop the arrays of the carry, and of a step that did not finish."""
-        self._registers, self._instructions, self._bound = [], [], []
-        self._make_carry = self._make_out = tuple
-
     def is_bound(self, leaves: list[Any]) -> bool:
-        """Return whether the executable is bound to the leaves of a carry, which a step of the same function returned."""
-        ours = self._in_place(leaves)
-        specs = self._graph.specs
+        """Return whether the executable is bound to these leaves of a carry."""
+        graph = self._graph
         return (
             bool(self._instructions)
-            and len(leaves) == len(self._graph.in_place)
-            and all(map(operator.is_, ours, self._bound))
-            and all(spec_of(leaves[i]) == specs[i] for i, _ in self._rebound)
+            and len(leaves) == len(graph.in_place)
+            and all(map(operator.is_, self._in_place(leaves), self._bound))
+            and all(spec_of(leaves[i]) == graph.specs[i] for i, _ in self._rebound)
         )
 
     def _in_place(self, leaves: list[Any]) -> list[Any]:
         return list(compress(leaves, self._graph.in_place))
 
     def run(self, leaves: list[Any], batch: Sequence[Any]) -> tuple[tree.Tree, tree.Tree]:
-        """Take a step from the carry that the executable is bound to, and update `leaves` to those of the new carry."""
+        """Take a step from the bound carry; update `leaves` to the new carry."""
         registers, rebound = self._registers, self._rebound
         for i, _ in rebound:
             registers[i] = leaves[i]
@@ -124,9 +116,9 @@ def _instruction(
     registers: list[Any],
     output: int | None,
 ) -> Callable[[], None]:
-    """Return a function that calls another one with arguments from registers, and puts the result into a register.
+    """Return a function that reads arguments from registers, and writes its result to one.
 
-    Constants get registers of their own, so that all arguments are fetched at once. Nothing refers to them after the call.
+    Constants are put into additional registers, so that all arguments are fetched at once.
     """
     indices = []
     for arg, i in zip(args, inputs, strict=True):
@@ -158,27 +150,24 @@ def _instruction(
 
 
 def _pack(arrays: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Return a block that holds arrays side by side, and its parts: the arrays themselves, if they are that already."""
+    """Return a block of packed arrays and its parts: the arrays themselves, if already packed."""
     shapes, block = [a.shape for a in arrays], owner(arrays[0])
     if block.ndim == 1 and block.size == sum(a.size for a in arrays) and block.dtype == arrays[0].dtype:
         parts = _split(block, shapes)
         if all(a.__array_interface__ == part.__array_interface__ for a, part in zip(arrays, parts, strict=True)):
             return block, arrays
     block = np.concatenate([a.reshape(-1) for a in arrays])
-    return block, list(_split(block, shapes))
+    return block, _split(block, shapes)
 
 
-def _split(block: np.ndarray, shapes: list[tuple[int, ...]]) -> Iterator[np.ndarray]:
-    """Yield views of consecutive parts of a block in the given shapes."""
-    start = 0
-    for shape in shapes:
-        stop = start + math.prod(shape)
-        yield block[start:stop].reshape(shape)
-        start = stop
+def _split(block: np.ndarray, shapes: list[tuple[int, ...]]) -> list[np.ndarray]:
+    """Return views of consecutive parts of a block in the given shapes."""
+    stops = list(accumulate(map(math.prod, shapes)))
+    return [part.reshape(shape) for part, shape in zip(np.split(block, stops[:-1]), shapes, strict=True)]
 
 
 def _builder(part: tree.Tree, registers: list[Any], static: set[int]) -> Callable[[], tree.Tree]:
-    """Return a function that builds a tree of values from one of numbers; a static part of it is built once."""
+    """Return a function that replaces a tree's numbers by values; static parts are built once."""
     if all(i in static for i in tree.leaves(part)):
         built = tree.map(registers.__getitem__, part)
         return lambda: built

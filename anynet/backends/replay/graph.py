@@ -1,4 +1,4 @@
-"""The graph of a traced step: data that `trace` returns, and from which `plan_memory` and `Executable` work."""
+"""The graph of a traced step, which `trace` returns."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from anynet import tree
 class Node(NamedTuple):
     """An operation ``function(*args, **options)`` on numbered values.
 
-    `inputs` holds the number of each argument, or None where `args` holds a constant. `output` is the number of the result,
-    or None for an operation that writes to some of its arguments.
+    `inputs` has the number of each argument, or None where `args` has a constant. `output` is the number of the result, or
+    None for an operation that writes to some of its arguments.
     """
 
     function: Callable[..., Any]
@@ -26,7 +26,7 @@ class Node(NamedTuple):
 
 
 class ArraySpec(NamedTuple):
-    """Type, shape, dtype and memory layout of an array: all of it but the values."""
+    """Type, shape, dtype and memory layout of an array."""
 
     type: type
     shape: tuple[int, ...]
@@ -37,10 +37,6 @@ class ArraySpec(NamedTuple):
     def nbytes(self) -> int:
         return self.dtype.itemsize * math.prod(self.shape)
 
-    @property
-    def has_axes(self) -> bool:
-        return bool(self.shape)
-
 
 def spec_of(value: Any) -> ArraySpec:
     """Return the spec of an array or of a NumPy scalar."""
@@ -48,19 +44,19 @@ def spec_of(value: Any) -> ArraySpec:
 
 
 class Graph:
-    """The nodes of a traced function ``step(carry, *batch) -> new_carry, out``, and the specs of its values.
+    """The nodes of a traced function ``step(carry, *batch) -> new_carry, out``.
 
     Values are numbered in the order in which they appear: the leaves of the carry, the batch, then the results of nodes.
     """
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
-        self.specs: list[ArraySpec | None] = []
-        """Of each value; None for an argument that is None."""
+        self.specs: list[Any] = []
+        """The `ArraySpec` of each value; None for an argument that is None."""
         self.views: dict[int, int] = {}
-        """The value that another one is a view of."""
+        """Values that are views, and the values that they are views of."""
         self.in_place: list[bool] = []
-        """For each leaf of the carry, whether the new carry holds the same array, changed or not."""
+        """For each leaf of the carry, whether the new carry has the same array, changed or not."""
         self.batch: range = range(0)
         """The values of the batch."""
         self.structure: list[Any] = []
@@ -69,32 +65,32 @@ class Graph:
         """The carry's tree, with numbers of values as leaves."""
         self.out: tree.Tree = None
         self.untraceable: str | None = None
-        """The reason why the trace is void. It remains void if the function catches the exception."""
+        """The reason why the trace is invalid. It remains invalid if the function catches the exception."""
 
     @property
     def rebound(self) -> list[tuple[int, int]]:
-        """Each leaf of the carry that the step replaces by another array, and the value that replaces it."""
+        """The leaves of the carry that the step replaces, with the values that replace them."""
         return [(i, value) for i, value in enumerate(tree.leaves(self.new_carry)) if not self.in_place[i]]
 
     @property
     def is_steady(self) -> bool:
-        """Whether the new carry has the specs of the old one, so that the graph holds for the next step too."""
+        """Whether the next step can use the graph: the carry keeps its specs."""
         return all(self.specs[i] == self.specs[value] for i, value in self.rebound)
 
     def root(self, value: int) -> int:
-        """Return the value in whose memory another one is a view, or the value itself."""
+        """Return the value that owns the memory of a value."""
         while (source := self.views.get(value)) is not None:
             value = source
         return value
 
 
 def structure(carry: tree.Tree) -> list[Any]:
-    """Return paths and specs of the leaves of a carry: a graph holds for carries of one structure."""
+    """Return paths and specs of the leaves of a carry, which a graph depends on."""
     return [(path, spec_of(leaf)) for path, leaf in tree.leaves_with_paths(carry)]
 
 
 def owner(array: Any) -> Any:
-    """Return the array that owns the memory of another."""
+    """Return the array that owns the memory of an array."""
     while isinstance(getattr(array, "base", None), np.ndarray):
         array = array.base
     return array

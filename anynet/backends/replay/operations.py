@@ -1,4 +1,4 @@
-"""The operations of NumPy that a trace may hold, and how they are called when it is replayed."""
+"""The NumPy operations that can be traced, and the functions that replay them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ concat expand_dims flip matrix_transpose moveaxis permute_dims reshape roll sque
 matmul scatter_add tensordot vecdot
 """
 TRACEABLE_FUNCTIONS = frozenset(_NAMES.split())
-"""Functions whose result shapes and dtypes follow from the shapes and dtypes of their arguments. Any other ends a trace."""
+"""Functions whose result shapes and dtypes follow from the shapes and dtypes of their arguments. Others end a trace."""
 
 UFUNCS: dict[Callable[..., Any], np.ufunc] = {
     operator.add: np.add,
@@ -49,22 +49,14 @@ UFUNCS: dict[Callable[..., Any], np.ufunc] = {
     operator.invert: np.invert,
     operator.abs: np.absolute,
 }
-"""The ufunc that an operator calls for arrays with axes. `**` is left out: it takes shortcuts that `np.power` does not."""
+"""Ufuncs that operators call for arrays with axes. `**` is missing because it takes shortcuts that `np.power` does not."""
 
 REDUCTIONS = {compat.sum: np.add.reduce, compat.max: np.maximum.reduce, compat.min: np.minimum.reduce}
-
-
-def reduction(
-    function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any], dtype: np.dtype
-) -> Callable[..., Any] | None:
-    """Return the method of a ufunc that computes the same reduction without Python code of NumPy, or None."""
-    if len(args) == 1 and set(options) <= {"axis", "keepdims"} and dtype.kind == "f":
-        return REDUCTIONS.get(function)
-    return None
+"""Methods of ufuncs that compute the same floating-point reductions without NumPy's Python code."""
 
 
 def out_function(function: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any] | None:
-    """Return a function that writes the same result into its argument `out`, or None if there is none."""
+    """Return a function that writes the same result into its argument `out`, or None."""
     if function in REDUCTIONS.values():
         return function
     if options:
@@ -79,12 +71,12 @@ def _cast(x: np.ndarray, dtype: Any, out: np.ndarray) -> None:
 
 
 def is_product(function: Callable[..., Any]) -> bool:
-    """Return whether a function is a product of matrices, which may run on several cores."""
+    """Return whether a function is a matrix product, which may run on several cores."""
     return function in (operator.matmul, np.matmul)
 
 
 class UpdateRows:
-    """Run an update rule over rows ``(p, g, *slots)``, whose arrays and coefficients come one by one."""
+    """Run an update rule over rows ``(p, g, *slots)``, given as separate arrays and coefficients."""
 
     def __init__(self, run: Callable[..., None], rows: int, width: int) -> None:
         self.run, self.rows, self.width = run, rows, width

@@ -1,7 +1,7 @@
-"""Decide whether a training step may be traced and replayed, from the classes of all that it is made of.
+"""Decide from the classes of a training step's parts whether it may be replayed.
 
-A trace cannot see state: a layer that counts its calls, a schedule over a closure, a rare draw on the host. Such a step would
-run correctly until it is replayed, and then repeat what it did while it was traced. Therefore a step is replayed only if each
+A trace misses hidden state: a layer that counts its calls, a schedule over a closure, a rare draw on the host. Such a step would
+run correctly until it is replayed, and then repeat its actions during the trace. A step is therefore replayed only if each
 value in it is an instance of an anynet class, or of a class that declares itself ``replayable = True``.
 
 >>> import numpy as np
@@ -25,7 +25,7 @@ PACKAGE = __name__.partition(".")[0]
 
 
 def is_replayable(value: Any) -> bool:
-    """Return whether a value, and each value that it contains, is immutable and free of hidden state.
+    """Return whether a value and all its parts are free of hidden state.
 
     The walk covers fields of dataclasses, elements of containers, and closures and defaults of anynet's own functions.
     """
@@ -44,7 +44,7 @@ def is_replayable(value: Any) -> bool:
 
 
 def _parts(value: Any) -> list[Any] | None:
-    """Return the values that one directly contains, or None if it may have hidden state."""
+    """Return the direct parts of a value, or None if it may have hidden state."""
     kind = type(value)
     if kind in (tuple, list, frozenset):
         return list(value)
@@ -59,10 +59,10 @@ def _parts(value: Any) -> list[Any] | None:
             return None
         try:
             cells = [cell.cell_contents for cell in value.__closure__ or ()]
-        except ValueError:  # a variable that is not assigned yet
+        except ValueError:  # an unassigned variable
             return None
         return [*cells, *(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()]
-    # A subclass must declare itself: what it adds to its base class is not known to be free of state.
+    # A subclass must declare itself, because it may add state to its base class.
     if vars(kind).get("replayable", _is_own(kind.__module__)) is not True:
         return None
     return (

@@ -1,8 +1,8 @@
-"""Trace a pure function of NumPy arrays: run it on tracers, and return the graph of its operations.
+"""Trace a pure function of NumPy arrays: run it on tracers that record its operations.
 
-A tracer wraps an array and behaves as arrays of the array API standard do. It executes each operation, adds a node to the
-graph, and wraps the result. An operation that needs a value on the host (``if``, ``float()``), writes to elements, or has a
-result whose shape depends on values, raises `UntraceableError`: a graph must hold for other values too.
+A tracer wraps an array and implements the array API standard. It executes each operation, adds a node to the graph, and wraps
+the result. An operation that needs a value on the host (``if``, ``float()``), writes to elements, or has a result whose shape
+depends on values, raises `UntraceableError`, because a graph must be valid for other values too.
 
 >>> import numpy as np
 >>> graph = trace(lambda carry, x: (carry + x, carry), np.zeros(3), (np.ones(3),))
@@ -24,21 +24,21 @@ import numpy as np
 from anynet import tree
 from anynet.arrays.scatter import scatter_add
 from anynet.backends.replay.graph import Graph, Node, owner, spec_of, structure
-from anynet.backends.replay.operations import TRACEABLE_FUNCTIONS, UFUNCS, UpdateRows
+from anynet.backends.replay.operations import REDUCTIONS, TRACEABLE_FUNCTIONS, UFUNCS, UpdateRows
 
 
 class UntraceableError(Exception):
-    """The function does something that a graph cannot hold."""
+    """The function does something that a graph cannot represent."""
 
 
 def refuse(graph: Graph, reason: str) -> UntraceableError:
-    """Return the exception to raise for an operation that the graph cannot hold."""
+    """Return the exception for an untraceable operation, and mark the graph as invalid."""
     graph.untraceable = reason
     return UntraceableError(reason)
 
 
 def wrap(graph: Graph, value: Any) -> Tracer | None:
-    """Return a tracer of an array, with the next number; None, which has a number too, stays None."""
+    """Return a tracer of an array; None is numbered too, and remains None."""
     graph.specs.append(None if value is None else spec_of(value))
     return None if value is None else Tracer(value, graph, len(graph.specs) - 1)
 
@@ -49,12 +49,19 @@ def apply(graph: Graph, function: Callable[..., Any], args: Sequence[Any], optio
     if any(isinstance(value, Tracer) for value in options.values()):
         raise refuse(graph, "an array passed by keyword")
     values = [arg.value if isinstance(arg, Tracer) else arg for arg in args]
+    if (
+        function in REDUCTIONS
+        and len(args) == 1
+        and options.keys() <= {"axis", "keepdims"}
+        and values[0].dtype.kind == "f"
+    ):
+        function, options = REDUCTIONS[function], {"axis": None, **options}
     made = function(*values, **options)
     if isinstance(made, (tuple, list)):
         raise refuse(graph, "several results")
     if not isinstance(made, (np.ndarray, np.generic)):
         return made  # a dtype or a shape
-    if isinstance(made, np.ndarray):  # scalars may be the same object by chance: NumPy has one True and one False
+    if isinstance(made, np.ndarray):  # unlike scalars: NumPy has only one True and one False
         for arg, value in zip(args, values, strict=True):
             if made is value:
                 return arg
@@ -70,7 +77,7 @@ def apply(graph: Graph, function: Callable[..., Any], args: Sequence[Any], optio
 def apply_in_place(graph: Graph, function: Callable[..., Any], args: Sequence[Any], written: Sequence[Any]) -> None:
     """Execute an operation that writes to some of its arguments, and add its node.
 
-    A step may write to arrays of its carry and to results, but neither to the batch, which is the user's, nor to constants.
+    A step may write to its carry and to results, but not to constants or to the batch, which belongs to the user.
     """
     if not all(isinstance(arg, Tracer) and graph.root(arg.number) not in graph.batch for arg in written):
         raise refuse(graph, "writing to an array that the step does not own")
@@ -92,7 +99,7 @@ def trace(step: Callable[..., tuple[Any, Any]], carry: tree.Tree, batch: Sequenc
     Raises
     ------
     UntraceableError
-        If the step does something that a graph cannot hold. A step may also raise on its own where it meets a tracer.
+        If a graph cannot represent the step. The step itself may raise other exceptions because of the tracers.
     """
     graph = Graph()
     graph.structure = structure(carry)
@@ -110,7 +117,7 @@ def trace(step: Callable[..., tuple[Any, Any]], carry: tree.Tree, batch: Sequenc
 
 
 def traceable(run: Callable[..., None]) -> Callable[..., None]:
-    """Return ``run(rows, coefficients)`` of a backend, such that it adds a node where the rows are tracers."""
+    """Make ``run(rows, coefficients)`` of a backend add a node if rows are tracers."""
 
     def run_or_trace(rows: Sequence[tuple[Any, ...]], coefficients: tuple[Any, ...]) -> None:
         first = rows[0][0]
@@ -124,7 +131,7 @@ def traceable(run: Callable[..., None]) -> Callable[..., None]:
 
 
 def _unpack(function: Callable[..., Any], args: Sequence[Any]) -> tuple[Callable[..., Any], Sequence[Any]]:
-    """Return a function that takes the arrays of a list, the first argument of `concat` and `stack`, one by one."""
+    """Replace a list of arrays, as `concat` and `stack` take, by one argument per array."""
     if args and isinstance(args[0], (list, tuple)) and any(isinstance(part, Tracer) for part in args[0]):
         count, rest = len(args[0]), args[1:]
         return (lambda *parts, **options: function(parts[:count], *parts[count:], **options)), (*args[0], *rest)
@@ -132,7 +139,7 @@ def _unpack(function: Callable[..., Any], args: Sequence[Any]) -> tuple[Callable
 
 
 class TracerNamespace:
-    """The namespace of tracers: that of NumPy, restricted to operations that a graph can hold."""
+    """The namespace of tracers: NumPy's, restricted to traceable operations."""
 
     def __getattr__(self, name: str) -> Any:
         found = scatter_add if name == "scatter_add" else getattr(compat, name)
@@ -144,7 +151,7 @@ class TracerNamespace:
                 for part in arg if isinstance(arg, (list, tuple)) else (arg,):
                     if isinstance(part, Tracer):
                         if name not in TRACEABLE_FUNCTIONS:
-                            raise refuse(part.graph, f"{name}, which is not known to have results of one shape")
+                            raise refuse(part.graph, f"{name}, whose result shape may depend on values")
                         return apply(part.graph, found, args, options)
             return found(*args, **options)
 
@@ -156,7 +163,7 @@ NAMESPACE = TracerNamespace()
 
 
 class Tracer:
-    """An array, or a NumPy scalar, whose operations are added to a graph."""
+    """An array or NumPy scalar whose operations are recorded in a graph."""
 
     __slots__ = ("graph", "number", "value")
     __array_ufunc__ = None  # operators of NumPy arrays defer to this class, and functions of NumPy raise
@@ -165,22 +172,6 @@ class Tracer:
 
     def __init__(self, value: Any, graph: Graph, number: int) -> None:
         self.value, self.graph, self.number = value, graph, number
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.value.shape
-
-    @property
-    def ndim(self) -> int:
-        return self.value.ndim
-
-    @property
-    def size(self) -> int:
-        return self.value.size
-
-    @property
-    def dtype(self) -> np.dtype:
-        return self.value.dtype
 
     @property
     def T(self) -> Tracer:
@@ -202,16 +193,9 @@ class Tracer:
             return apply(self.graph, lambda x, *parts: x[parts], (self, *parts), {})
         return apply(self.graph, operator.getitem, (self, key), {})
 
-    def __neg__(self) -> Tracer:
-        return apply(self.graph, operator.neg, (self,), {})
-
-    def __invert__(self) -> Tracer:
-        return apply(self.graph, operator.invert, (self,), {})
-
-    def __abs__(self) -> Tracer:
-        return apply(self.graph, operator.abs, (self,), {})
-
     def __getattr__(self, name: str) -> Any:
+        if name in ("shape", "ndim", "size", "dtype"):
+            return getattr(self.value, name)
         if name.startswith("__"):
             raise AttributeError(name)  # Python and libraries look for protocols
         raise refuse(self.graph, f"the attribute {name}")
@@ -223,17 +207,17 @@ class Tracer:
 
 
 def _is_static_index(part: Any) -> bool:
-    """Return whether the shape of a result of indexing follows from shapes, as it does not for masks."""
+    """Return whether an index, unlike a mask, selects a shape that follows from shapes."""
     if isinstance(part, (Tracer, np.ndarray, np.generic)):
         return part.dtype.kind in "iu"
     return part is None or part is ... or type(part) in (int, slice)
 
 
 def _operator(function: Callable[..., Any]) -> tuple[Any, Any, Any]:
-    """Return the methods of a binary operator: forward, reflected and in place."""
+    """Return the methods of an operator: forward, reflected and in place."""
 
-    def forward(self: Tracer, other: Any) -> Any:
-        return apply(self.graph, function, (self, other), {})
+    def forward(self: Tracer, *other: Any) -> Any:
+        return apply(self.graph, function, (self, *other), {})
 
     def reflected(self: Tracer, other: Any) -> Any:
         return apply(self.graph, function, (other, self), {})
@@ -247,11 +231,8 @@ def _operator(function: Callable[..., Any]) -> tuple[Any, Any, Any]:
     return forward, reflected, in_place
 
 
-_BINARY = "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift"
-for _name in _BINARY.split():
-    _forward, _reflected, _in_place = _operator(getattr(operator, f"__{_name}__"))
-    setattr(Tracer, f"__{_name}__", _forward)
-    setattr(Tracer, f"__r{_name}__", _reflected)
-    setattr(Tracer, f"__i{_name}__", _in_place)
-for _name in ("lt", "le", "gt", "ge", "eq", "ne"):
-    setattr(Tracer, f"__{_name}__", _operator(getattr(operator, _name))[0])
+for _function in (*UFUNCS, operator.pow):
+    for _prefix, _method in zip(("", "r", "i"), _operator(_function), strict=True):
+        setattr(
+            Tracer, f"__{_prefix}{_function.__name__.strip('_')}__", _method
+        )  # Python ignores some, such as __rlt__

@@ -5,14 +5,14 @@ import pytest
 
 from anynet.arrays.namespace import namespace
 from anynet.backends.replay.executable import Executable
-from anynet.backends.replay.memory import NODE_BYTES, SMALL_RESULT_BYTES, plan_memory
+from anynet.backends.replay.memory import NODE_BYTES, SMALL_RESULT_BYTES, MemoryPlan
 from anynet.backends.replay.trace import trace
 
 
 def planned(function, *batch):
     """Return the graph and the plan of a function of a batch."""
     graph = trace(lambda carry, *arrays: (carry, function(*arrays)), np.zeros(1), batch)
-    return graph, plan_memory(graph)
+    return graph, MemoryPlan(graph)
 
 
 def test_a_chain_needs_one_block():
@@ -70,7 +70,7 @@ def test_nothing_of_a_batch_stays_in_a_register():
     x, unused = np.ones((4, 4)), np.ones(3)
     carry = [np.zeros(4)]
     graph = trace(lambda carry, x, _: (carry, namespace(x).sum(x[1:].T @ x[:3])), carry, (x, unused))
-    executable = Executable(graph, plan_memory(graph))
+    executable = Executable(MemoryPlan(graph))
     leaves = list(carry)
     assert executable.bind(carry, leaves)
     executable.run(leaves, (x, unused))
