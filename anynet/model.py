@@ -228,9 +228,9 @@ class Model(Network):
         Shapes are checked, values are not. `fit` documents x and y.
         """
         with self.backend.activate():
-            batch = self._data.batch("train_step", x, y, sample_weight)
+            x, y, weight = self._data.batch("train_step", x, y, sample_weight)
             step = self._compiled.step
-            state, output = step(self._owner.owned, *batch)
+            state, output = step(self._owner.owned, x, y, weight)
             self._owner.replace(state)
             return output[0]
 

@@ -31,6 +31,9 @@ MAX_GRAPHS = 4
 MAX_REPLAY_BYTES = 2**25
 """Maximum memory of the executables of a step. A model has two steps, for `train_step` and for `fit`."""
 
+UNTRACEABLE = "not a NumPy array"
+"""Signature of a batch's entry with which a step is not traced, such as a tuple of several inputs."""
+
 
 class ReplayedStep:
     """A step ``(carry, *batch) -> carry, out`` that may change its carry in place.
@@ -52,41 +55,44 @@ class ReplayedStep:
         self._leaves: list[Any] = []
         self._active: Executable | None = None
         """The executable bound to these leaves."""
+        self._active_signature: Any = ()
 
     def __call__(self, carry: Any, *batch: Any) -> tuple[Any, Any]:
         signature = _signature(batch)
-        executable = self._executables.get(signature)
-        if executable is not None and carry is self._carry and self._bind(signature, executable):
+        same = signature == self._active_signature  # cheaper than a look-up by hash
+        executable = self._active if same else self._executables.get(signature)
+        if executable is not None and carry is self._carry and (same or self._bind(signature, executable)):
             try:
                 self._carry, out = executable.run(self._leaves, batch)
             except BaseException:
                 executable.unbind()
-                self._active = None
+                self._deactivate()
                 raise
             return self._carry, out
         if carry is not self._carry:
             for bound in self._executables.values():
                 bound.unbind()  # release the arrays of the old carry
-        self._active = None
+        self._deactivate()
         traced = signature in self._executables
         self._carry, out = self._step(carry, *batch) if traced else self._try(signature, carry, batch)
         return self._carry, out
 
     def _bind(self, signature: Any, executable: Executable) -> bool:
         """Bind an executable to the current carry, and return whether that succeeded."""
-        if executable is self._active:
-            return True
         if self._active is None:
             self._leaves = tree.leaves(self._carry)
         if not executable.is_bound(self._leaves) and not executable.bind(self._carry, self._leaves):
             del self._executables[signature], self._counts[signature]  # the carry has another structure: trace again
             return False
-        self._active = executable
+        self._active, self._active_signature = executable, signature
         return True
+
+    def _deactivate(self) -> None:
+        self._active, self._active_signature = None, ()
 
     def _try(self, signature: Any, carry: Any, batch: Sequence[Any]) -> tuple[Any, Any]:
         """Take a step unchanged. After the warm-up, also trace it and compare the results."""
-        if signature is None or len(self._executables) == MAX_GRAPHS:
+        if UNTRACEABLE in signature or len(self._executables) == MAX_GRAPHS:
             return self._step(carry, *batch)
         count = self._counts[signature] = self._counts.get(signature, 0) + 1
         last = self._warmup_steps + VERIFY_STEPS
@@ -122,17 +128,18 @@ class ReplayedStep:
         return executable, result
 
 
-def _signature(batch: Sequence[Any]) -> Any:
-    """Return shape, dtype and strides of the arrays of a batch; None for other arrays."""
-    signature: list[Any] = []
-    for array in batch:
-        if array is None:
-            signature.append(None)
-        elif type(array) is np.ndarray:
-            signature.append((array.shape, array.dtype, array.strides))
-        else:
-            return None
-    return tuple(signature)
+def _signature(batch: Sequence[Any]) -> tuple[Any, ...]:
+    """Return shape, dtype and strides of the arrays of a batch."""
+    return tuple(
+        [
+            (array.shape, array.dtype, array.strides)
+            if type(array) is np.ndarray
+            else None
+            if array is None
+            else UNTRACEABLE
+            for array in batch
+        ]
+    )
 
 
 def _copy(values: tree.Tree) -> tree.Tree:
