@@ -210,10 +210,11 @@ class Model(Network):
     def _resume(self, run: Run, path: Path) -> None:
         where = "fit: resume"
         saved = snapshot.read(where, path)
-        saved.check_same(where, self.config, run.settings)
-        self.state = saved.state(where, self._owner.current)
-        self.epoch = saved.epoch
-        saved.restore(run)
+        with saved.wrong_content_is_value_error(where):
+            saved.check_same(where, self.config, run.settings)
+            state = saved.state(where, self._owner.current)
+            saved.restore(run)
+        self.state, self.epoch = state, saved.epoch
         file.discard_leftovers(path)
 
     def _advance(self, chunk: Chunk) -> list[Any]:

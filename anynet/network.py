@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from anynet import backends, tree
+from anynet.arrays.placeholder import PlaceholderGenerator
 from anynet.backends.base import Backend
 from anynet.checkpoint import snapshot
 from anynet.checks import check_number
@@ -25,7 +27,7 @@ from anynet.optimizers.base import Optimizer
 from anynet.regularizers import Regularizer
 from anynet.training.compiled import Compiled
 from anynet.training.freezing import parameters, set_frozen
-from anynet.training.state import StateOwner, TrainState, initial_state, place_like
+from anynet.training.state import StateOwner, TrainState, fit_state, initial_state, place_like, placeholder_state
 
 if TYPE_CHECKING:
     from anynet.callbacks.base import Run
@@ -70,20 +72,30 @@ class Network:
         custom: Iterable[Any] = (),
     ) -> Self:
         """Return the model of a file that was read; `where` begins the messages of errors."""
-        model = cls.from_config(saved.config(where, custom), backend, device)
-        model.state = saved.state(where, model._owner.current)
+        backend, model = backends.get(backend, device), cls.__new__(cls)
+        with saved.wrong_content_is_value_error(where):
+            model._initialize(saved.config(where, custom), backend, partial(saved.state, where))
         model.epoch, model.history = saved.epoch, saved.history
         return model
 
-    def _initialize(self, config: ModelConfig, backend: Backend) -> None:
+    def _initialize(
+        self, config: ModelConfig, backend: Backend, find: Callable[[TrainState], TrainState] | None = None
+    ) -> None:
+        """Set up a model with initial parameters, or with the state that `find` returns for placeholders of its arrays."""
         self.backend, self.epoch, self.history = backend, 0, History()
         self._run: weakref.ref[Run] | None = None
-        params, self.output_shape = config.layer.init(np.random.default_rng((config.seed, 0)), config.input_shape)
+        rng = np.random.default_rng((config.seed, 0)) if find is None else PlaceholderGenerator()
+        params, self.output_shape = config.layer.init(rng, config.input_shape)
         if config.loss is not None:
             config.loss.check_outputs(self.output_shape)
         if config.optimizer is not None:
             config.optimizer.check_parameters(list(parameters(config.layer, params)))
-        self._configure(config, initial_state(config, backend, params))
+        if find is None:
+            state = initial_state(config, backend, params)
+        else:
+            expected = placeholder_state(config, params)
+            state = fit_state(expected, find(expected), backend, backend.dtype(config.dtype))
+        self._configure(config, state)
 
     def _configure(self, config: ModelConfig, state: TrainState) -> None:
         """Take a configuration and a state that fits it; the state's arrays belong to the model from now on."""
@@ -104,14 +116,8 @@ class Network:
 
     @state.setter
     def state(self, new: TrainState) -> None:
-        place, dtype, old = self.backend.asarray, self.backend.dtype(self.dtype), self._owner.current
-        opt_state = {name: value for name, value in old.opt_state.items() if name != lr_factor.KEY}
-        if lr_factor.KEY in new.opt_state:  # it is present only once it has been set
-            opt_state[lr_factor.KEY] = new.opt_state[lr_factor.KEY]
-        params = place_like("state.params", old.params, new.params, lambda a: place(a, dtype, copy=True))
-        rest = {"opt_state": opt_state, "key": old.key}
-        rest = place_like("state", rest, {name: getattr(new, name) for name in rest}, lambda a: place(a, copy=True))
-        self._owner.replace(TrainState(params, **rest))
+        dtype = self.backend.dtype(self.dtype)
+        self._owner.replace(fit_state(self._owner.current, new, self.backend, dtype))
 
     @property
     def params(self) -> Any:
@@ -169,8 +175,9 @@ class Network:
 
     def to(self, backend: str | Backend, device: str | None = None) -> Self:
         """Return a copy of the model, including its training state, on another backend."""
-        model = self.from_config(self.config, backend, device)
-        model.state, model.epoch, model.history = self._owner.current, self.epoch, History(self.history)
+        model, state = self.__new__(type(self)), self._owner.current
+        model._initialize(self.config, backends.get(backend, device), lambda expected: state)
+        model.epoch, model.history = self.epoch, History(self.history)
         return model
 
     def averaged(self) -> Self:
@@ -202,8 +209,8 @@ class Network:
         }
 
     def __setstate__(self, content: dict[str, Any]) -> None:
-        self._initialize(content["config"], content["backend"])
-        self.state, self.epoch, self.history = content["state"], content["epoch"], content["history"]
+        self._initialize(content["config"], content["backend"], lambda expected: content["state"])
+        self.epoch, self.history = content["epoch"], content["history"]
 
     def __repr__(self) -> str:
         settings = f"input_shape={self.input_shape}, backend={self.backend.name!r}, dtype={self.dtype!r}"

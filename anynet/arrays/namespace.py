@@ -11,6 +11,8 @@ from typing import Any, Protocol, TypeAlias
 
 from array_api_compat import array_namespace
 
+from anynet.arrays import placeholder
+
 DType: TypeAlias = Any
 """A data type of any array library, such as ``numpy.float32`` or ``torch.float32``; the libraries share no class."""
 
@@ -89,4 +91,4 @@ def _find(x: Array) -> ModuleType:
         from anynet.arrays import cupy_namespace
 
         return cupy_namespace
-    return array_namespace(x)
+    return placeholder.namespace if isinstance(x, placeholder.Placeholder) else array_namespace(x)

@@ -15,6 +15,9 @@ from anynet import initializers, layers, losses, metrics, optimizers, regularize
 MODULES = (layers, losses, optimizers, schedules, metrics, regularizers, initializers)
 """Modules in which `from_config` finds classes."""
 
+MAX_ITEM_BYTES = 2**16
+"""Upper bound of the size of an element of an array in a header, which a short text could otherwise make huge."""
+
 
 def to_config(value: Any) -> Any:
     """Return plain data from which `from_config` recreates an equal value.
@@ -74,7 +77,7 @@ def from_config(config: Any, custom: Iterable[Any] = ()) -> Any:
     if config.keys() == {"function"}:
         return _find_function(config["function"], custom)
     if config.keys() == {"array", "dtype"}:
-        return np.array(from_config(config["array"]), dtype=config["dtype"])
+        return _array(from_config(config["array"]), config["dtype"])
     cls = _find(config.get("class"), custom)
     fields = {name: from_config(value, custom) for name, value in config.items() if name != "class"}
     try:
@@ -84,6 +87,13 @@ def from_config(config: Any, custom: Iterable[Any] = ()) -> Any:
             f"load: expected the fields of {cls.__name__}, got {', '.join(fields) or 'none'} ({error}); "
             f"the file was written by another version of it"
         ) from None
+
+
+def _array(values: Any, name: Any) -> np.ndarray:
+    dtype = np.dtype(name) if isinstance(name, str) else np.dtype("V")
+    if dtype.kind not in "biufcUS" or dtype.itemsize > MAX_ITEM_BYTES:
+        raise ValueError(f"load: expected an array of numbers or short texts, got one of dtype {name!r}")
+    return np.array(values, dtype=dtype)
 
 
 def _find_function(name: Any, custom: Iterable[Any]) -> Any:

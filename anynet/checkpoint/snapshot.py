@@ -20,7 +20,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -68,13 +69,30 @@ class Snapshot(NamedTuple):
     def config(self, where: str, custom: Iterable[Any] = ()) -> ModelConfig:
         """Return the settings of the model; `custom` are the user's classes and functions."""
         names = [field.name for field in dataclasses.fields(ModelConfig)]
-        try:
+        with self.wrong_content_is_value_error(where):
             fields = self.description["model"]
             return ModelConfig(**{name: from_config(fields[name], custom) for name in names})
-        except (KeyError, TypeError) as error:
+
+    @contextmanager
+    def wrong_content_is_value_error(self, where: str) -> Iterator[None]:
+        """Turn errors that a header of wrong types or impossible numbers causes into ValueError."""
+        try:
+            yield
+        except (
+            ArithmeticError,
+            AttributeError,
+            LookupError,
+            MemoryError,
+            RecursionError,
+            TypeError,
+            ValueError,
+        ) as error:
+            if isinstance(error, ValueError) and "expected" in str(error):  # it says what is wrong
+                raise
+            got = error if str(error) else type(error).__name__
             raise ValueError(
-                f"{where}: expected the description of a model in {self.path}, got one with a wrong {error}"
-            ) from None
+                f"{where}: expected the description of a model in {self.path}, got one with a wrong {got}"
+            ) from error
 
     def state(self, where: str, like: TrainState) -> TrainState:
         """Return the saved arrays in the structure of another state, or raise ValueError."""
@@ -138,7 +156,7 @@ def read(where: str, path: Path) -> Snapshot:
     try:
         columns = {name: [from_json(value) for value in column] for name, column in description["history"].items()}
         epoch, history = int(description["epoch"]), History(columns)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
         raise ValueError(f"{where}: expected epoch and history in {path}, got a wrong {error}") from None
     return Snapshot(path, epoch, history, tensors, description)
 

@@ -23,6 +23,7 @@ import numpy as np
 from array_api_compat import device
 
 from anynet.arrays.namespace import Array, Arrays as Arrays, namespace
+from anynet.arrays.placeholder import Placeholder, PlaceholderGenerator
 from anynet.checks import check_finite, is_multi
 from anynet.initializers import Initializer
 from anynet.tree import Tree
@@ -113,6 +114,8 @@ def empty_like(x: Array) -> Array:
 
 def init_param(where: str, initializer: Initializer, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     """Return the initial value of a parameter, or raise the initializer's ValueError prefixed with `where`."""
+    if isinstance(rng, PlaceholderGenerator):
+        return Placeholder(shape)
     try:
         return initializer(rng, shape)
     except ValueError as error:

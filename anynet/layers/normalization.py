@@ -105,8 +105,8 @@ class BatchNorm(Layer):
         params = {
             "weight": init_param("BatchNorm: weight", self.weight, rng, shape),
             "bias": init_param("BatchNorm: bias", self.bias, rng, shape),
-            "running_mean": np.zeros(shape),
-            "running_var": np.ones(shape),
+            "running_mean": init_param("BatchNorm: running_mean", Zeros(), rng, shape),
+            "running_var": init_param("BatchNorm: running_var", Constant(1.0), rng, shape),
         }
         return params, input_shape
 

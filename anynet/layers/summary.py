@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from anynet import tree
 from anynet.arrays.namespace import namespace
+from anynet.arrays.placeholder import PlaceholderGenerator
 from anynet.checks import is_multi
 from anynet.layers.base import Layer, Params, Shape
 from anynet.layers.hooks import LayerCall, with_hook
@@ -19,6 +18,7 @@ def summary(layer: Layer, input_shape: Shape, params: Params) -> str:
 
     Examples
     --------
+    >>> import numpy as np
     >>> from anynet import Dense
     >>> layer = Dense(2)
     >>> params, _ = layer.init(np.random.default_rng(0), (3,))
@@ -38,7 +38,7 @@ def summary(layer: Layer, input_shape: Shape, params: Params) -> str:
         )
         rows.append((label, _with_batch(call.output), shapes, f"{_count(call.params):,}"))
 
-    with_hook(layer, add_row).init(np.random.default_rng(0), input_shape)
+    with_hook(layer, add_row).init(PlaceholderGenerator(), input_shape)
     widths = [max(len(row[i]) for row in rows) for i in range(4)]
     header, *lines = [
         "  ".join((*(cell.ljust(w) for cell, w in zip(row[:3], widths, strict=False)), row[3].rjust(widths[3])))

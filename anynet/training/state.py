@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from anynet import random, tree
 from anynet.arrays.namespace import Array
+from anynet.arrays.placeholder import Placeholder
 from anynet.backends.base import Backend
 from anynet.config import ModelConfig
+from anynet.optimizers import lr_factor
 
 
 class TrainState(NamedTuple):
@@ -65,6 +69,29 @@ def place_like(where: str, old: tree.Tree, new: tree.Tree, place: Callable[[Any]
                 f"{where}: expected {tree.name(path)} of shape {tuple(array.shape)}, got {tuple(placed[-1].shape)}"
             )
     return tree.set_leaves(old, iter(placed), like=old)
+
+
+def placeholder_state(config: ModelConfig, params: tree.Tree) -> TrainState:
+    """Return placeholders of the initial state for parameters of a `PlaceholderGenerator`."""
+    params = tree.map(lambda a: Placeholder(np.shape(a), config.dtype), params)
+    opt_state = config.optimizer.init(config.layer.trainable(params)) if config.optimizer else {}
+    return TrainState(params, opt_state, random.make_key(config.seed))
+
+
+def fit_state(old: TrainState, new: TrainState, backend: Backend, dtype: Any) -> TrainState:
+    """Return copies of the arrays of `new` in the structure of `old`, or raise ValueError.
+
+    The learning-rate factor is in a state only once it has been set.
+    """
+    opt_state = {name: value for name, value in old.opt_state.items() if name != lr_factor.KEY}
+    if lr_factor.KEY in new.opt_state:
+        opt_state[lr_factor.KEY] = new.opt_state[lr_factor.KEY]
+    params = place_like("state.params", old.params, new.params, lambda a: backend.asarray(a, dtype, copy=True))
+    rest = {"opt_state": opt_state, "key": old.key}
+    rest = place_like(
+        "state", rest, {name: getattr(new, name) for name in rest}, lambda a: backend.asarray(a, copy=True)
+    )
+    return TrainState(params, **rest)
 
 
 class StateOwner:

@@ -2,16 +2,19 @@
 
 import errno
 import hashlib
+import json
 import os
+import pickle
 import subprocess
 import sys
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 from safetensors import safe_open
 
-from anynet import Adam, Dense, Dropout, Model, ReLU, SoftmaxCrossEntropy, load, tree
+from anynet import EMA, Adam, Dense, Dropout, Layer, Model, ReLU, SoftmaxCrossEntropy, load, tree
 from anynet.callbacks import Callback, Checkpoint
 from anynet.checkpoint import file as storage
 
@@ -33,6 +36,13 @@ def data(count=30):
 
 def arrays(model):
     return {tree.name(p): model.backend.to_numpy(a) for p, a in tree.leaves_with_paths(list(model.state))}
+
+
+def same(one, other):
+    one, other = arrays(one), arrays(other)
+    return one.keys() == other.keys() and all(
+        one[k].dtype == other[k].dtype and one[k].tobytes() == other[k].tobytes() for k in one
+    )
 
 
 def test_digest_is_of_the_file_with_zeros_in_its_place(tmp_path):
@@ -201,6 +211,159 @@ def test_other_files(tmp_path):
         os.mkfifo(tmp_path / "pipe")
         with pytest.raises(ValueError, match="a pipe or a device"):
             load(tmp_path / "pipe")
+
+
+HOSTILE = """
+import resource, sys
+from anynet import Adam, BatchNorm, Constant, Dense, LBFGS, Model, Orthogonal, load
+from anynet.checkpoint import file as storage
+from pathlib import Path
+path = Path(sys.argv[1])
+Model([Dense(2, weight=eval(sys.argv[2])), BatchNorm()], input_shape=3, optimizer=eval(sys.argv[3])).save(path)
+tensors, description = storage.read("load", path)
+description["model"]["layer"]["layers"][0]["units"] = 20000
+description["model"]["input_shape"] = [10000]
+storage.write(path, tensors, description)
+resource.setrlimit(resource.RLIMIT_DATA, (2**30, 2**30))
+try:
+    load(path)
+except ValueError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the memory of a process")
+@pytest.mark.parametrize("weight", ["Orthogonal()", "Constant(1.0)"])
+@pytest.mark.parametrize("optimizer", ["Adam()", "LBFGS()"])
+def test_small_file_that_describes_a_large_model_takes_no_memory(tmp_path, weight, optimizer):
+    command = [sys.executable, "-c", HOSTILE, tmp_path / "file", weight, optimizer]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert "expected" in run.stdout and run.stdout.startswith("load: "), run.stderr
+    assert "params.0.weight of shape (10000, 20000), got (3, 2)" in run.stdout
+
+
+@pytest.mark.parametrize("copy", ["load", "to", "averaged", "pickle"])
+def test_nothing_is_drawn_for_a_model_whose_state_is_given(tmp_path, monkeypatch, copy):
+    model = make(optimizer=EMA(Adam(0.01)))
+    model.fit(*data(), epochs=2)
+    model.save(tmp_path / "file")
+    content = pickle.dumps(model)
+
+    def fail(*args, **kwargs):
+        raise AssertionError("an initial weight was drawn")
+
+    for initializer in ("GlorotUniform", "HeNormal", "HeUniform", "Zeros"):
+        monkeypatch.setattr(f"anynet.initializers.{initializer}.__call__", fail)
+    monkeypatch.setattr(np.random, "default_rng", fail)
+    made = {
+        "load": lambda: load(tmp_path / "file"),
+        "to": lambda: model.to("numpy"),
+        "averaged": lambda: model.averaged(),
+        "pickle": lambda: pickle.loads(content),
+    }[copy]()
+    monkeypatch.undo()
+    assert same(made, model) == (copy != "averaged")
+    made.fit(*data())
+
+
+@dataclass(frozen=True)
+class Drawing(Layer):
+    """A layer that draws its weights itself."""
+
+    units: int
+
+    def init(self, rng, input_shape):
+        weight = rng.normal(size=(*input_shape, self.units)) * np.sqrt(2.0 / input_shape[0])
+        weight += rng.uniform(-0.1, 0.1, weight.shape)
+        weight[:, 0] = 1.0
+        return {"weight": weight, "scale": np.ones_like(weight), "shift": rng.uniform()}, (self.units,)
+
+    def forward(self, params, x, *, key=None):
+        return x @ (params["weight"] * params["scale"]) + params["shift"], x
+
+    def backward(self, params, cache, dy, *, need_dx=True):
+        dw = cache.T @ dy
+        grads = {"weight": dw * params["scale"], "scale": dw * params["weight"], "shift": dy.sum()}
+        return (dy @ (params["weight"] * params["scale"]).T if need_dx else None), grads
+
+
+def test_layer_that_draws_itself_is_loaded_without_its_memory(tmp_path):
+    model = Model([Drawing(3)], input_shape=4, loss=SoftmaxCrossEntropy(), optimizer=Adam())
+    model.fit(*data())
+    model.save(tmp_path / "file")
+    assert same(load(tmp_path / "file", custom=[Drawing]), model)
+    tensors, description = storage.read("load", tmp_path / "file")
+    description["model"]["layer"]["layers"][0]["units"] = 10**12
+    storage.write(tmp_path / "file", tensors, description)
+    with pytest.raises(ValueError, match=r"expected params\.0\.weight of shape \(4, 1000000000000\), got \(4, 3\)"):
+        load(tmp_path / "file", custom=[Drawing])
+
+
+@dataclass(frozen=True)
+class Named(Layer):
+    names: tuple = ("a",)
+
+    def __post_init__(self):
+        object.__setattr__(self, "names", tuple(name.upper() for name in self.names))
+
+
+def nested(depth):
+    return [] if depth == 0 else [nested(depth - 1)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content: content.update(epoch=float("1e308") * 10),
+        lambda content: content.update(history={"loss": nested(900)}),
+        lambda content: content["model"].update(input_shape=nested(900)),
+        lambda content: content["model"].update(input_shape=[10**30]),
+        lambda content: content["model"].update(input_shape=[2**62]),
+        lambda content: content["model"].update(seed=nested(900)),
+        lambda content: content["model"].update(layer={"class": "Named", "names": [3]}),
+        lambda content: content["model"]["layer"]["layers"][0].update(units=10**30),
+        lambda content: content["model"].update(dtype=["float32"]),
+        lambda content: content["model"].update(optimizer={"class": "LBFGS", "history": 10**15}),
+        lambda content: content["model"].update(metrics={"dict": 3}),
+        lambda content: content["model"].update(loss={"array": [1], "dtype": "U1000000000"}),
+        lambda content: content["model"].update(loss={"array": [1], "dtype": "no"}),
+    ],
+    ids=range(13),
+)
+def test_impossible_header_with_a_right_digest_is_a_value_error(tmp_path, monkeypatch, change):
+    path = tmp_path / "file"
+    make().save(path)
+    tensors, description = storage.read("load", path)
+    change(description)
+    dumps = json.dumps
+    monkeypatch.setattr(json, "dumps", lambda value, **_: dumps(value))
+    storage.write(path, tensors, description)
+    with pytest.raises(ValueError, match=r"expected .*, got "):
+        load(path, custom=[Named])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda fit: fit.pop("settings"),
+        lambda fit: fit.pop("stop"),
+        lambda fit: fit.update(callbacks=3),
+        lambda fit: fit["totals"].update(batches="x"),
+        lambda fit: fit["totals"].update(sums=[{"tensor": "gone"}]),
+    ],
+    ids=range(5),
+)
+def test_impossible_position_with_a_right_digest_is_a_value_error(whole, change):
+    content, path = whole
+    path.write_bytes(content)
+    tensors, description = storage.read("load", path)
+    change(description["fit"])
+    storage.write(path, tensors, description)
+    model = make()
+    before = arrays(model)
+    with pytest.raises(ValueError, match=r"^fit: resume: expected .*, got "):
+        model.fit(*data(), epochs=2, batch_size=5, resume=path)
+    assert all(before[k].tobytes() == array.tobytes() for k, array in arrays(model).items()) and model.epoch == 0
 
 
 # -- writing ----------------------------------------------------------------------------------------------------------
