@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from anynet.callbacks.base import Callback, Run
 from anynet.callbacks.monitor import Monitor
+from anynet.checkpoint import file
 from anynet.checks import check_int, check_number
 
 
@@ -81,12 +81,11 @@ class Checkpoint(Callback):
     def on_fit_begin(self, run: Run) -> None:
         if self.path.is_dir():
             raise IsADirectoryError(f"Checkpoint: expected the path of a file, got the folder {self.path}")
-        if not self.path.parent.is_dir():
-            raise FileNotFoundError(
-                f"Checkpoint: expected an existing folder, got {self.path.parent}; create it before training"
-            )
-        if not os.access(self.path.parent, os.W_OK):
-            raise PermissionError(f"Checkpoint: expected a writable folder, got {self.path.parent}")
+        folder = Path(os.path.realpath(self.path)).parent
+        if not folder.is_dir():
+            raise FileNotFoundError(f"Checkpoint: expected an existing folder, got {folder}; create it before training")
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(f"Checkpoint: expected a writable folder, got {folder}")
         if self.monitor is not None:
             self.monitor.begin(run)
         self._written = time.monotonic()
@@ -110,8 +109,7 @@ class Checkpoint(Callback):
             older, newer = self.kept(number), self.kept(number - 1)
             if newer.exists():
                 if number == 1:  # path itself must exist at all times
-                    older.unlink(missing_ok=True)
-                    _link(newer, older)
+                    file.link(newer, older)
                 else:
                     os.replace(newer, older)
         run.model.save(self.path)
@@ -127,11 +125,3 @@ class Checkpoint(Callback):
     def restore(self, state: Mapping[str, Any]) -> None:
         if self.monitor is not None and state:
             self.monitor.restore(state)
-
-
-def _link(old: Path, new: Path) -> None:
-    """Create a hard link, or a copy if the file system has no hard links."""
-    try:
-        os.link(old, new)
-    except OSError:
-        shutil.copyfile(old, new)

@@ -14,6 +14,8 @@ import contextlib
 import hashlib
 import json
 import os
+import secrets
+import shutil
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,8 +23,14 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 FORMAT = 1
 BLOCK = 2**20
+SUFFIX = ".partial"
 _DIGEST = b'"sha256":"'
 _BLANK = "0" * 64
 
@@ -45,14 +53,21 @@ def write(path: Path, tensors: Mapping[str, np.ndarray], description: dict[str, 
 
 
 def replace(path: Path, parts: list[Any]) -> None:
-    """Put the bytes of `parts` in the place of the file at `path`, atomically and durably."""
+    """Replace the file at `path`, or that a link there points to, by the bytes of `parts`, atomically and durably."""
     if path.is_dir():
         raise IsADirectoryError(f"save: expected the path of a file, got the folder {path}; add a file name")
+    path = Path(os.path.realpath(path))
     if not path.parent.is_dir():
         raise FileNotFoundError(f"save: expected a folder, got {path.parent}, which is not there; make it first")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    mode = path.stat().st_mode if path.exists() else None
+    if mode is not None and not stat.S_ISREG(mode):
+        raise ValueError(f"save: expected the path of a file, got {path}, which is a pipe or a device")
+    temporary = temporary_path(path)
     try:
-        with open(temporary, "wb") as file:
+        with open(temporary, "xb") as file:
+            _lock(file)
+            if mode is not None:
+                os.chmod(temporary, stat.S_IMODE(mode))
             for part in parts:
                 file.write(part)
             file.flush()
@@ -66,6 +81,48 @@ def replace(path: Path, parts: list[Any]) -> None:
     except BaseException:
         _remove(temporary)
         raise
+
+
+def link(old: Path, new: Path) -> None:
+    """Make `new` a second name of the file `old`, or a copy if the file system has no hard links, atomically."""
+    old, temporary = Path(os.path.realpath(old)), temporary_path(new)
+    try:
+        os.link(old, temporary)
+    except OSError:
+        shutil.copyfile(old, temporary)
+    os.replace(temporary, new)
+    _remove(temporary)  # os.replace leaves it where both were names of one file
+
+
+def temporary_path(path: Path) -> Path:
+    """Return a path next to `path` that no other thread, process or container uses."""
+    return path.with_name(f"{_prefix(path)}{secrets.token_hex(8)}{SUFFIX}")
+
+
+def _prefix(path: Path) -> str:
+    """Return the beginning of temporary names, which have at most 255 bytes."""
+    name = os.fsencode(path.name)
+    return f".{path.name}." if len(name) <= 220 else f".{hashlib.sha256(name).hexdigest()}."
+
+
+def _lock(file: BinaryIO) -> None:
+    """Mark a file as being written for as long as it is open, where the file system has locks."""
+    if fcntl is not None:
+        with contextlib.suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _is_being_written(path: Path) -> bool:
+    if fcntl is None:
+        return False  # Windows refuses to remove an open file
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _remove(path: Path) -> None:
@@ -94,8 +151,14 @@ def _explained(error: OSError, path: Path) -> OSError:
 
 def discard_leftovers(path: Path) -> None:
     """Remove what processes that were killed while they wrote `path` have left beside it."""
-    for leftover in path.parent.glob(f".{path.name}.*.partial"):
-        _remove(leftover)
+    path = Path(os.path.realpath(path))
+    prefix = _prefix(path)
+    for name in os.listdir(path.parent):
+        token = name.removeprefix(prefix).removesuffix(SUFFIX)
+        if name == f"{prefix}{token}{SUFFIX}" and token.isalnum():
+            leftover = path.with_name(name)
+            if not _is_being_written(leftover):
+                _remove(leftover)
 
 
 def read(where: str, path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -119,8 +182,15 @@ def read(where: str, path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]
         raise IsADirectoryError(f"{where}: expected a file, got the folder {path}")
     if not stat.S_ISREG(path.stat().st_mode):
         raise ValueError(f"{where}: expected a file, got {path}, which is a pipe or a device")
-    with path.open("rb") as file:
-        metadata = _verified(where, path, file)
+    while True:
+        with path.open("rb") as file:
+            metadata = _verified(where, path, file)
+            try:
+                tensors = load_file(path)
+            except (SafetensorError, KeyError, TypeError) as error:
+                raise ValueError(f"{where}: expected a whole safetensors file, got {path} ({error})") from None
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):  # or it has been replaced by a newer one
+                break
     try:
         description = json.loads(metadata["anynet"])
         version = description.pop("format")
@@ -130,10 +200,7 @@ def read(where: str, path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]
         raise ValueError(
             f"{where}: expected format {FORMAT}, got {version!r} in {path}; use the version of anynet that wrote it"
         )
-    try:
-        return load_file(path), description
-    except (SafetensorError, KeyError, TypeError) as error:
-        raise ValueError(f"{where}: expected a whole safetensors file, got {path} ({error})") from None
+    return tensors, description
 
 
 def _foreign(where: str, path: Path) -> ValueError:

@@ -5,8 +5,10 @@ import hashlib
 import json
 import os
 import pickle
+import stat
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
 
 import numpy as np
@@ -466,6 +468,117 @@ def test_content_is_on_the_disk_before_the_name_and_the_name_after(tmp_path, mon
     make().save(tmp_path / "model.safetensors")
     first, second, third = steps
     assert first.endswith(".partial") and second == "rename" and third == f"fsync {tmp_path}"
+
+
+def test_threads_that_save_to_one_path_leave_whole_files_to_readers(tmp_path):
+    path, errors, done = tmp_path / "model.safetensors", [], threading.Event()
+    models = [make(seed=seed) for seed in (1, 2)]
+    for epoch, model in enumerate(models):
+        model.epoch = epoch
+    weights = [model.params[0]["weight"] for model in models]
+    models[0].save(path)
+
+    def save(model):
+        try:
+            for _ in range(40):
+                model.save(path)
+        except OSError as error:
+            errors.append(error)
+
+    def read():
+        while not done.is_set():
+            try:
+                found = load(path)
+            except (OSError, ValueError) as error:
+                errors.append(error)
+            else:
+                if found.params[0]["weight"].tobytes() != weights[found.epoch].tobytes():
+                    errors.append("the header of one file with the arrays of another")
+
+    writers = [threading.Thread(target=save, args=(model,)) for model in (*models, *models)]
+    reader = threading.Thread(target=read)
+    for thread in (reader, *writers):
+        thread.start()
+    for thread in writers:
+        thread.join()
+    done.set()
+    reader.join()
+    assert errors == []
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_processes_with_one_number_use_different_names(tmp_path, monkeypatch):
+    names, monkeypatched = [], storage.os.replace
+    monkeypatch.setattr(os, "getpid", lambda: 1)  # as in two containers that share a folder
+    monkeypatch.setattr(os, "replace", lambda a, b: (names.append(os.fspath(a)), monkeypatched(a, b)))
+    for _ in range(2):
+        make().save(tmp_path / "model.safetensors")
+    assert len(set(names)) == 2
+
+
+def test_save_follows_links_and_keeps_the_mode(tmp_path):
+    (tmp_path / "folder").mkdir()
+    target, path = tmp_path / "folder" / "target", tmp_path / "model.safetensors"
+    path.symlink_to(target)
+    make().save(path)
+    target.chmod(0o640)
+    make(seed=4).save(path)
+    assert path.is_symlink() and not target.is_symlink() and load(target).seed == 4
+    assert stat.S_IMODE(target.stat().st_mode) == 0o640
+    make().fit(*data(), epochs=3, callbacks=[Checkpoint(path, keep=2)])
+    assert path.is_symlink() and load(path).epoch == 3
+    assert load(tmp_path / "model.1.safetensors").epoch == 2
+    assert sorted(file.name for file in target.parent.iterdir()) == ["target"]
+
+
+def test_mode_of_a_new_file_is_that_of_any_new_file(tmp_path):
+    (tmp_path / "other").write_bytes(b"")
+    make().save(tmp_path / "model.safetensors")
+    assert (tmp_path / "model.safetensors").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs FIFOs")
+def test_save_refuses_pipes_and_devices(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "null").symlink_to(os.devnull)
+    for name in ("pipe", "null"):
+        with pytest.raises(ValueError, match=r"save: expected the path of a file, got .*, which is a pipe or a device"):
+            make().save(tmp_path / name)
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+
+
+@pytest.mark.parametrize("name", ["m" * 255, "\N{SNOWMAN}" * 85])
+def test_names_as_long_as_the_file_system_takes(tmp_path, name):
+    path = tmp_path / name
+    model = make()
+    model.fit(*data(), callbacks=[Checkpoint(path)])
+    leftover = storage.temporary_path(path)
+    leftover.write_bytes(b"half")
+    model.fit(*data(), epochs=2, resume=path)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_leftovers_are_those_of_the_path_alone_and_none_that_is_being_written(tmp_path):
+    paths = [tmp_path / name for name in ("run[1].st", "run1.st", "run1.st.1", "run1", "*")]
+    leftovers = {path: storage.temporary_path(path) for path in paths}
+    for leftover in leftovers.values():
+        leftover.write_bytes(b"half")
+    while leftovers:
+        path, leftover = leftovers.popitem()
+        storage.discard_leftovers(path)
+        assert not leftover.exists() and all(other.exists() for other in leftovers.values())
+    saved = []
+    fsync = os.fsync
+
+    def look(handle):
+        storage.discard_leftovers(paths[0])
+        saved.append(len(list(tmp_path.iterdir())))
+        fsync(handle)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", look)
+        storage.replace(paths[0], [b"whole"])
+    assert saved[0] == 1 and paths[0].read_bytes() == b"whole"
 
 
 def test_leftovers_of_killed_runs_go_when_one_is_resumed(tmp_path):
