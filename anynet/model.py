@@ -21,13 +21,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from anynet import backends, tree
+from anynet import backends, files, tree
 from anynet.arrays.namespace import Array
 from anynet.backends.base import Backend
 from anynet.callbacks import Callback, ProgressBar
 from anynet.callbacks.base import Run
 from anynet.callbacks.progress import should_show
-from anynet.checkpoint import file, snapshot
+from anynet.checkpoint import snapshot
 from anynet.checks import is_multi
 from anynet.config import ModelConfig
 from anynet.data.batch import Chunk, eval_batch_size
@@ -215,7 +215,7 @@ class Model(Network):
             state = saved.state(where, self._owner.current)
             saved.restore(run)
         self.state, self.epoch = state, saved.epoch
-        file.discard_leftovers(path)
+        files.discard_leftovers(path)
 
     def _advance(self, chunk: Chunk) -> list[Any]:
         loop = self._compiled.loop

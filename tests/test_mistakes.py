@@ -144,7 +144,7 @@ MISTAKES = {
     ),
     "weight of no class": (lambda: fit(class_weight={7: 1.0}), ValueError, "classes are [0, 1, 2]"),
     "unknown in history": (lambda: fit()["val_loss"], KeyError, "expected one of loss, got 'val_loss'"),
-    "no such folder": (lambda: model().save("no/such/folder/file"), FileNotFoundError, "make it first"),
+    "no such folder": (lambda: model().save("no/such/folder/file"), FileNotFoundError, "create it first"),
 }
 
 

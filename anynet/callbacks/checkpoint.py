@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from anynet import files
 from anynet.callbacks.base import Callback, Run
 from anynet.callbacks.monitor import Monitor
-from anynet.checkpoint import file
 from anynet.checks import check_int, check_number
 
 
@@ -109,7 +109,7 @@ class Checkpoint(Callback):
             older, newer = self.kept(number), self.kept(number - 1)
             if newer.exists():
                 if number == 1:  # path itself must exist at all times
-                    file.link(newer, older)
+                    files.link(newer, older)
                 else:
                     os.replace(newer, older)
         run.model.save(self.path)

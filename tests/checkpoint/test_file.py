@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from safetensors import safe_open
 
-from anynet import EMA, Adam, Dense, Dropout, Layer, Model, ReLU, SoftmaxCrossEntropy, load, tree
+from anynet import EMA, Adam, Dense, Dropout, Layer, Model, ReLU, SoftmaxCrossEntropy, files, load, tree
 from anynet.callbacks import Callback, Checkpoint
 from anynet.checkpoint import file as storage
 
@@ -129,7 +129,7 @@ def test_damaged_file_leaves_the_model_untouched(whole):
     model = make()
     model.fit(*data(), epochs=1, batch_size=5)
     before = arrays(model)
-    with pytest.raises(ValueError, match=r"^fit: resume: expected a file as it was written.*earlier checkpoint"):
+    with pytest.raises(ValueError, match=r"^fit: resume: expected a file whose content matches its digest.*earlier"):
         model.fit(*data(), epochs=2, batch_size=5, resume=path)
     assert all(before[k].tobytes() == array.tobytes() for k, array in arrays(model).items())
     assert model.epoch == 1
@@ -187,14 +187,14 @@ def test_truncated_anywhere(path):
         path.write_bytes(whole[:length])
         with pytest.raises(
             ValueError,
-            match=r"^load: expected a (whole safetensors file|file as it was written), got .*model\.safetensors",
+            match=r"^load: expected a (whole safetensors file|file whose content matches its digest), got .*model\.safetensors",
         ):
             load(path)
 
 
 def test_other_files(tmp_path):
     path = tmp_path / "file"
-    with pytest.raises(FileNotFoundError, match=r"load: expected a file, got .*file, which is not there"):
+    with pytest.raises(FileNotFoundError, match=r"load: expected an existing file, got .*file"):
         load(path)
     with pytest.raises(IsADirectoryError, match="load: expected a file, got the folder"):
         load(tmp_path)
@@ -399,7 +399,7 @@ def test_failure_at_any_step_keeps_the_earlier_file(tmp_path, monkeypatch, name,
         raise OSError("disk full") if number is None else OSError(number, os.strerror(number))
 
     monkeypatch.setattr("builtins.open" if name == "open" else f"os.{name}", fail)
-    with pytest.raises(OSError, match=r"save: expected .*; the file that was there is as before") as caught:
+    with pytest.raises(OSError, match=r"save: expected .*; the earlier file is unchanged") as caught:
         model.save(path)
     monkeypatch.undo()
     assert caught.value.errno == number
@@ -426,7 +426,7 @@ def test_disk_that_takes_no_more(tmp_path):
     make().save(path)
     before = path.read_bytes()
     run = subprocess.run([sys.executable, "-c", LIMITED, path], capture_output=True, text=True, check=True)
-    assert run.stdout.startswith("save: expected room on a disk that can be written to, got ")
+    assert run.stdout.startswith("save: expected free space on a writable disk, got ")
     assert path.read_bytes() == before and len(list(tmp_path.iterdir())) == 1
 
 
@@ -436,7 +436,7 @@ def test_paths_that_cannot_be_written(tmp_path):
         IsADirectoryError, match=r"save: expected the path of a file, got the folder .*; add a file name"
     ):
         model.save(tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"save: expected a folder, got .*missing, which is not there; make it"):
+    with pytest.raises(FileNotFoundError, match=r"save: expected an existing folder, got .*missing; create it"):
         model.save(tmp_path / "missing" / "model.safetensors")
     with pytest.raises(IsADirectoryError, match="Checkpoint: expected the path of a file, got the folder"):
         model.fit(*data(), callbacks=[Checkpoint(tmp_path)])
@@ -453,7 +453,7 @@ def test_read_only_folder(tmp_path, monkeypatch):
     if os.geteuid() != 0:
         tmp_path.chmod(0o500)
         with pytest.raises(
-            PermissionError, match="save: expected a folder that can be written to, got Permission denied"
+            PermissionError, match="save: expected a writable folder, got Permission denied"
         ):
             make().save(tmp_path / "model.safetensors")
         tmp_path.chmod(0o700)
@@ -552,7 +552,7 @@ def test_names_as_long_as_the_file_system_takes(tmp_path, name):
     path = tmp_path / name
     model = make()
     model.fit(*data(), callbacks=[Checkpoint(path)])
-    leftover = storage.temporary_path(path)
+    leftover = files.temporary_path(path)
     leftover.write_bytes(b"half")
     model.fit(*data(), epochs=2, resume=path)
     assert list(tmp_path.iterdir()) == [path]
@@ -560,24 +560,24 @@ def test_names_as_long_as_the_file_system_takes(tmp_path, name):
 
 def test_leftovers_are_those_of_the_path_alone_and_none_that_is_being_written(tmp_path):
     paths = [tmp_path / name for name in ("run[1].st", "run1.st", "run1.st.1", "run1", "*")]
-    leftovers = {path: storage.temporary_path(path) for path in paths}
+    leftovers = {path: files.temporary_path(path) for path in paths}
     for leftover in leftovers.values():
         leftover.write_bytes(b"half")
     while leftovers:
         path, leftover = leftovers.popitem()
-        storage.discard_leftovers(path)
+        files.discard_leftovers(path)
         assert not leftover.exists() and all(other.exists() for other in leftovers.values())
     saved = []
     fsync = os.fsync
 
     def look(handle):
-        storage.discard_leftovers(paths[0])
+        files.discard_leftovers(paths[0])
         saved.append(len(list(tmp_path.iterdir())))
         fsync(handle)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", look)
-        storage.replace(paths[0], [b"whole"])
+        files.replace(paths[0], [b"whole"])
     assert saved[0] == 1 and paths[0].read_bytes() == b"whole"
 
 

@@ -119,7 +119,9 @@ def test_fields_of_another_version():
     assert from_config({"class": "Adam"}) == Adam()
 
 
-@pytest.mark.parametrize("value", [lambda x: x, object(), {1, 2}, b"bytes", 1j, Dense, math.sin], ids=repr)
+@pytest.mark.parametrize(
+    "value", [lambda x: x, object(), {1, 2}, b"bytes", 1j, Dense, math.sin], ids=lambda value: type(value).__name__
+)
 def test_a_value_that_cannot_be_described(value):
     with pytest.raises(TypeError, match=r"save: expected hyperparameters that are numbers, .*, got .*; write it as a "):
         to_config((value,))

@@ -132,7 +132,7 @@ def test_another_run_is_not_resumed(written, model, fit, message):
 
 
 def test_file_that_is_not_there(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"fit: resume: expected a file, got .*none, which is not there"):
+    with pytest.raises(FileNotFoundError, match=r"fit: resume: expected an existing file, got .*none"):
         make().fit(x, y, resume=tmp_path / "none")
 
 
