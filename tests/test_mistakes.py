@@ -215,7 +215,7 @@ def test_says_how_to_install_a_missing_library(monkeypatch, name, package, comma
 
 
 def test_names_the_devices_that_are_there():
-    with pytest.raises(ValueError, match="'cpu', got 'cuda'; for an NVIDIA GPU take backend='cupy'"):
+    with pytest.raises(ValueError, match="'cpu', got 'cuda'; for an NVIDIA GPU use backend='cupy'"):
         model(device="cuda")
     pytest.importorskip("torch")
     with pytest.raises(RuntimeError, match=r"expected an available device, got 'cuda:99' .* this machine has: cpu"):
