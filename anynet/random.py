@@ -33,6 +33,7 @@ import math
 import numpy as np
 from array_api_compat import device as _device
 
+from anynet.arrays.fused import fused
 from anynet.arrays.namespace import Array, namespace
 from anynet.arrays.reduce import is_half, narrowed
 
@@ -67,11 +68,21 @@ def fold_in(key: Array, index: int) -> Array:
 
     Two paths through nested containers have the same key only if they agree in a 32-bit polynomial of their indices.
     """
-    return key * _CHILD + _int32(_CHILD_START + index * _CHILD_STEP)
+    return _child(key, _int32(_CHILD_START + index * _CHILD_STEP))
+
+
+@fused
+def _child(key: Array, offset: int) -> Array:
+    return key * _CHILD + offset
 
 
 def next_key(key: Array) -> Array:
     """Return the key of the next step; the sequence has period 2³²."""
+    return _next(key)
+
+
+@fused
+def _next(key: Array) -> Array:
     return key * _NEXT + _NEXT_START
 
 
@@ -96,9 +107,13 @@ def threefry2x32(key: tuple[Array, Array], counter: tuple[Array, Array]) -> tupl
     ----------
     Salmon et al. (2011), section 3.2; 20 rounds, tested against the known answers of Random123.
     """
-    k0, k1 = key
+    return _encrypt(*counter, *key)
+
+
+@fused
+def _encrypt(c0: Array, c1: Array, k0: Array, k1: Array) -> tuple[Array, Array]:
     schedule = (k0, k1, k0 ^ k1 ^ _PARITY)
-    x0, x1 = counter[0] + k0, counter[1] + k1
+    x0, x1 = c0 + k0, c1 + k1
     for group in range(5):
         for count in _ROTATIONS[group % 2]:
             x0 = x0 + x1
@@ -119,8 +134,13 @@ def random_bits(key: Array, size: int) -> Array:
 def uniform(key: Array, shape: tuple[int, ...], dtype: object) -> Array:
     """Return uniform floats in [0, 1), multiples of 2⁻²⁴ and identical for every float dtype."""
     xp = namespace(key)
-    bits = (random_bits(key, math.prod(shape)) >> 8) & 0xFFFFFF
+    bits = _upper_24_bits(random_bits(key, math.prod(shape)))
     return xp.reshape(xp.astype(bits, dtype) * 2.0**-24, shape)
+
+
+@fused
+def _upper_24_bits(words: Array) -> Array:
+    return (words >> 8) & 0xFFFFFF
 
 
 def normal(key: Array, shape: tuple[int, ...], dtype: object) -> Array:
@@ -134,10 +154,16 @@ def normal(key: Array, shape: tuple[int, ...], dtype: object) -> Array:
     size = math.prod(shape)
     half = (size + 1) // 2
     u = uniform(key, (2 * half,), xp.float32 if is_half(dtype) else dtype)  # 2²⁴ steps do not fit in 16 bits
-    radius = xp.sqrt(-2.0 * xp.log(1.0 - u[:half]))  # 1 − u is in (0, 1]
-    angle = (2.0 * math.pi) * u[half:]
-    z = narrowed(xp.concat((radius * xp.cos(angle), radius * xp.sin(angle))), dtype)
+    z = narrowed(xp.concat(_box_muller(u[:half], u[half:])), dtype)
     return xp.reshape(z[:size], shape)
+
+
+@fused
+def _box_muller(u: Array, v: Array) -> tuple[Array, Array]:
+    xp = namespace(u)
+    radius = xp.sqrt(-2.0 * xp.log(1.0 - u))  # 1 − u is in (0, 1]
+    angle = (2.0 * math.pi) * v
+    return radius * xp.cos(angle), radius * xp.sin(angle)
 
 
 def bernoulli(key: Array, probability: float, shape: tuple[int, ...]) -> Array:
@@ -148,8 +174,13 @@ def bernoulli(key: Array, probability: float, shape: tuple[int, ...]) -> Array:
     xp = namespace(key)
     size = math.prod(shape)
     words = random_bits(key, (size + 1) // 2)
-    halves = xp.concat((words & 0xFFFF, (words >> 16) & 0xFFFF))[:size]
+    halves = xp.concat(_halves(words))[:size]
     return xp.reshape(halves < round(probability * 2**16), shape)
+
+
+@fused
+def _halves(words: Array) -> tuple[Array, Array]:
+    return words & 0xFFFF, (words >> 16) & 0xFFFF
 
 
 def rounded_probability(probability: float) -> float:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 
+from anynet.arrays.fused import fused
 from anynet.arrays.namespace import Array, namespace
 
 SINGLE = (
@@ -60,6 +61,7 @@ DOUBLE = (
 """Coefficients for float64."""
 
 
+@fused
 def normal_cdf(x: Array) -> Array:
     """Return Φ(x) = ½ erfc(−x/√2), the probability that a standard normal variable is below x.
 
@@ -76,6 +78,7 @@ def normal_cdf(x: Array) -> Array:
     return xp.where(x < 0, tail, 1.0 - tail)
 
 
+@fused
 def erfc(z: Array) -> Array:
     """Return 1 − erf(z) for z ≥ 0, with 0 for large z.
 
@@ -97,6 +100,7 @@ def erfc(z: Array) -> Array:
     return p * xp.exp(-z * z) / (1.0 + 2.0 * z)
 
 
+@fused
 def sigmoid(x: Array) -> Array:
     """Return 1/(1 + e⁻ˣ) as min(1, eˣ) / (1 + e^{−|x|}), whose exponents are never positive."""
     xp = namespace(x)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from anynet.arrays.fused import fused
 from anynet.arrays.namespace import Array, namespace
 from anynet.arrays.special import sigmoid
 from anynet.layers.base import Cache, Grads, Key, Layer, Params
@@ -58,7 +59,12 @@ class Sigmoid(Layer):
 
     def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         y = cache
-        return (dy * y * (1.0 - y) if need_dx else None), {}
+        return (_sigmoid_gradient(dy, y) if need_dx else None), {}
+
+
+@fused
+def _sigmoid_gradient(dy: Array, y: Array) -> Array:
+    return dy * y * (1.0 - y)
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,12 @@ class Tanh(Layer):
 
     def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         y = cache
-        return (dy * (1.0 - y * y) if need_dx else None), {}
+        return (_tanh_gradient(dy, y) if need_dx else None), {}
+
+
+@fused
+def _tanh_gradient(dy: Array, y: Array) -> Array:
+    return dy * (1.0 - y * y)
 
 
 @dataclass(frozen=True)
@@ -118,4 +129,9 @@ class ReLU(Layer):
 
     def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         y = cache
-        return (dy * namespace(dy).astype(y > 0, dy.dtype) if need_dx else None), {}
+        return (_relu_gradient(dy, y) if need_dx else None), {}
+
+
+@fused
+def _relu_gradient(dy: Array, y: Array) -> Array:
+    return dy * namespace(dy).astype(y > 0, dy.dtype)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from anynet import random
+from anynet.arrays.fused import fused
 from anynet.arrays.namespace import Array, namespace
 from anynet.checks import check_number
 from anynet.layers.base import Cache, Grads, Key, Layer, Params
@@ -53,10 +54,15 @@ class Dropout(Layer):
         if key is None:
             return x, None
         keep = random.rounded_probability(1.0 - self.rate)
-        mask = namespace(x).astype(random.bernoulli(key, keep, x.shape), x.dtype) * (1.0 / keep)
-        return x * mask, mask
+        return _masked(x, random.bernoulli(key, keep, x.shape), 1.0 / keep)
 
     def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         if not need_dx:
             return None, {}
         return (dy if cache is None else dy * cache), {}
+
+
+@fused
+def _masked(x: Array, kept: Array, scale: float) -> tuple[Array, Array]:
+    mask = namespace(x).astype(kept, x.dtype) * scale
+    return x * mask, mask

@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
+from anynet.arrays.fused import fused
 from anynet.arrays.namespace import Array, namespace
 from anynet.arrays.special import normal_cdf, sigmoid
 from anynet.layers.base import Cache, Grads, Key, Layer, Params
@@ -40,13 +41,23 @@ class Softplus(Layer):
     uses_key: ClassVar[bool] = False
 
     def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
-        xp = namespace(x)
-        y = xp.maximum(x, 0.0) + xp.log1p(xp.exp(-xp.abs(x)))
+        y = _softplus(x)
         return y, y
 
     def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         y = cache
-        return (dy * -namespace(dy).expm1(-y) if need_dx else None), {}
+        return (_softplus_gradient(dy, y) if need_dx else None), {}
+
+
+@fused
+def _softplus(x: Array) -> Array:
+    xp = namespace(x)
+    return xp.maximum(x, 0.0) + xp.log1p(xp.exp(-xp.abs(x)))
+
+
+@fused
+def _softplus_gradient(dy: Array, y: Array) -> Array:
+    return dy * -namespace(dy).expm1(-y)
 
 
 @dataclass(frozen=True)
@@ -80,7 +91,12 @@ class SiLU(Layer):
 
     def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         y, gate = cache
-        return (dy * (gate + y * (1.0 - gate)) if need_dx else None), {}
+        return (_silu_gradient(dy, y, gate) if need_dx else None), {}
+
+
+@fused
+def _silu_gradient(dy: Array, y: Array, gate: Array) -> Array:
+    return dy * (gate + y * (1.0 - gate))
 
 
 @dataclass(frozen=True)
@@ -125,20 +141,31 @@ class GELU(Layer):
             raise ValueError(f"GELU: expected approximate to be 'none' or 'tanh', got {self.approximate!r}")
 
     def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
-        gate = normal_cdf(x) if self.approximate == "none" else sigmoid(2.0 * _tanh_argument(x)[0])
+        gate = normal_cdf(x) if self.approximate == "none" else _tanh_gate(x)
         return x * gate, (x, gate)
 
     def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         if not need_dx:
             return None, {}
-        (x, gate), xp = cache, namespace(dy)
-        if self.approximate == "none":
-            x = xp.minimum(
-                xp.maximum(x, -40.0), 40.0
-            )  # beyond, the density has underflowed; its square must not overflow
-            return dy * (gate + x * (xp.exp(-0.5 * x * x) * (2.0 * math.pi) ** -0.5)), {}
-        x, slope = _tanh_argument(x)[1:]
-        return dy * (gate + x * (2.0 * gate * (1.0 - gate) * slope)), {}
+        return (_gelu_gradient if self.approximate == "none" else _tanh_gelu_gradient)(dy, *cache), {}
+
+
+@fused
+def _gelu_gradient(dy: Array, x: Array, gate: Array) -> Array:
+    xp = namespace(x)
+    x = xp.minimum(xp.maximum(x, -40.0), 40.0)  # beyond, the density has underflowed; its square must not overflow
+    return dy * (gate + x * (xp.exp(-0.5 * x * x) * (2.0 * math.pi) ** -0.5))
+
+
+@fused
+def _tanh_gate(x: Array) -> Array:
+    return sigmoid(2.0 * _tanh_argument(x)[0])
+
+
+@fused
+def _tanh_gelu_gradient(dy: Array, x: Array, gate: Array) -> Array:
+    x, slope = _tanh_argument(x)[1:]
+    return dy * (gate + x * (2.0 * gate * (1.0 - gate) * slope))
 
 
 def _tanh_argument(x: Array) -> tuple[Array, Array, Array]:
@@ -181,17 +208,25 @@ class Mish(Layer):
     uses_key: ClassVar[bool] = False
 
     def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
-        e, positive = _decay(x)
-        return x * _mish_gate(e, positive)[0], x
+        return _mish(x), x
 
     def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         if not need_dx:
             return None, {}
-        x, xp = cache, namespace(dy)
-        e, positive = _decay(x)
-        gate, m = _mish_gate(e, positive)
-        slope = 4.0 * e * (1.0 + e) / (m * m)
-        return dy * (gate + x * (xp.where(positive, e, xp.ones_like(e)) * slope)), {}
+        return _mish_gradient(dy, cache), {}
+
+
+@fused
+def _mish(x: Array) -> Array:
+    return x * _mish_gate(*_decay(x))[0]
+
+
+@fused
+def _mish_gradient(dy: Array, x: Array) -> Array:
+    e, positive = _decay(x)
+    gate, m = _mish_gate(e, positive)
+    slope = 4.0 * e * (1.0 + e) / (m * m)
+    return dy * (gate + x * (namespace(x).where(positive, e, e * 0.0 + 1.0) * slope))
 
 
 def _decay(x: Array) -> tuple[Array, Array]:

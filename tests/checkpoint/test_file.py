@@ -452,9 +452,7 @@ def test_read_only_folder(tmp_path, monkeypatch):
     monkeypatch.undo()
     if os.geteuid() != 0:
         tmp_path.chmod(0o500)
-        with pytest.raises(
-            PermissionError, match="save: expected a writable folder, got Permission denied"
-        ):
+        with pytest.raises(PermissionError, match="save: expected a writable folder, got Permission denied"):
             make().save(tmp_path / "model.safetensors")
         tmp_path.chmod(0o700)
 

@@ -1,0 +1,41 @@
+"""Kernels that a step on CuPy launches, counted by the module `fakegpu` of an emulated GPU; CuPy itself keeps no count."""
+
+import numpy as np
+import pytest
+
+from anynet import GELU, Adam, Dense, Model, SoftmaxCrossEntropy, random
+from anynet.arrays.special import normal_cdf
+from tests.conftest import KINDS
+
+pytestmark = pytest.mark.without(*(kind for kind in KINDS if kind not in ("cupy", "cupy:1")))
+
+RNG = np.random.default_rng(0)
+LABELS = RNG.integers(0, 10, 64)
+
+
+def count(step):
+    """Return the kernels, products and uploads of a step, in the order in which counts are compared."""
+    fakegpu = pytest.importorskip("fakegpu", reason="only an emulated GPU counts launches")
+    for _ in range(2):  # the first calls compile
+        step()
+    before = fakegpu.counters()
+    step()
+    after = fakegpu.counters()
+    return [after[name] - before[name] for name in ("launches", "gemm", "h2d")]
+
+
+def steps_of(backend, layers, x):
+    model = Model(
+        [*layers, Dense(10)], input_shape=x.shape[1:], loss=SoftmaxCrossEntropy(), optimizer=Adam(), backend=backend
+    )
+    data = backend.asarray(x.astype(np.float32)), backend.asarray(LABELS)
+    return lambda: model.train_step(*data)
+
+
+def test_elementwise_functions(backend):
+    x, key = backend.asarray(np.linspace(-3, 3, 64, dtype=np.float32)), backend.asarray(random.make_key(0))
+    with backend.activate():
+        assert count(lambda: normal_cdf(x)) == [1, 0, 0]
+        assert count(lambda: random.next_key(key)) == [1, 0, 0]
+        assert count(lambda: random.threefry2x32((key[:1], key[1:]), (key, key))) == [1, 0, 0]
+        assert count(lambda: GELU().backward({}, (x, x), x)) == [1, 0, 0]
