@@ -5,6 +5,7 @@ import pytest
 
 from anynet import GELU, Adam, Dense, Model, SoftmaxCrossEntropy, random
 from anynet.arrays.special import normal_cdf
+from anynet.optimizers import scalars
 from tests.conftest import KINDS
 
 pytestmark = pytest.mark.without(*(kind for kind in KINDS if kind not in ("cupy", "cupy:1")))
@@ -39,3 +40,10 @@ def test_elementwise_functions(backend):
         assert count(lambda: random.next_key(key)) == [1, 0, 0]
         assert count(lambda: random.threefry2x32((key[:1], key[1:]), (key, key))) == [1, 0, 0]
         assert count(lambda: GELU().backward({}, (x, x), x)) == [1, 0, 0]
+
+
+def test_the_scalars_of_an_update(backend):
+    params, optimizer = {"weight": backend.asarray(np.ones(3, np.float32))}, Adam()
+    state = optimizer.init(params)
+    with backend.activate():
+        assert count(lambda: scalars.advance(optimizer, state, np.dtype("float32"))) == [1, 0, 0]

@@ -23,6 +23,7 @@ from array_api_compat import device
 
 from anynet import tree
 from anynet.arrays.namespace import Array, namespace
+from anynet.optimizers import scalars
 
 Rule = Callable[..., tuple[Array, ...]]
 LeafGroups = list[tuple[Array, ...]]
@@ -112,19 +113,17 @@ class Optimizer:
         leaf_groups = tree.zip_leaves(grads, params, grads, *(state[slot] for slot in slots))
         if not leaf_groups:
             return params, state
-        step = state["step"]
-        count = namespace(step).astype(step, leaf_groups[0][1].dtype)
-        coefficients, numbers = self.advance(count, state)
+        coefficients, numbers, step = scalars.advance(self, state, leaf_groups[0][1].dtype)
         new = elementwise(self.rule)(leaf_groups, coefficients)
         if new is None:  # changed in place
-            return params, {**state, **numbers, "step": step + 1}
+            return params, {**state, **numbers, "step": step}
         columns = zip(*new, strict=True)
         params = tree.set_leaves(params, iter(next(columns)), like=grads)
         moved = {
             slot: tree.set_leaves(state[slot], iter(column), like=grads)
             for slot, column in zip(slots, columns, strict=True)
         }
-        return params, {"step": step + 1, **moved, **numbers}
+        return params, {"step": step, **moved, **numbers}
 
     def step(
         self, objective: Objective, params: tree.Tree, state: State, elementwise: Elementwise = out_of_place

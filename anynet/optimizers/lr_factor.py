@@ -24,6 +24,7 @@ class Scaled:
 
     rate: float | Schedule
     factor: Array
+    __hash__ = None  # type: ignore[assignment]  # it holds an array, which a kernel must not keep as a constant
 
     def __call__(self, step: Array) -> Any:
         return value_at(self.rate, step) * self.factor
