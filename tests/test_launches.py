@@ -47,3 +47,9 @@ def test_the_scalars_of_an_update(backend):
     state = optimizer.init(params)
     with backend.activate():
         assert count(lambda: scalars.advance(optimizer, state, np.dtype("float32"))) == [1, 0, 0]
+
+
+def test_an_update_of_many_parameters(backend):
+    groups = [tuple(backend.asarray(np.ones(n, np.float32)) for _ in range(4)) for n in (3, 1000, 2)]
+    with backend.activate():
+        assert count(lambda: backend.elementwise(Adam().rule)(groups, (0.1, 0.1, 0.1, 0.1))) == [1, 0, 0]

@@ -13,12 +13,13 @@ import numpy as np
 from anynet.arrays.convert import to_numpy
 from anynet.arrays.namespace import Array
 from anynet.backends.base import Backend, bad_device, missing
+from anynet.backends.cupy_rules import Run, run_together
 
 INSTALL = 'pip install "cupy-cuda13x[ctk]" (or cupy-cuda12x, if `nvidia-smi` reports CUDA 12)'
 
 
 class CupyBackend(Backend):
-    """CuPy arrays; an update rule is one fused kernel per parameter, without synchronization."""
+    """CuPy arrays; an update rule is one fused kernel for all parameters, without synchronization."""
 
     def __init__(self, device: str | None = None) -> None:
         try:
@@ -73,17 +74,17 @@ class CupyBackend(Backend):
 
         return run
 
-    def elementwise(self, rule: Callable[..., Any]) -> Callable[..., None]:
+    def elementwise(self, rule: Callable[..., Any]) -> Run:
         fused = _fused(self._cupy, rule)
 
-        def run(leaf_groups: Sequence[tuple[Array, ...]], coefficients: tuple[Any, ...]) -> None:
+        def run_each(leaf_groups: Sequence[tuple[Array, ...]], coefficients: tuple[Any, ...]) -> None:
             number = leaf_groups[0][0].dtype.type
             # a kernel takes a Python float as a double, which would promote the whole expression
             typed = [number(c) if isinstance(c, float) else c for c in coefficients]
             for p, g, *slots in leaf_groups:
                 fused[len(slots)](p, g, *slots, *typed)
 
-        return run
+        return run_together(self._cupy, rule, run_each)
 
 
 @cache

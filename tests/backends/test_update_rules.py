@@ -3,12 +3,16 @@
 import numpy as np
 import pytest
 
-from anynet.backends import numpy as numpy_backend
+from anynet.arrays.elementwise import maximum
+from anynet.arrays.namespace import namespace
+from anynet.backends import cupy_rules, numpy as numpy_backend
 from anynet.backends.numpy import NumpyBackend
 from anynet.backends.tiled_rules import run_tiled
 from anynet.optimizers.base import out_of_place
+from tests.conftest import KINDS
 from tests.optimizers.cases import ELEMENTWISE
 
+on_cupy = pytest.mark.without(*(kind for kind in KINDS if kind not in ("cupy", "cupy:1")))
 RULES = {optimizer.rule: (optimizer, len(optimizer.slots)) for optimizer, _ in ELEMENTWISE}
 
 
@@ -113,3 +117,55 @@ def test_without_numba_the_tiles_stay(monkeypatch):
     optimizer, slots = next(iter(RULES.values()))
     tiled = run_tiled(optimizer.rule)
     assert numpy_backend._compiled_or(tiled, optimizer.rule, slots) is tiled
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+@on_cupy
+def test_one_kernel_for_all_parameters(rule, dtype, backend):
+    """More parameters than one launch takes, of sizes around those of a block, one empty."""
+    optimizer, slots = RULES[rule]
+    sizes = [7, 0, 1023, 1024, 1025, 5000, *range(1, 100)]
+    rows, coefficients = rows_and_coefficients(optimizer, slots, dtype, sizes)
+    expected = out_of_place(rule)(rows, coefficients)
+    placed = [tuple(map(backend.asarray, row)) for row in rows]
+    mixed = [backend.asarray(c) if i % 2 and not isinstance(c, float) else c for i, c in enumerate(coefficients)]
+    with backend.activate():
+        assert backend.elementwise(rule)(placed, tuple(mixed)) is None
+    for (p, g, *state), (_, gradient, *_), new in zip(placed, rows, expected, strict=True):
+        np.testing.assert_array_equal(backend.to_numpy(g), gradient)
+        for actual, wanted in zip((p, *state), new, strict=True):
+            assert actual.dtype == dtype
+            np.testing.assert_allclose(backend.to_numpy(actual), wanted, rtol=2e-5 if dtype == "float32" else 1e-13)
+
+
+@on_cupy
+def test_rules_and_arrays_that_one_kernel_does_not_take(backend):
+    """A function that is not in `anynet.arrays.elementwise`, a literal, arrays in column order: as on NumPy."""
+
+    def with_tanh(p, g):
+        return (p - namespace(p).tanh(g) * 0.5,)
+
+    def plain(p, g):
+        return (p - g,)
+
+    rng = np.random.default_rng(0)
+    for rule, order in ((with_tanh, "C"), (plain, "F")):
+        p, g = (np.array(rng.normal(size=(3, 4)), order=order) for _ in range(2))
+        placed = (
+            (backend.xp.asarray(p, order=order), backend.asarray(g)) if order == "F" else map(backend.asarray, (p, g))
+        )
+        placed = tuple(placed)
+        with backend.activate():
+            backend.elementwise(rule)([placed], ())
+        np.testing.assert_allclose(backend.to_numpy(placed[0]), rule(p, g)[0], rtol=1e-14)
+
+
+def test_a_traced_rule_propagates_nan_in_maximum():
+    lines = cupy_rules.trace_rule(lambda p, g: (maximum(p, g),), slots=0, coefficients=0)
+    assert lines == ["const T t0 = (a0 != a0 || a0 > a1) ? a0 : a1;", "a0 = t0;"]
+
+
+def test_a_traced_rule_may_exchange_arrays():
+    lines = cupy_rules.trace_rule(lambda p, g, s: (s, p), slots=1, coefficients=0)
+    assert lines == ["const T t0 = a2;", "const T t1 = a0;", "a0 = t0;", "a2 = t1;"]
