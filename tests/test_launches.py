@@ -1,9 +1,12 @@
-"""Kernels that a step on CuPy launches, counted by the module `fakegpu` of an emulated GPU; CuPy itself keeps no count."""
+"""Kernels that a step on CuPy launches.
+
+The module `fakegpu` of an emulated GPU counts them; CuPy itself keeps no count.
+"""
 
 import numpy as np
 import pytest
 
-from anynet import GELU, Adam, Dense, Model, SoftmaxCrossEntropy, random
+from anynet import GELU, Adam, Dense, Dropout, Model, ReLU, SoftmaxCrossEntropy, random
 from anynet.arrays.special import normal_cdf
 from anynet.optimizers import scalars
 from tests.conftest import KINDS
@@ -15,7 +18,7 @@ LABELS = RNG.integers(0, 10, 64)
 
 
 def count(step):
-    """Return the kernels, products and uploads of a step, in the order in which counts are compared."""
+    """Return the numbers of kernels, products and uploads of a step."""
     fakegpu = pytest.importorskip("fakegpu", reason="only an emulated GPU counts launches")
     for _ in range(2):  # the first calls compile
         step()
@@ -53,3 +56,23 @@ def test_an_update_of_many_parameters(backend):
     groups = [tuple(backend.asarray(np.ones(n, np.float32)) for _ in range(4)) for n in (3, 1000, 2)]
     with backend.activate():
         assert count(lambda: backend.elementwise(Adam().rule)(groups, (0.1, 0.1, 0.1, 0.1))) == [1, 0, 0]
+
+
+def test_a_step_of_a_small_network(backend):
+    step = steps_of(backend, [Dense(128), ReLU()], RNG.normal(size=(64, 784)))
+    launches, products, uploads = count(step)
+    assert launches <= 20 and products == 5 and uploads == 0, (launches, products, uploads)
+
+
+def test_dropout(backend):
+    """The mask, and its key, take fifteen kernels; the bits of each operation alone would take 130 more."""
+    plain = count(steps_of(backend, [Dense(128), ReLU()], RNG.normal(size=(64, 784))))
+    more = count(steps_of(backend, [Dense(128), ReLU(), Dropout(0.5)], RNG.normal(size=(64, 784))))
+    assert more[0] - plain[0] <= 15 and more[1:] == plain[1:]
+
+
+def test_gelu(backend):
+    """GELU adds a product with the gate to what ReLU takes."""
+    relu = count(steps_of(backend, [Dense(128), ReLU()], RNG.normal(size=(64, 784))))
+    gelu = count(steps_of(backend, [Dense(128), GELU()], RNG.normal(size=(64, 784))))
+    assert gelu[0] - relu[0] <= 1

@@ -24,7 +24,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def fused(function: F) -> F:
-    """Run a function of arrays that broadcast, the first of them positional, as one kernel on CuPy.
+    """Run a function of positional arrays that broadcast as one kernel on CuPy.
 
     The function may use operators, elementwise functions of the standard and Python numbers, but no reduction and no index. It
     returns an array or a tuple of arrays. A float among the arguments takes the dtype of the first array.

@@ -80,7 +80,10 @@ class Functions:
 
 
 def trace_rule(rule: Callable[..., Any], slots: int, coefficients: int) -> list[str]:
-    """Return the lines of CUDA source that compute a rule of arrays a0, the gradient a1, slots a2, ..., and write them."""
+    """Return the lines of CUDA source that apply a rule.
+
+    Parameter, gradient and slots of an element are a0, a1, a2 and so on; coefficients are c0, c1 and so on.
+    """
     lines: list[str] = []
     arrays = [Term(f"a{i}", lines) for i in range(2 + slots)]
     new = rule(*arrays, *[Term(f"c{i}", lines) for i in range(coefficients)])

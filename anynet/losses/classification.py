@@ -22,6 +22,7 @@ from dataclasses import KW_ONLY, dataclass
 
 from array_api_compat import device
 
+from anynet.arrays.fused import fused
 from anynet.arrays.namespace import Array, DType, namespace
 from anynet.arrays.reduce import total
 from anynet.checks import check_number
@@ -196,19 +197,34 @@ class SoftmaxCrossEntropy(ClassLoss):
     def per_example(self, y_pred: Array, y_true: Array) -> tuple[Array, Cache]:
         check_labels("SoftmaxCrossEntropy", y_pred, y_true)
         xp, y_true = namespace(y_pred), self.distribution(y_true, like=y_pred)
-        z = y_pred - xp.max(y_pred, axis=1, keepdims=True)
-        e = xp.exp(z)
+        z, e = _shifted_exp(y_pred, xp.max(y_pred, axis=1, keepdims=True))
         sums = total(e, axis=1, keepdims=True)
-        log_total = xp.log(sums[:, 0])
         if len(y_true.shape) == 2:
-            log_total = log_total * total(y_true, axis=1)
-        return log_total - pick(z, y_true), (e / sums, y_true)
+            return xp.log(sums[:, 0]) * total(y_true, axis=1) - pick(z, y_true), (e / sums, y_true)
+        return _log_minus(sums[:, 0], pick(z, y_true)), (e / sums, y_true)
 
     def derivative(self, cache: Cache) -> Array:
         p, y_true = cache
         if len(y_true.shape) == 2:
-            p = p * total(y_true, axis=1, keepdims=True)
-        return p - one_hot(y_true, like=p)
+            return p * total(y_true, axis=1, keepdims=True) - y_true
+        xp = namespace(p)
+        return _minus_one_at(p, y_true[:, None], xp.arange(p.shape[1], dtype=y_true.dtype, device=device(y_true)))
+
+
+@fused
+def _shifted_exp(x: Array, largest: Array) -> tuple[Array, Array]:
+    z = x - largest
+    return z, namespace(x).exp(z)
+
+
+@fused
+def _log_minus(x: Array, y: Array) -> Array:
+    return namespace(x).log(x) - y
+
+
+@fused
+def _minus_one_at(p: Array, label: Array, classes: Array) -> Array:
+    return p - namespace(p).astype(label == classes, p.dtype)
 
 
 @dataclass(frozen=True)

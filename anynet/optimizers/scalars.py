@@ -1,4 +1,4 @@
-"""The scalars of an update: the coefficients of the rule, the numbers that an optimizer keeps, and the step count.
+"""The scalars of an update: coefficients, numbers in the state, and the step count.
 
 They are a dozen operations on 0-d arrays. On CuPy each would launch a kernel, so they are computed by one, which is compiled
 once for each optimizer; the learning rate, the setting that is varied most, is an argument of it.
@@ -22,7 +22,7 @@ Scalars = tuple[tuple[Any, ...], dict[str, Any], Array]
 
 
 def advance(optimizer: Optimizer, state: dict[str, Any], dtype: Any) -> Scalars:
-    """Return the coefficients of the next update, new values of the state's numbers, and the new step count."""
+    """Return coefficients, new numbers of the state, and the new step count."""
     if is_cupy_array(state["step"]):
         return _advance_on_cupy(optimizer, state, dtype)
     return _advance(optimizer, state, dtype)

@@ -1,4 +1,4 @@
-"""The scalars of an update on CuPy, from one kernel, against the same function launched operation by operation."""
+"""The scalars of an update from one kernel of CuPy, against one kernel per operation."""
 
 import numpy as np
 import pytest

@@ -1,0 +1,31 @@
+"""Functions of CuPy's namespace that this project replaces, against NumPy's."""
+
+import numpy as np
+import pytest
+
+from tests.conftest import KINDS
+
+pytestmark = pytest.mark.without(*(kind for kind in KINDS if kind not in ("cupy", "cupy:1")))
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2, -1, -3])
+@pytest.mark.parametrize("layout", ["contiguous", "strided", "transposed"])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int32"])
+def test_take_along_axis(axis, layout, dtype, backend):
+    rng = np.random.default_rng(0)
+    x = (100 * rng.normal(size=(4, 6, 5))).astype(dtype)
+    place = {"contiguous": lambda a: a, "strided": lambda a: a[::2, 1::2, ::-1], "transposed": lambda a: a.T}[layout]
+    shape = list(place(x).shape)
+    shape[axis] = 3
+    index = rng.integers(-place(x).shape[axis], place(x).shape[axis], shape)
+    with backend.activate():
+        actual = backend.xp.take_along_axis(place(backend.asarray(x)), backend.asarray(index), axis=axis)
+    np.testing.assert_array_equal(backend.to_numpy(actual), np.take_along_axis(place(x), index, axis))
+    assert actual.dtype == dtype
+
+
+def test_take_along_axis_broadcasts(backend):
+    x, index = np.arange(12.0).reshape(3, 4), np.array([[2], [0]])
+    with backend.activate():
+        actual = backend.xp.take_along_axis(backend.asarray(x), backend.asarray(index.T), axis=1)
+        np.testing.assert_array_equal(backend.to_numpy(actual), x[:, [2, 0]])
