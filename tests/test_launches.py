@@ -6,7 +6,20 @@ The module `fakegpu` of an emulated GPU counts them; CuPy itself keeps no count.
 import numpy as np
 import pytest
 
-from anynet import GELU, Adam, Dense, Dropout, Model, ReLU, SoftmaxCrossEntropy, random
+from anynet import (
+    GELU,
+    Adam,
+    BatchNorm,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    MaxPool2D,
+    Model,
+    ReLU,
+    SoftmaxCrossEntropy,
+    random,
+)
 from anynet.arrays.special import normal_cdf
 from anynet.optimizers import scalars
 from tests.conftest import KINDS
@@ -76,3 +89,14 @@ def test_gelu(backend):
     relu = count(steps_of(backend, [Dense(128), ReLU()], RNG.normal(size=(64, 784))))
     gelu = count(steps_of(backend, [Dense(128), GELU()], RNG.normal(size=(64, 784))))
     assert gelu[0] - relu[0] <= 1
+
+
+def test_a_small_convolutional_network(backend):
+    """The blocks of `examples/mnist.py --model conv` and a dense layer."""
+
+    def block(filters):
+        return [Conv2D(filters, 3, padding="same"), MaxPool2D(2), BatchNorm(), ReLU()]
+
+    step = steps_of(backend, [*block(16), *block(32), Flatten()], RNG.normal(size=(64, 28, 28, 1)))
+    launches, products, uploads = count(step)
+    assert launches <= 60 and products == 8 and uploads == 0, (launches, products, uploads)

@@ -27,7 +27,8 @@ def fused(function: F) -> F:
     """Run a function of positional arrays that broadcast as one kernel on CuPy.
 
     The function may use operators, elementwise functions of the standard and Python numbers, but no reduction and no index. It
-    returns an array or a tuple of arrays. A float among the arguments takes the dtype of the first array.
+    returns an array or a tuple of arrays. A Python number among the arguments takes the dtype of the first array
+    if that has numbers of its kind.
     """
     by_type: dict[type, Callable[..., Any]] = {}
 
@@ -47,7 +48,8 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     kernel = cupy.fuse(kernel_name="anynet_" + function.__name__.strip("_"))(function)
 
     def run(first: Any, *rest: Any) -> Any:
-        # A Python float would be a double in the kernel, and promote every number that it meets.
-        return kernel(first, *[first.dtype.type(x) if type(x) is float else x for x in rest])
+        # A Python number would have 64 bits in the kernel, and promote every number that it meets.
+        kind = float if first.dtype.kind == "f" else int
+        return kernel(first, *[first.dtype.type(x) if type(x) is kind else x for x in rest])
 
     return run

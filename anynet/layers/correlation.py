@@ -11,7 +11,7 @@ Derivation: docs/derivations/convolution.md.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from anynet.arrays.namespace import Array, namespace
@@ -20,8 +20,11 @@ from anynet.layers.windows import Pair, outputs, pad, spread, taps
 
 
 def budget(x: Array) -> int:
-    """Return the number of patch elements to hold at a time: the size of the input, but at least 1 MiB of float32."""
-    return max(2**18, math.prod(x.shape))
+    """Return the number of patch elements to hold at a time: the size of the input, but at least 1 MiB of float32.
+
+    The namespace of an array on a GPU, where many small products are slow, may have another minimum, `PATCH_ELEMENTS`.
+    """
+    return max(getattr(namespace(x), "PATCH_ELEMENTS", 2**18), math.prod(x.shape))
 
 
 class Geometry(NamedTuple):
@@ -46,7 +49,7 @@ def correlate(x: Array, weight: Array, geometry: Geometry) -> Array:
     for _, bands in patches(x, weight.shape, geometry):
         rows = []
         for _, columns, shape in bands:
-            y = xp.matrix_transpose(columns) @ w  # (G, M, K) @ (G, K, F/G)
+            y = xp.matmul(xp.matrix_transpose(columns), w)  # (G, M, K) @ (G, K, F/G)
             rows.append(xp.reshape(xp.permute_dims(y, (1, 0, 2)), (*shape, filters)))
         examples.append(xp.concat(rows, axis=1) if len(rows) > 1 else rows[0])
     return xp.concat(examples, axis=0) if len(examples) > 1 else examples[0]
@@ -59,7 +62,7 @@ def weight_gradient(x: Array, dy: Array, shape: tuple[int, ...], geometry: Geome
     for part, bands in patches(x, shape, geometry):
         for rows, columns, _ in bands:
             d = xp.reshape(dy[part, rows, :, :], (columns.shape[2], groups, shape[3] // groups))  # (M, G, F/G)
-            product = widened(columns @ xp.permute_dims(d, (1, 0, 2)))  # (G, K, M) @ (G, M, F/G)
+            product = widened(xp.matmul(columns, xp.permute_dims(d, (1, 0, 2))))  # (G, K, M) @ (G, M, F/G)
             total = product if total is None else total + product
     return xp.reshape(xp.permute_dims(narrowed(total, dy.dtype), (1, 0, 2)), shape)
 
@@ -103,19 +106,29 @@ def patches(x: Array, window: tuple[int, ...], geometry: Geometry) -> Iterator[t
 
 
 def _bands(x: Array, window: tuple[int, ...], geometry: Geometry, sizes: Pair, rows: int) -> Iterator[Band]:
+    count, (high, wide) = x.shape[0], sizes
+    gather = getattr(namespace(x), "patch_gatherer", stacked_slices)(x, window, geometry, wide)
+    for top in range(0, high, rows):
+        bottom = min(top + rows, high)
+        yield slice(top, bottom), gather(top, bottom), (count, bottom - top, wide)
+
+
+def stacked_slices(x: Array, window: tuple[int, ...], geometry: Geometry, wide: int) -> Callable[[int, int], Array]:
+    """Return ``gather(top, bottom)``, the patches (G, K, M) of some output rows, from slices of x."""
     xp = namespace(x)
     count, channels = x.shape[0], x.shape[3]
-    (high, wide), (stride, dilation, groups) = sizes, geometry[1:]
+    stride, dilation, groups = geometry[1:]
     # With channels first, the rows of the patches are long contiguous runs of memory.
     x = xp.permute_dims(pad(pad(x, 1, *geometry.around[0]), 2, *geometry.around[1]), (3, 0, 1, 2))
     x = xp.reshape(x, (groups, channels // groups, count, *x.shape[2:]))  # (G, C/G, n, H, W)
-    for top in range(0, high, rows):
-        bottom = min(top + rows, high)
+
+    def gather(top: int, bottom: int) -> Array:
         slices = [
             columns
             for lines in taps(x[:, :, :, top * stride[0] :, :], 3, window[0], stride[0], dilation[0], bottom - top)
             for columns in taps(lines, 4, window[1], stride[1], dilation[1], wide)
         ]
         stacked = xp.stack(slices, axis=1)  # (G, kh·kw, C/G, n, rows, Wo)
-        shape = (count, bottom - top, wide)
-        yield slice(top, bottom), xp.reshape(stacked, (groups, math.prod(stacked.shape[1:3]), math.prod(shape))), shape
+        return xp.reshape(stacked, (groups, math.prod(stacked.shape[1:3]), count * (bottom - top) * wide))
+
+    return gather

@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from anynet.arrays.fused import fused
 from anynet.arrays.namespace import Array, namespace
 from anynet.arrays.reduce import narrowed, widened
 from anynet.checks import check_number
@@ -119,11 +120,11 @@ class BatchNorm(Layer):
             return params["weight"] * x_hat + params["bias"], (x_hat, scale, None, None)
         axes, wide = tuple(range(x.ndim - 1)), widened(x)
         mean = xp.mean(wide, axis=axes)  # (C,)
-        centred = wide - mean
-        variance = xp.mean(centred * centred, axis=axes)
-        scale = (variance + self.epsilon) ** -0.5
+        centred, squares = _centred(wide, mean)
+        variance = xp.mean(squares, axis=axes)
+        scale, unbiased = _scale_and_unbiased(variance, self.epsilon, count / max(count - 1, 1))
         x_hat = narrowed(centred * scale, x.dtype)
-        return params["weight"] * x_hat + params["bias"], (x_hat, scale, mean, variance * (count / max(count - 1, 1)))
+        return _affine(x_hat, params["weight"], params["bias"]), (x_hat, scale, mean, unbiased)
 
     def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         (x_hat, scale, mean, _), xp = cache, namespace(dy)
@@ -134,8 +135,10 @@ class BatchNorm(Layer):
             return None, grads
         if mean is not None:  # training: the statistics depend on x
             count = math.prod(dy.shape[:-1])
-            wide = wide - bias * (1.0 / count) - x_hat * (weight * (1.0 / count))
-        return narrowed(wide * (params["weight"] * scale), dy.dtype), grads
+            dx = _batch_gradient(wide, x_hat, weight, bias, params["weight"], scale, 1.0 / count)
+        else:
+            dx = wide * (params["weight"] * scale)
+        return narrowed(dx, dy.dtype), grads
 
     def update_buffers(self, params: Params, cache: Cache) -> Params:
         _, _, mean, variance = cache
@@ -144,9 +147,37 @@ class BatchNorm(Layer):
         old_mean, old_var = params["running_mean"], params["running_var"]
         return {
             **params,
-            "running_mean": narrowed(old_mean + self.momentum * (mean - old_mean), old_mean.dtype),
-            "running_var": narrowed(old_var + self.momentum * (variance - old_var), old_var.dtype),
+            "running_mean": narrowed(_moved(old_mean, mean, self.momentum), old_mean.dtype),
+            "running_var": narrowed(_moved(old_var, variance, self.momentum), old_var.dtype),
         }
+
+
+@fused
+def _centred(x: Array, mean: Array) -> tuple[Array, Array]:
+    centred = x - mean
+    return centred, centred * centred
+
+
+@fused
+def _scale_and_unbiased(variance: Array, epsilon: float, correction: float) -> tuple[Array, Array]:
+    return (variance + epsilon) ** -0.5, variance * correction
+
+
+@fused
+def _affine(x: Array, weight: Array, bias: Array) -> Array:
+    return weight * x + bias
+
+
+@fused
+def _batch_gradient(
+    dy: Array, x_hat: Array, sum_x_hat: Array, sum_dy: Array, weight: Array, scale: Array, share: float
+) -> Array:
+    return (dy - sum_dy * share - x_hat * (sum_x_hat * share)) * (weight * scale)
+
+
+@fused
+def _moved(running: Array, batch: Array, momentum: float) -> Array:
+    return running + momentum * (batch - running)
 
 
 @dataclass(frozen=True)

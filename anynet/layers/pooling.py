@@ -11,10 +11,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from anynet.arrays.fused import fused
 from anynet.arrays.namespace import Array, namespace
 from anynet.arrays.reduce import narrowed, widened
 from anynet.layers.base import Cache, Grads, Key, Layer, Params, Shape, axis_sizes, empty_like
-from anynet.layers.windows import Pair, check_padding, outputs, overlap_add, pad, pads, pair, taps
+from anynet.layers.windows import Axis, check_padding, outputs, overlap_add_2d, pad, pads, pair, taps
+
+TOGETHER = 16
+"""Positions in the window that one kernel compares; its arguments are limited."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class Pool2D(Layer):
             )
         return {}, (*sizes, image[2])
 
-    def _axes(self, image: tuple[int, ...]) -> list[tuple[int, Pair, int, int]]:
+    def _axes(self, image: tuple[int, ...]) -> list[Axis]:
         """Return length, padding, taps and stride of height and width."""
         return [
             (
@@ -73,12 +77,7 @@ class Pool2D(Layer):
 
     def _scatter(self, parts: list[Array], image: tuple[int, ...]) -> Array:
         """Add slices (N, Ho, Wo, C), one per position in the window, to the inputs that `_windows` took them from."""
-        down, across = self._axes(image)
-        lines = [
-            overlap_add(parts[i : i + across[2]], 2, across[3], 1, across[1][0], across[0])
-            for i in range(0, len(parts), across[2])
-        ]
-        return overlap_add(lines, 1, down[3], 1, down[1][0], down[0])
+        return getattr(namespace(parts[0]), "overlap_add_2d", overlap_add_2d)(parts, *self._axes(image))
 
 
 @dataclass(frozen=True)
@@ -122,17 +121,34 @@ class MaxPool2D(Pool2D):
         xp = namespace(x)
         first, *others = self._windows(x, -math.inf)
         y, index = first, xp.zeros_like(first, dtype=_index_dtype(xp, len(others)))
-        for number, part in enumerate(others, start=1):
-            index = xp.where(part > y, xp.full_like(index, number), index)
-            y = xp.maximum(y, part)
+        for start in range(0, len(others), TOGETHER):
+            index, y = _larger(index, y, start + 1, *others[start : start + TOGETHER])
         return xp.asarray(y, copy=True) if not others else y, (index, empty_like(x))
 
     def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         if not need_dx:
             return None, {}
-        (index, empty), xp = cache, namespace(dy)
-        parts = [dy * xp.astype(index == number, dy.dtype) for number in range(math.prod(self.pool_size))]
+        index, empty = cache
+        numbers = range(math.prod(self.pool_size))
+        parts: list[Array] = []
+        for start in range(0, len(numbers), TOGETHER):
+            parts += _where_equal(dy, index, *numbers[start : start + TOGETHER])
         return self._scatter(parts, empty.shape[1:]), {}
+
+
+@fused
+def _larger(index: Array, y: Array, number: Any, *parts: Array) -> tuple[Array, Array]:
+    xp = namespace(y)
+    for part in parts:
+        index = xp.where(part > y, number, index)
+        y = xp.maximum(y, part)
+        number = number + 1
+    return index, y
+
+
+@fused
+def _where_equal(dy: Array, index: Array, *numbers: int) -> tuple[Array, ...]:
+    return tuple([dy * namespace(dy).astype(index == number, dy.dtype) for number in numbers])
 
 
 def _index_dtype(xp: Any, largest: int) -> Any:

@@ -19,6 +19,8 @@ from anynet.arrays.reduce import narrowed, widened
 from anynet.checks import check_int
 
 Pair = tuple[int, int]
+Axis = tuple[int, Pair, int, int]
+"""Length, padding, taps and stride of an axis."""
 Padding = Any
 """"valid", "same" or ((above, below), (left, right))."""
 
@@ -105,6 +107,15 @@ def overlap_add(parts: Sequence[Array], axis: int, s: int, d: int, before: int, 
     total = shape[axis] * s
     mixed = xp.stack(lanes, axis=axis + 1) if s > 1 else lanes[0]
     return pad(xp.reshape(mixed, (*shape[:axis], total, *shape[axis + 1 :])), axis, -before, before + length - total)
+
+
+def overlap_add_2d(parts: Sequence[Array], down: Axis, across: Axis) -> Array:
+    """Add parts (N, Ho, Wo, C), one per position in the window, to the inputs (N, H, W, C) that they were taken from."""
+    lines = [
+        overlap_add(parts[i : i + across[2]], 2, across[3], 1, across[1][0], across[0])
+        for i in range(0, len(parts), across[2])
+    ]
+    return overlap_add(lines, 1, down[3], 1, down[1][0], down[0])
 
 
 def spread(x: Array, axis: int, s: int) -> Array:
