@@ -53,3 +53,9 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         return kernel(first, *[first.dtype.type(x) if type(x) is kind else x for x in rest])
 
     return run
+
+
+@fused
+def affine(x: Any, weight: Any, bias: Any) -> Any:
+    """Return weight · x + bias."""
+    return weight * x + bias

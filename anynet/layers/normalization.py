@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from anynet.arrays.fused import fused
+from anynet.arrays.fused import affine, fused
 from anynet.arrays.namespace import Array, namespace
 from anynet.arrays.reduce import narrowed, widened
 from anynet.checks import check_number
@@ -124,7 +124,7 @@ class BatchNorm(Layer):
         variance = xp.mean(squares, axis=axes)
         scale, unbiased = _scale_and_unbiased(variance, self.epsilon, count / max(count - 1, 1))
         x_hat = narrowed(centred * scale, x.dtype)
-        return _affine(x_hat, params["weight"], params["bias"]), (x_hat, scale, mean, unbiased)
+        return affine(x_hat, params["weight"], params["bias"]), (x_hat, scale, mean, unbiased)
 
     def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         (x_hat, scale, mean, _), xp = cache, namespace(dy)
@@ -133,12 +133,10 @@ class BatchNorm(Layer):
         grads = {"weight": narrowed(weight, dy.dtype), "bias": narrowed(bias, dy.dtype)}
         if not need_dx:
             return None, grads
-        if mean is not None:  # training: the statistics depend on x
-            count = math.prod(dy.shape[:-1])
-            dx = _batch_gradient(wide, x_hat, weight, bias, params["weight"], scale, 1.0 / count)
-        else:
-            dx = wide * (params["weight"] * scale)
-        return narrowed(dx, dy.dtype), grads
+        if mean is None:
+            return narrowed(wide * (params["weight"] * scale), dy.dtype), grads
+        share = 1.0 / math.prod(dy.shape[:-1])  # in training the statistics depend on x
+        return narrowed(_dx(wide, x_hat, weight, bias, params["weight"], scale, share), dy.dtype), grads
 
     def update_buffers(self, params: Params, cache: Cache) -> Params:
         _, _, mean, variance = cache
@@ -164,15 +162,8 @@ def _scale_and_unbiased(variance: Array, epsilon: float, correction: float) -> t
 
 
 @fused
-def _affine(x: Array, weight: Array, bias: Array) -> Array:
-    return weight * x + bias
-
-
-@fused
-def _batch_gradient(
-    dy: Array, x_hat: Array, sum_x_hat: Array, sum_dy: Array, weight: Array, scale: Array, share: float
-) -> Array:
-    return (dy - sum_dy * share - x_hat * (sum_x_hat * share)) * (weight * scale)
+def _dx(dy: Array, x_hat: Array, dw: Array, db: Array, weight: Array, scale: Array, share: float) -> Array:
+    return (dy - db * share - x_hat * (dw * share)) * (weight * scale)
 
 
 @fused
@@ -243,7 +234,7 @@ class LayerNorm(Layer):
         centred = wide - xp.mean(wide, axis=-1, keepdims=True)
         scale = (xp.mean(centred * centred, axis=-1, keepdims=True) + self.epsilon) ** -0.5
         x_hat = narrowed(centred * scale, x.dtype)
-        return params["weight"] * x_hat + params["bias"], (x_hat, scale)
+        return affine(x_hat, params["weight"], params["bias"]), (x_hat, scale)
 
     def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         (x_hat, scale), xp = cache, namespace(dy)
