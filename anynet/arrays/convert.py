@@ -25,6 +25,16 @@ def library_of(x: Any) -> str:
     return "strict" if type(x).__module__.partition(".")[0] == "array_api_strict" else "numpy"
 
 
+CUDA_DEVICES = (2, 13)
+"""Kinds of devices of DLPack: memory of an NVIDIA GPU, and memory managed by CUDA."""
+
+
+def is_on_gpu(x: Any) -> bool:
+    """Return whether an array of any library is in the memory of an NVIDIA GPU and can be shared by DLPack."""
+    find = getattr(x, "__dlpack_device__", None)
+    return find is not None and find()[0] in CUDA_DEVICES
+
+
 def to_numpy(x: Any) -> np.ndarray:
     """Convert an array of any library, data frame or nested list to NumPy."""
     if isinstance(x, np.ndarray):

@@ -9,13 +9,18 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from array_api_compat import is_torch_array
 
-from anynet.arrays.convert import to_numpy
+from anynet.arrays.convert import is_on_gpu, to_numpy
 from anynet.arrays.namespace import Array
 from anynet.backends.base import Backend, bad_device, missing
 from anynet.backends.cupy_rules import Run, run_together
 
 INSTALL = 'pip install "cupy-cuda13x[ctk]" (or cupy-cuda12x, if `nvidia-smi` reports CUDA 12)'
+
+
+MAX_PINNED_BYTES = 2**24
+"""Arrays of fewer bytes are uploaded from pinned memory, asynchronously; CuPy keeps as much of it as the largest took."""
 
 
 class CupyBackend(Backend):
@@ -43,12 +48,23 @@ class CupyBackend(Backend):
 
     def asarray(self, x: Any, dtype: Any = None, *, copy: bool | None = None) -> Array:
         if not isinstance(x, self._cupy.ndarray):
-            x = to_numpy(x)
-        elif not x.flags.forc and x.device != self.device:
+            if not is_on_gpu(x):
+                return self._upload(to_numpy(x), dtype, copy)
+            x = self._cupy.from_dlpack(x.detach() if is_torch_array(x) else x)
+        if not x.flags.forc and x.device != self.device:
             with x.device:
                 x = x.copy()  # CuPy copies only contiguous arrays between devices
         with self.device:
             return self._cupy.array(x, dtype=dtype, order="C") if copy else self._cupy.asarray(x, dtype=dtype)
+
+    def _upload(self, x: np.ndarray, dtype: Any, copy: bool | None) -> Array:
+        with self.device:
+            if x.size * np.dtype(dtype or x.dtype).itemsize < MAX_PINNED_BYTES:
+                return self._cupy.array(x, dtype=dtype, order="C") if copy else self._cupy.asarray(x, dtype=dtype)
+            x = np.asarray(x, dtype=dtype, order="C")
+            new = self._cupy.empty(x.shape, x.dtype)
+            new.set(x)
+            return new
 
     def to_numpy(self, x: Array) -> np.ndarray:
         return self._cupy.asnumpy(x)

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from array_api_compat import is_torch_array
 
-from anynet.arrays.convert import to_numpy
+from anynet.arrays.convert import is_on_gpu, to_numpy
 from anynet.arrays.namespace import Array
 from anynet.backends.base import Backend, Step, bad_device, missing
 from anynet.tree import map_arrays
@@ -45,6 +46,9 @@ class JaxBackend(Backend):
         return dtype
 
     def asarray(self, x: Any, dtype: Any = None, *, copy: bool | None = None) -> Array:
+        if self.device.platform == "gpu" and not isinstance(x, self._jax.Array) and is_on_gpu(x):
+            x = self._jax.dlpack.from_dlpack(x.detach() if is_torch_array(x) else x)
+            copy = True  # the memory is shared, and JAX may read it after its owner has changed it
         if isinstance(x, self._jax.Array):
             if not copy and dtype in (None, x.dtype) and x.device == self.device:
                 return x

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from anynet.arrays.convert import to_numpy
+from anynet.arrays.convert import is_on_gpu, to_numpy
 from anynet.arrays.namespace import Array
 from anynet.backends.base import Backend, missing, run_whole
 from anynet.backends.numpy import NumpyBackend
@@ -39,6 +39,8 @@ class TorchBackend(Backend):
         self.name = "torch" if device is None else f"torch:{device}"
 
     def asarray(self, x: Any, dtype: Any = None, *, copy: bool | None = None) -> Array:
+        if self.device.type == "cuda" and not isinstance(x, self._torch.Tensor) and is_on_gpu(x):
+            x = self._torch.from_dlpack(x)
         if isinstance(x, self._torch.Tensor):
             if x.requires_grad:
                 x = x.detach()

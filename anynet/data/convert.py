@@ -16,10 +16,15 @@ from anynet.backends.base import Backend
 from anynet.checks import check_finite, is_multi
 
 
-def as_array(backend: Backend, where: str, name: str, value: Any) -> Array:
-    """Return `value` as an array of the backend; errors name the argument."""
+def as_array(backend: Backend, where: str, name: str, value: Any, dtype: Any = None) -> Array:
+    """Return `value` as an array of the backend; errors name the argument.
+
+    Numbers on the host, except bytes, are cast to `dtype` there, before they are copied to the device.
+    """
     try:
-        array = backend.asarray(_numeric(value))
+        array = _numeric(value)
+        is_wide = isinstance(array, np.ndarray) and array.dtype != np.uint8
+        array = backend.asarray(array, dtype if is_wide else None)
     except (TypeError, ValueError) as error:
         hint = "; number the classes from 0, as np.unique(y, return_inverse=True)[1] does" if name == "y" else ""
         raise type(error)(
@@ -72,7 +77,7 @@ def as_inputs(backend: Backend, where: str, x: Any, input_shape: Any, dtype: Any
         )
         same_length(where, inputs[0], inputs=inputs)
         return inputs
-    x = as_array(backend, where, "x", x)
+    x = as_array(backend, where, "x", x, None if integers else dtype)
     xp = backend.xp
     if tuple(x.shape[1:]) != input_shape:
         raise ValueError(
@@ -136,7 +141,7 @@ def as_weights(backend: Backend, where: str, weight: Any, dtype: Any, *, some_po
     if weight is None:
         return None
     xp = backend.xp
-    weight = xp.astype(as_array(backend, where, "sample_weight", weight), dtype)
+    weight = xp.astype(as_array(backend, where, "sample_weight", weight, dtype), dtype)
     if weight.ndim != 1:
         raise ValueError(f"{where}: expected sample_weight of shape (N,), got {tuple(weight.shape)}")
     check_finite(where, "sample_weight", weight)
