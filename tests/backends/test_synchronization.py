@@ -141,7 +141,7 @@ def test_losses(row, weighted, backend):
     def passes():
         targets = loss.targets(at["y_true"], y_pred.shape[1:], backend.dtype("float32"))
         value, cache = loss.forward(at["y_pred"], targets, weight)
-        return value, loss.backward(cache), loss.shares(value, targets, weight)
+        return value, loss.backward(cache), loss.effective_weights(value, targets, weight)
 
     check(backend.compile(passes))
 
