@@ -8,7 +8,7 @@ from typing import Any
 from anynet.arrays.elementwise import sqrt
 from anynet.arrays.namespace import Array, namespace
 from anynet.checks import check_hyperparameter
-from anynet.optimizers.adam import bias_correction
+from anynet.optimizers.adam import bias_correction, log
 from anynet.optimizers.base import Optimizer, Rule, Schedule, value_at
 
 
@@ -95,10 +95,26 @@ class RAdam(Optimizer):
         rate = value_at(self.learning_rate, step) / bias_correction(beta1, step)
         correction2 = bias_correction(beta2, step)
         top = 2.0 / (1.0 - beta2) - 1.0
-        rho = top - 2.0 * t * (1.0 - correction2) / correction2
+        rho = _rho(t, beta2, correction2, top)
         known = xp.astype(rho > 5.0, step.dtype)
         rho = xp.maximum(rho, 5.0)  # avoid the root of a negative number in the unused case
         top = xp.maximum(top, 5.0) if callable(self.beta2) else top
         rectifier = xp.sqrt((rho - 4.0) * (rho - 2.0) / rho * (top / ((top - 4.0) * (top - 2.0))))
         adapted = known * rate * rectifier * xp.sqrt(correction2)
         return (1.0 - known) * rate, adapted, 1.0 - beta1, 1.0 - beta2, value_at(self.epsilon, step)
+
+
+def _rho(t: Array, beta2: Any, correction2: Array, top: Any) -> Array:
+    """Return ρ_t, for small t by a series.
+
+    With a = −log β₂ and φ(z) = (z/2) coth(z/2) − 1, ρ_t = t + (2/a) (φ(a) − φ(at)). The formula of the paper subtracts two
+    numbers near 2000 where rectification starts, and would have four correct digits in float32.
+    """
+
+    def phi(z: Any) -> Any:
+        s = z * z
+        return s / 12.0 * (1.0 - s / 60.0 * (1.0 - s / 42.0 * (1.0 - s / 40.0 * (1.0 - s * (5.0 / 198.0)))))
+
+    decay = -log(beta2, like=t)
+    early = t + (2.0 / decay) * (phi(decay) - phi(decay * t))
+    return namespace(t).where(decay * t < 0.25, early, top - 2.0 * t * (1.0 - correction2) / correction2)
