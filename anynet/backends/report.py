@@ -84,9 +84,14 @@ def collect(backends: dict[str, Backend | Exception]) -> Info:
         if isinstance(backend, Exception):
             found[name] = {"missing": str(backend).removeprefix(f"backend '{name}': ")}
             continue
-        found[name] = _FACTS[name](backend)
+        found[name] = describe(backend)
         advice += _ADVICE.get(name, lambda facts, cpu: iter(()))(found[name], cpu)
     return Info(machine, found, advice)
+
+
+def describe(backend: Backend) -> dict[str, Any]:
+    """Return versions, devices and settings of a backend's library."""
+    return _FACTS[backend.name.partition(":")[0]](backend)
 
 
 def processor(path: Path = Path("/proc/cpuinfo")) -> Processor:
@@ -151,6 +156,7 @@ def _cupy(backend: Backend) -> dict[str, Any]:
         "version": cupy.__version__,
         "devices": ", ".join(names),
         "cuda": cupy.cuda.runtime.runtimeGetVersion(),
+        "driver": cupy.cuda.runtime.driverGetVersion(),
         "tf32": "on" if os.environ.get("CUPY_TF32") == "1" else "off",
     }
 
