@@ -3,25 +3,34 @@
 import argparse
 import json
 import sys
+import time
 from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
 
 from . import data, machine, report
-from .cases import CPU, GPU, QUICK
+from .cases import CPU, GPU, GPU_QUICK, GPU_TABLE, QUICK
 from .contenders import CONTENDERS, SLOW_TO_START
 from .rounds import Settings, measure
 
 QUICK_SETTINGS = Settings(rounds=1, seconds=0.02, warm=0.05, pause=0.0, processes=1, epochs=1)
+GPU_SETTINGS = Settings(rounds=5, seconds=0.2, warm=1.0, pause=0.02, processes=1, epochs=10, budget=420.0)
 
 
 def main(argv=None):
     """Run the benchmarks; return 1 if a contender failed or its results differ, regardless of times."""
     options = _parser().parse_args(argv)
-    settings = QUICK_SETTINGS if options.quick else Settings()
+    if options.gpu:
+        options.device = "cuda"
+        options.output = options.output or Path("build/benchmarks-gpu")
+    settings = QUICK_SETTINGS if options.quick else GPU_SETTINGS if options.gpu else Settings()
     given = {name: value for name in asdict(settings) if (value := getattr(options, name, None)) is not None}
     settings = replace(settings, **given)
-    cases = GPU if options.device == "cuda" else QUICK if options.quick else CPU
+    began = time.monotonic()
+    if options.gpu:
+        cases = GPU_QUICK if options.quick else GPU_TABLE
+    else:
+        cases = GPU if options.device == "cuda" else QUICK if options.quick else CPU
     cases = [case for case in cases if _chosen(case.name, options.only)]
     contenders = [c for c in CONTENDERS.values() if _chosen(c.name, options.contenders)]
     if options.quick and not options.contenders:
@@ -33,8 +42,11 @@ def main(argv=None):
         print(*(case.name for case in cases), "", *(c.name for c in contenders), sep="\n")
         return 0
     described, results, missing = machine.describe(), [], {}
+    devices = {case.device for case in cases} | {options.device}
+    if options.gpu:
+        contenders = [c for c in contenders if c.name.partition("/")[0] in ("anynet", "products", "torch", "jax")]
     for contender in contenders:
-        if contender.device == options.device and (why := contender.missing()):
+        if contender.device in devices and (why := contender.missing()):
             missing[contender.name] = why
             _say(f"{contender.name}: skipped, {why}")
     contenders = [c for c in contenders if c.name not in missing]
@@ -43,7 +55,7 @@ def main(argv=None):
         if case.kind == "mnist" and data.mnist_folder() is None:
             _say("  skipped: no MNIST; set ANYNET_DATA to a folder with mnist/*.gz")
             continue
-        results += measure(case, contenders, settings, _say)
+        results += measure(case, contenders, settings, _say, lambda: _is_over(began, settings.budget))
     run = report.as_run(date.today().isoformat(), described, asdict(settings), results, missing)
     page = report.as_markdown(run)
     if options.output:
@@ -53,6 +65,10 @@ def main(argv=None):
     print(page, end="")
     notes = [note for result in results for note in result.notes.values()]
     return int(any(note.startswith(("failed", "computes")) for note in notes))
+
+
+def _is_over(began, budget):
+    return budget is not None and time.monotonic() - began > budget
 
 
 def _say(text):
@@ -67,6 +83,11 @@ def _chosen(name, texts):
 def _parser():
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description="anynet against its peers.")
     parser.add_argument("--quick", action="store_true", help="tiny rounds, to prove that it works: under a minute")
+    parser.add_argument(
+        "--gpu",
+        action="store_true",
+        help="a table for docs/benchmarks.md in under eight minutes on an NVIDIA GPU; with --quick, a dry run anywhere",
+    )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="which cases (default: cpu)")
     parser.add_argument("--only", metavar="A,B", help="cases whose name contains one of these texts")
     parser.add_argument("--contenders", metavar="A,B", help="contenders whose name contains one of these texts")

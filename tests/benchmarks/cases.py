@@ -96,6 +96,27 @@ GPU = tuple(
     for network in [Network(sizes, batch, optimizer, rate)]
 )
 
+# One command of less than eight minutes, for docs/benchmarks.md.
+GPU_TABLE = (
+    *(
+        Case(f"step {network}", "step", network, network.batch, "cuda")
+        for network in (MEDIUM, Network((784, 128, 10), 1024, "adam", 1e-4), Network((4096,) * 5, 1024, "sgd", 0.01))
+    ),
+    Case(f"fit {MEDIUM}", "fit", MEDIUM, 6_400, "cuda"),
+    Case("mnist", "mnist", MNIST, 60_000, "cuda"),
+)
+
+# The same kinds of cases with tiny data, on the CPU too: a dry run where there is no GPU.
+GPU_QUICK = tuple(
+    case
+    for device in ("cpu", "cuda")
+    for case in (
+        Case(f"step {SMALL}", "step", SMALL, SMALL.batch, device),
+        Case(f"fit {SMALL}", "fit", SMALL, 10 * SMALL.batch, device),
+        Case("mnist", "mnist", MNIST, 1_000, device),
+    )
+)
+
 QUICK = (
     Case(f"step {SMALL}", "step", SMALL, SMALL.batch),
     Case("fit 2-3-1, four rows", "fit", TINY, 4),
@@ -103,4 +124,4 @@ QUICK = (
     Case("import", "import"),
     Case("size", "size"),
 )
-CASES = {case.device + " " + case.name: case for case in (*CPU, *GPU, *QUICK)}
+CASES = {case.device + " " + case.name: case for case in (*CPU, *GPU, *QUICK, *GPU_QUICK, *GPU_TABLE)}

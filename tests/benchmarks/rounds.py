@@ -9,6 +9,7 @@ from .processes import Failed, Worker, run_whole
 from .summary import Result, same_losses
 
 REFERENCES = ("numpy/by-hand", "torch/eager:cuda")  # the losses of which are correct
+OVER = "not started: the time of the run was spent"
 UNITS = {"step": "µs", "fit": "µs", "predict": "ms"}
 MNIST_QUANTITIES = {"whole": "s", "fit": "s", "memory": "MB", "accuracy": "%"}
 
@@ -29,6 +30,8 @@ class Settings:
         Whole processes per contender, after one that is discarded.
     epochs : int
         Number of epochs of the MNIST run.
+    budget : float, optional
+        Seconds after which no further contender starts.
     """
 
     rounds: int = 15
@@ -37,6 +40,7 @@ class Settings:
     pause: float = 0.1
     processes: int = 5
     epochs: int = 10
+    budget: float | None = None
 
     @staticmethod
     def with_first(count):
@@ -47,7 +51,7 @@ class Settings:
         return range(0 if count > 1 else 1, count + 1)
 
 
-def measure(case, contenders, settings, say):
+def measure(case, contenders, settings, say, is_over=lambda: False):
     """Measure a case.
 
     Parameters
@@ -58,6 +62,8 @@ def measure(case, contenders, settings, say):
     settings : Settings
     say : callable
         Called with progress messages.
+    is_over : callable
+        Return whether the time for the whole run is spent, so that no further contender starts.
 
     Returns
     -------
@@ -69,17 +75,20 @@ def measure(case, contenders, settings, say):
         return [footprint.imports(settings)]
     able = [c for c in contenders if case.kind in c.kinds and c.device == case.device]
     return (
-        _whole_processes(case, able, settings, say)
+        _whole_processes(case, able, settings, say, is_over)
         if case.kind == "mnist"
-        else [_alternating(case, able, settings, say)]
+        else [_alternating(case, able, settings, say, is_over)]
     )
 
 
-def _alternating(case, contenders, settings, say):
+def _alternating(case, contenders, settings, say, is_over):
     result = Result(case.name, case.kind, UNITS[case.kind])
     workers, losses = {}, {}
     try:
         for contender in contenders:
+            if is_over():
+                result.drop(contender.name, OVER)
+                continue
             worker = workers[contender.name] = Worker(contender, case, settings.seconds, settings.warm)
             try:
                 losses[contender.name] = worker.start()
@@ -103,13 +112,18 @@ def _alternating(case, contenders, settings, say):
     return result
 
 
-def _whole_processes(case, contenders, settings, say):
+def _whole_processes(case, contenders, settings, say, is_over):
     results = {
         quantity: Result(f"{case.name} {quantity}", case.kind, unit) for quantity, unit in MNIST_QUANTITIES.items()
     }
     running = {contender.name: contender for contender in contenders}
     for number in settings.with_first(settings.processes):
         for name in _shuffled(running, number):
+            if is_over():
+                for result in results.values():
+                    if name not in result.samples:
+                        result.drop(name, OVER)
+                continue
             time.sleep(settings.pause)
             try:
                 values, seconds = run_whole(running[name], "mnist", name, number, case.rows, settings.epochs)

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from . import data
-from .cases import CASES, STEPS
+from .cases import CASES, GPU_QUICK, GPU_TABLE, STEPS
+from .contenders import CONTENDERS
 from .contenders.numpy_by_hand import Trainer
+from .rounds import OVER, Settings, measure
 from .summary import Result, best, ratio, same_losses, spread
 from .targets import TARGETS, judged
 
@@ -55,3 +57,27 @@ def test_long_training_on_one_batch_leaves_gradients_and_moments_alive(network):
     tiny = np.finfo(np.float32).tiny
     for moment in trainer.first if network.optimizer == "adam" else []:
         assert not np.any((moment != 0.0) & (np.abs(moment) < tiny))
+
+
+@pytest.mark.parametrize("case", [*GPU_TABLE, *GPU_QUICK], ids=lambda case: f"{case.device} {case.name}")
+def test_no_contender_starts_once_the_time_is_spent(case):
+    contenders = [
+        CONTENDERS[f"{name}:cuda" if case.device == "cuda" else name] for name in ("anynet/torch", "torch/eager")
+    ]
+    results = measure(case, contenders, Settings(budget=1.0), print, lambda: True)
+    assert results and not any(result.samples for result in results)
+    for result in results:
+        assert result.notes == {contender.name: OVER for contender in contenders}
+
+
+def test_the_cases_for_gpus_have_all_ways_to_use_pytorch():
+    for case in GPU_TABLE:
+        names = {name for name, c in CONTENDERS.items() if c.device == case.device and case.kind in c.kinds}
+        ways = {f"torch/{way}:cuda" for way in ("eager", "fused", "compile", "graph")}
+        assert {"anynet/cupy:cuda", "anynet/torch:cuda", "anynet/torch+compile:cuda", "anynet/jax:cuda", *ways} <= names
+
+
+def test_the_case_of_a_worker_is_found_by_its_name():
+    for case in (*GPU_TABLE, *GPU_QUICK):
+        if case.kind != "mnist":
+            assert CASES[f"{case.device} {case.name}"] == case

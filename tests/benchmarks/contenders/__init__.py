@@ -11,6 +11,7 @@ A ``Trainer(network, variant, device, weights=None, seed=0)`` has
 """
 
 import importlib
+import importlib.metadata
 import importlib.util
 import shutil
 import subprocess
@@ -63,7 +64,18 @@ class Contender:
         absent = [name for name in self.needs if importlib.util.find_spec(name) is None]
         if absent:
             return f"{', '.join(absent)} not installed"
-        return "no NVIDIA GPU" if self.device == "cuda" and not has_gpu() else ""
+        return self._missing_gpu() if self.device == "cuda" else ""
+
+    def _missing_gpu(self):
+        if "cupy" in self.needs:
+            return "" if importlib.import_module("cupy").cuda.is_available() else "no NVIDIA GPU"
+        if not has_gpu():
+            return "no NVIDIA GPU"
+        if "torch" in self.needs and "+cpu" in importlib.metadata.version("torch"):
+            return "PyTorch is installed without CUDA"
+        if "jax" in self.needs and not any(map(importlib.util.find_spec, ("jax_cuda12_plugin", "jax_cuda13_plugin"))):
+            return "JAX is installed without its CUDA plugin"
+        return ""
 
     def load(self):
         """Import the module in this process and return its `Trainer` class."""
@@ -104,13 +116,23 @@ _TABLE = (
     Contender("products/torch:cuda", "products", ("torch",), ("step",)),
     Contender("anynet/cupy:cuda", "ours", ("anynet", "cupy")),
     Contender("anynet/torch:cuda", "ours", ("anynet", "torch")),
+    Contender("anynet/torch+compile:cuda", "ours", ("anynet", "torch")),
     Contender("anynet/jax:cuda", "ours", ("anynet", "jax")),
     Contender("torch/eager:cuda", "pytorch", ("torch",)),
     Contender("torch/fused:cuda", "pytorch", ("torch",)),
     Contender("torch/compile:cuda", "pytorch", ("torch",)),
+    Contender("torch/graph:cuda", "pytorch", ("torch",)),
     Contender("jax/jit:cuda", "jax_by_hand", ("jax",)),
 )
 CONTENDERS = {contender.name: contender for contender in _TABLE}
 
 # Skipped in a quick run: slow to start, and without additional coverage.
-SLOW_TO_START = {"torch/fused", "torch/compile", "jax/jit-resident", "keras/jax", "keras/torch", "torch/compile:cuda"}
+SLOW_TO_START = {
+    "torch/fused",
+    "torch/compile",
+    "jax/jit-resident",
+    "keras/jax",
+    "keras/torch",
+    "torch/compile:cuda",
+    "anynet/torch+compile:cuda",
+}

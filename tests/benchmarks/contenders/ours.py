@@ -1,8 +1,9 @@
-"""anynet; the variant is the backend's name (``numpy+numba``: ``numpy`` with the extra ``fast`` installed)."""
+"""anynet; the variant is the backend's name, with ``+numba`` (the extra ``fast``) or ``+compile`` (`torch.compile`)."""
 
 import importlib
 
 from anynet import SGD, Adam, Dense, MeanSquaredError, Model, ReLU, SoftmaxCrossEntropy
+from anynet.backends.torch import TorchBackend
 
 
 class Trainer:
@@ -14,13 +15,14 @@ class Trainer:
         for index, units in enumerate(network.sizes[1:]):
             given = dict(zip(("weight", "bias"), weights[index], strict=True)) if weights else {}
             layers += [Dense(units, **given), ReLU()]
+        name = f"{self.library}:cuda" if device == "cuda" and self.library != "cupy" else self.library
         optimizer = SGD if network.optimizer == "sgd" else Adam
         self.model = Model(
             layers[:-1],
             input_shape=network.sizes[0],
             loss=MeanSquaredError() if network.loss == "mse" else SoftmaxCrossEntropy(),
             optimizer=optimizer(network.learning_rate),
-            backend=f"{self.library}:cuda" if device == "cuda" and self.library != "cupy" else self.library,
+            backend=TorchBackend(device, compiled=True) if variant == "torch+compile" else name,
             seed=seed,
         )
 
