@@ -29,6 +29,12 @@ class History(Mapping[str, list[Any]]):
         """Number of recorded epochs."""
         return max((len(values) for values in self._columns.values()), default=0)
 
+    def complete(self) -> History:
+        """Return a copy of the epochs that all quantities have a value of; another thread may be appending one."""
+        columns = dict(self._columns)
+        epochs = min((len(values) for values in columns.values()), default=0)
+        return History({name: values[:epochs] for name, values in columns.items()})
+
     def append(self, values: Mapping[str, Any]) -> None:
         """Add the values of an epoch, with NaN for missing values and earlier epochs."""
         done = self.epochs

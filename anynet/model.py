@@ -212,16 +212,14 @@ class Model(Network):
         saved = snapshot.read(where, path)
         with saved.wrong_content_is_value_error(where):
             saved.check_same(where, self.config, run.settings)
-            state = saved.state(where, self._owner.current)
+            with self._owner.read() as present:
+                state = saved.state(where, present)
             saved.restore(run)
         self.state, self.epoch = state, saved.epoch
         files.discard_leftovers(path)
 
     def _advance(self, chunk: Chunk) -> list[Any]:
-        loop = self._compiled.loop
-        state, outputs = loop(self._owner.owned, *chunk)
-        self._owner.replace(state)
-        return outputs
+        return self._owner.update(self._compiled.loop, *chunk)
 
     def train_step(self, x: Any, y: Any, sample_weight: Any = None) -> Array:
         """Take one step on one batch, and return the loss before it, a 0-d array.
@@ -230,25 +228,23 @@ class Model(Network):
         """
         with self.backend.activate():
             x, y, weight = self._data.batch("train_step", x, y, sample_weight)
-            step = self._compiled.step
-            state, output = step(self._owner.owned, x, y, weight)
-            self._owner.replace(state)
-            return output[0]
+            return self._owner.update(self._compiled.step, x, y, weight)[0]
 
     def gradients(self, x: Any, y: Any, sample_weight: Any = None) -> tuple[Array, Any]:
         """Return the loss, a 0-d array, and ∂L/∂params, without dropout or an update."""
-        with self.backend.activate():
+        with self.backend.activate(), self._owner.read() as state:
             batch = self._data.check("gradients", self._data.batch("gradients", x, y, sample_weight))
-            return self._compiled.gradients(self._owner.current.params, *batch)
+            return self._compiled.gradients(state.params, *batch)
 
     # -- inference ----------------------------------------------------------------------------------------------------
 
     def predict(self, x: Any) -> Any:
         """Return the output for each example.
 
-        It is the same kind of array as x, on the same device; a NumPy array for lists."""
-        with self.backend.activate():
-            predict, params = self._compiled.predict, self._owner.current.params
+        It is the same kind of array as x, on the same device; a NumPy array for lists.
+        """
+        with self.backend.activate(), self._owner.read() as state:
+            predict, params = self._compiled.predict, state.params
             parts = [copy_if_shared(self.backend, predict(params, part), part) for part in self._data.input_batches(x)]
             y = parts[0] if len(parts) == 1 else tree.map(lambda *a: self.backend.xp.concat(a, axis=0), *parts)
             target = backends.of(tree.leaves(x)[0] if is_multi(self.input_shape) else x)
@@ -260,15 +256,15 @@ class Model(Network):
             return self._evaluate(self._data.source("evaluate", x, y, sample_weight))
 
     def _evaluate(self, source: Source) -> dict[str, Any]:
-        evaluate, params = self._compiled.evaluate, self._owner.current.params
-        metrics, examples = RunningMetrics(self.backend, self.config.reported), 0.0
-        with closing(source.eval_batches(eval_batch_size(self.input_shape))) as batches:
+        evaluate, metrics = self._compiled.evaluate, RunningMetrics(self.backend, self.config.reported)
+        examples, size = 0.0, eval_batch_size(self.input_shape)
+        with self._owner.read() as (params, *_), closing(source.eval_batches(size)) as batches:
             for batch in batches:
                 metrics.add(evaluate(params, *batch))
                 examples += 0.0 if self.regularizer is None else self._compiled.count_examples(batch)
-        values = metrics.values()
-        if self.regularizer is not None:
-            values["loss"] += float(self.regularizer.value(self.layer.trainable(params), examples or math.inf))
+            values = metrics.values()
+            if self.regularizer is not None:
+                values["loss"] += float(self.regularizer.value(self.layer.trainable(params), examples or math.inf))
         return values
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -108,7 +109,7 @@ class Network:
 
     @property
     def state(self) -> TrainState:
-        """Parameters, optimizer state and random key; training never changes arrays read from here.
+        """Parameters, optimizer state and random key; training never changes arrays read from here, in any thread.
 
         Assign a state with arrays of the same shapes, of any library, to set it.
         """
@@ -117,34 +118,40 @@ class Network:
     @state.setter
     def state(self, new: TrainState) -> None:
         dtype = self.backend.dtype(self.dtype)
-        self._owner.replace(fit_state(self._owner.current, new, self.backend, dtype))
+        with self._owner.read() as old:
+            fitted = fit_state(old, new, self.backend, dtype)
+        self._owner.replace(fitted)
 
     @property
     def params(self) -> Any:
         """The parameters, for a list of layers a list with one dict per layer.
 
-        Training never changes arrays read from here. Assign arrays of the same shapes, of any library, to set them.
+        Training never changes arrays read from here, in any thread. Assign arrays of the same shapes to set them.
         """
         return self._owner.shared.params
 
     @params.setter
     def params(self, new: Any) -> None:
         place, dtype = self.backend.asarray, self.backend.dtype(self.dtype)
-        params = place_like("params", self._owner.current.params, new, lambda a: place(a, dtype, copy=True))
-        self._owner.replace(self._owner.owned._replace(params=params))
+
+        def assign(state: TrainState) -> tuple[TrainState, None]:
+            params = place_like("params", state.params, new, lambda a: place(a, dtype, copy=True))
+            return state._replace(params=params), None
+
+        self._owner.update(assign)
 
     @property
     def learning_rate_factor(self) -> float:
         """Factor of the optimizer's learning rate, initially 1; `ReduceLROnPlateau` sets it."""
-        return float(self._owner.current.opt_state.get(lr_factor.KEY, 1.0))
+        with self._owner.read() as state:
+            return float(state.opt_state.get(lr_factor.KEY, 1.0))
 
     @learning_rate_factor.setter
     def learning_rate_factor(self, value: float) -> None:
         check_number("Model", "learning_rate_factor", value, "[0, inf)")
         lr_factor.check("Model", self.config.required_optimizer)
-        state = self._owner.owned
         factor = self.backend.asarray(np.full((), value, dtype=self.dtype), copy=True)
-        self._owner.replace(state._replace(opt_state={**state.opt_state, lr_factor.KEY: factor}))
+        self._owner.update(lambda s: (s._replace(opt_state={**s.opt_state, lr_factor.KEY: factor}), None))
 
     # -- structure ----------------------------------------------------------------------------------------------------
 
@@ -153,30 +160,33 @@ class Network:
 
         The optimizer state of the other layers is kept.
         """
-        with self.backend.activate():
-            self._configure(*set_frozen(self.config, self._owner.owned, layers, True))
+        self._set_frozen(layers, True)
 
     def unfreeze(self, *layers: int) -> None:
         """Train frozen layers again, all of them without an argument.
 
-        Their optimizer state starts from zero."""
+        Their optimizer state starts from zero.
+        """
+        self._set_frozen(layers or range(len(tuple(self.layer.children()))), False)
+
+    def _set_frozen(self, numbers: Sequence[int], frozen: bool) -> None:
         with self.backend.activate():
-            numbers = layers or range(len(tuple(self.layer.children())))
-            self._configure(*set_frozen(self.config, self._owner.owned, numbers, False))
+            changed = self._owner.update(lambda state: (state, set_frozen(self.config, state, numbers, frozen)))
+            self._configure(*changed)
 
     def summary(self) -> str:
         """Return a table of the layers with their output shapes and numbers of parameters."""
-        return (
-            summary(self.layer, self.input_shape, self._owner.current.params)
-            + f" as {self.dtype} on {self.backend.name}"
-        )
+        with self._owner.read() as state:
+            table = summary(self.layer, self.input_shape, state.params)
+        return f"{table} as {self.dtype} on {self.backend.name}"
 
     # -- copies and files ---------------------------------------------------------------------------------------------
 
     def to(self, backend: str | Backend, device: str | None = None) -> Self:
         """Return a copy of the model, including its training state, on another backend."""
-        model, state = self.__new__(type(self)), self._owner.current
-        model._initialize(self.config, backends.get(backend, device), lambda expected: state)
+        model = self.__new__(type(self))
+        with self._owner.read() as state:
+            model._initialize(self.config, backends.get(backend, device), lambda expected: state)
         model.epoch, model.history = self.epoch, History(self.history)
         return model
 
@@ -192,14 +202,19 @@ class Network:
         """Write architecture, parameters, optimizer state, random key and history to one safetensors file, without pickle.
 
         A callback that saves during `fit` also saves the position, for ``fit(..., resume=path)``. An existing file is
-        replaced only by a complete one. `anynet.load` reads the file on any backend.
+        replaced only by a complete one. `anynet.load` reads the file on any backend. Another thread may save during `fit`,
+        without the position.
         """
-        run = None if self._run is None else self._run()
-        snapshot.write(Path(path), self.config, self._owner.current, self.epoch, self.history, run)
+        run, history = None if self._run is None else self._run(), self.history
+        if run is not None and run.thread != get_ident():
+            run, history = None, history.complete()
+        with self._owner.read() as state:
+            snapshot.write(Path(path), self.config, state, self.epoch, history, run)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what pickle stores: settings and host arrays, no compiled functions."""
-        state = tree.map(lambda a: np.array(self.backend.to_numpy(a)), self._owner.current)
+        with self._owner.read() as shared:
+            state = tree.map(lambda a: np.array(self.backend.to_numpy(a)), shared)
         return {
             "config": self.config,
             "backend": self.backend,

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from anynet.history import History
@@ -58,6 +59,8 @@ class Run:
     """Examples of the last batches."""
     logs: dict[str, Any] = field(default_factory=dict)
     """Values of the epoch, by name."""
+    thread: int = field(default_factory=get_ident)
+    """Identifier of the thread that trains, in which callbacks run."""
     stop: bool = False
     """Set to True to end training after this batch or epoch."""
     interrupted: bool = False

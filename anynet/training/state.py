@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import RLock
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -95,9 +96,9 @@ def fit_state(old: TrainState, new: TrainState, backend: Backend, dtype: Any) ->
 
 
 class StateOwner:
-    """Owner of a training state, which is copied before a step if a reader holds it.
+    """Owner of a training state, which a step may overwrite while other threads read it.
 
-    A step may overwrite the arrays of `owned`; a reader may keep those of `shared`.
+    A step does not wait: if its arrays have readers, it copies them first. A reader waits for the end of the current step.
 
     Parameters
     ----------
@@ -108,26 +109,61 @@ class StateOwner:
     """
 
     def __init__(self, state: TrainState, backend: Backend) -> None:
-        self._state, self._backend, self._is_shared = state, backend, False
+        self._state, self._backend = state, backend
+        self._readers: set[object] = set()
+        self._lock, self._turn, self._is_awaited = RLock(), RLock(), False
 
     @property
     def shared(self) -> TrainState:
-        """The state for a reader: later steps never change its arrays."""
-        self._is_shared = True
-        return self._state
+        """The state for a reader that may keep it: later steps never change its arrays."""
+        return self.lend(object())
 
-    @property
-    def current(self) -> TrainState:
-        """The state for a reader that is done with it before the next step."""
-        return self._state
+    def read(self) -> Reading:
+        """Return a context with the state, whose arrays no step changes before its end."""
+        return Reading(self)
 
-    @property
-    def owned(self) -> TrainState:
-        """The state for a step that overwrites or donates its arrays."""
-        if self._is_shared:
-            self.replace(place_state(self._state, self._backend))
-        return self._state
+    def update(self, step: Callable[..., tuple[TrainState, Any]], *args: Any) -> Any:
+        """Replace the state by that of ``step(state, *args) -> state, output``, and return the output.
+
+        The step may overwrite or donate the arrays of its state, and gives up those that it returns.
+        """
+        if self._is_awaited:  # this thread would take the lock again before a waiting reader wakes up
+            with self._turn:
+                pass
+        with self._lock:
+            state = place_state(self._state, self._backend) if self._readers else self._state
+            self._state, output = step(state, *args)
+            if self._readers:
+                self._readers = set()
+            return output
 
     def replace(self, state: TrainState) -> None:
         """Take a new state, whose arrays belong to the owner from now on."""
-        self._state, self._is_shared = state, False
+        with self._lock:
+            self._state, self._readers = state, set()
+
+    def lend(self, reader: object) -> TrainState:
+        """Return the state, and keep its arrays from changes until `Reading` ends, or forever."""
+        with self._turn:
+            self._is_awaited = True
+            with self._lock:
+                self._is_awaited = False
+                self._readers.add(reader)
+                return self._state
+
+    def take_back(self, reader: object) -> None:
+        """End what `lend` began, unless the state has been replaced since."""
+        self._readers.discard(reader)
+
+
+class Reading:
+    """Context in which no step changes the arrays of a state."""
+
+    def __init__(self, owner: StateOwner) -> None:
+        self._owner = owner
+
+    def __enter__(self) -> TrainState:
+        return self._owner.lend(self)
+
+    def __exit__(self, *exception: Any) -> None:
+        self._owner.take_back(self)
