@@ -16,6 +16,7 @@ LeCun, Y., Cortes, C. and Burges, C. (1998). The MNIST database of handwritten d
 """
 
 import gzip
+import io
 import math
 import os
 import struct
@@ -103,7 +104,7 @@ def parse_idx(data: bytes, *, where: str) -> NDArray[Any]:
     return np.frombuffer(data, dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("="))
 
 
-def gunzip(data: bytes, *, where: str) -> bytes:
+def gunzip(data: bytes, *, where: str, at_most: int | None = None) -> bytes:
     """Decompress `data` if it is gzipped, and return it unchanged otherwise.
 
     Parameters
@@ -112,6 +113,8 @@ def gunzip(data: bytes, *, where: str) -> bytes:
         The contents of a file.
     where : str
         Name of the data in the error message.
+    at_most : int, optional
+        Largest size of the uncompressed contents.
 
     Returns
     -------
@@ -121,11 +124,15 @@ def gunzip(data: bytes, *, where: str) -> bytes:
     Raises
     ------
     ValueError
-        If the gzip stream is damaged or truncated.
+        If the gzip stream is damaged or truncated, or its contents are larger than `at_most`.
     """
     if not data.startswith(b"\x1f\x8b"):
         return data
     try:
-        return gzip.decompress(data)
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+            content = file.read() if at_most is None else file.read(at_most + 1)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(f"{where}: expected a complete gzip file, got {error}; download it again") from error
+    if at_most is not None and len(content) > at_most:
+        raise ValueError(f"{where}: expected at most {at_most} bytes of uncompressed contents, got more")
+    return content

@@ -28,6 +28,7 @@ _MIRRORS = (
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
 )
 _TIMEOUT = 20.0  # seconds without receiving data
+_MAX_BYTES = 2**26  # the largest file has 47 MB; anything is unpacked before its checksum is known
 
 _Labeled = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
@@ -172,7 +173,11 @@ def _download(name: str, md5: str) -> bytes:
         url = f"{mirror}{name}.gz"
         try:
             with urlopen(url, timeout=_TIMEOUT) as response:
-                data = gunzip(response.read(), where="the response")
+                data = response.read(_MAX_BYTES + 1)
+                if len(data) > _MAX_BYTES:
+                    raise ValueError(f"the response: expected at most {_MAX_BYTES} bytes, got more")
+                response.read()  # raises if the response was cut short
+            data = gunzip(data, where="the response", at_most=_MAX_BYTES)
         except (OSError, HTTPException, ValueError) as error:
             failures.append(f"{url}: {error}")
             continue

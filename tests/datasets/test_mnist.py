@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -239,6 +240,20 @@ def test_wrong_contents_are_not_cached(surroundings, server, answer, reason):
     with pytest.raises(OSError, match=f"expected {NAMES[0]} with MD5 .* from one of 1 mirrors, got http.*: {reason}"):
         load_mnist()
     assert not surroundings.cache.exists()
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_response_is_read_and_unpacked_up_to_a_limit(surroundings, server, zipped):
+    surroundings.monkeypatch.setattr(mnist, "_MAX_BYTES", 100_000)
+    content = bytes(2**24)
+    server.files[f"/mnist/{NAMES[0]}.gz"] = gzip.compress(content) if zipped else content
+    tracemalloc.start()
+    try:
+        with pytest.raises(OSError, match=r"the response: expected at most 100000 bytes"):
+            load_mnist()
+        assert tracemalloc.get_traced_memory()[1] < 2**22
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_failure_keeps_the_verified_files(surroundings, server, arrays, contents):
