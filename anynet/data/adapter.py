@@ -17,7 +17,7 @@ from anynet.config import ModelConfig
 from anynet.data.batch import Batch, eval_batch_size
 from anynet.data.convert import as_inputs, as_targets, as_weights, check_batch_size, same_length
 from anynet.data.plan import SPLIT_STREAM
-from anynet.data.sources import ArraySource, IterableSource, Source, StreamedSource, in_file
+from anynet.data.sources import ArraySource, IterableSource, Source, StreamedSource, in_file, read_rows
 from anynet.data.split import class_labels, class_weights, split_labels, stratified_split
 
 Inputs = Any
@@ -91,8 +91,11 @@ class DataAdapter:
             check_batch_size(where, parts)
         whole = Batch(parts if streamed else self.inputs(where, x), None)
         for start in range(0, len(whole), size):
-            part = whole.slice(start, start + size).x
-            part = self.inputs(where, part) if streamed else part
+            if streamed:
+                rows = slice(start, min(start + size, len(whole)))
+                part = self.inputs(where, tree.map_arrays(lambda a: read_rows(a, rows), parts))  # noqa: B023
+            else:
+                part = whole.slice(start, start + size).x
             self._config.layer.check_input(where, part)
             yield part
 

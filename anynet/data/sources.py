@@ -155,20 +155,7 @@ class StreamedSource(Source):
             yield self._prepare(*(tree.map_arrays(lambda a: self._read(a, rows), part) for part in self.arrays))  # noqa: B023
 
     def _read(self, array: Any, rows: Any) -> Any:
-        if not isinstance(array, np.ndarray):
-            return array[rows]
-        mapped, array = mapped_file(array), np.asarray(array)
-        if mapped is None:
-            return np.array(array[rows])
-        sequential = isinstance(rows, slice)
-        count = rows.stop - rows.start if sequential else len(rows)
-        step = max(1, MAX_SEQUENTIAL_BYTES // max(1, array[:1].nbytes)) if sequential else MAX_RANDOM_READS
-        part = np.empty((count, *array.shape[1:]), array.dtype)
-        for i in range(0, count, step):
-            j = min(i + step, count)
-            part[i:j] = array[rows.start + i : rows.start + j] if sequential else array[rows[i:j]]
-            mapped.madvise(mmap.MADV_DONTNEED)  # or all pages ever read count as memory of the process
-        return part
+        return read_rows(array, rows)
 
 
 class IterableSource(Source):
@@ -222,6 +209,24 @@ class IterableSource(Source):
             hint = "; an iterator can be used only once: pass an object that starts again" if count == 0 else ""
             raise ValueError(f"{self._where}: expected {expected} batches or more, got {count}{hint}")
         self._seen = count
+
+
+def read_rows(array: Any, rows: Any) -> Any:
+    """Return a copy of some examples of an array, without keeping the pages of its file in memory."""
+    if not isinstance(array, np.ndarray):
+        return array[rows]
+    mapped, array = mapped_file(array), np.asarray(array)
+    if mapped is None:
+        return np.array(array[rows])
+    sequential = isinstance(rows, slice)
+    count = rows.stop - rows.start if sequential else len(rows)
+    step = max(1, MAX_SEQUENTIAL_BYTES // max(1, array[:1].nbytes)) if sequential else MAX_RANDOM_READS
+    part = np.empty((count, *array.shape[1:]), array.dtype)
+    for i in range(0, count, step):
+        j = min(i + step, count)
+        part[i:j] = array[rows.start + i : rows.start + j] if sequential else array[rows[i:j]]
+        mapped.madvise(mmap.MADV_DONTNEED)  # or all pages ever read count as memory of the process
+    return part
 
 
 def mapped_file(array: Any) -> mmap.mmap | None:

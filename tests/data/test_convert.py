@@ -1,5 +1,8 @@
 """What bad input gets, on every backend: an error of one form, before anything is changed."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -126,6 +129,30 @@ def test_targets_do_not_broadcast(loss, backend):
     y = (X[:, 0] > 0).astype(float)
     assert model.evaluate(X, y) == model.evaluate(X, y[:, None])
     unchanged(model, lambda: model.evaluate(X, X[:, :2]), ValueError, r"expected y of shape \(N, 1\).* got \(12, 2\)")
+
+
+RESIDENT = """
+import sys
+import numpy as np
+from anynet import Dense, GlobalAvgPool2D, Model
+def resident():
+    return int(open("/proc/self/status").read().split("VmRSS:")[1].split()[0]) * 1024
+x = np.memmap(sys.argv[1], np.float32, "r", shape=(2000, 160, 160, 1))
+model = Model([GlobalAvgPool2D(), Dense(1)], input_shape=x.shape[1:])
+model.predict(x[:100])
+before = resident()
+model.predict(x)
+print(resident() - before, x.nbytes)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_predict_releases_the_pages_of_a_mapped_file(tmp_path):
+    with (tmp_path / "x").open("wb") as file:
+        file.truncate(2000 * 160 * 160 * 4)
+    command = [sys.executable, "-c", RESIDENT, tmp_path / "x"]
+    grown, size = map(int, subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+    assert grown < size / 2
 
 
 def test_nothing_of_a_refused_call_is_remembered(model):
