@@ -21,6 +21,11 @@ def as_array(backend: Backend, where: str, name: str, value: Any, dtype: Any = N
 
     Numbers on the host, except bytes, are cast to `dtype` there, before they are copied to the device.
     """
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise ValueError(
+            f"{where}: expected {name} without masked values, got {np.ma.count_masked(value)} of them; fill them in, for "
+            f"example by {name}.filled(0.0), or leave their examples out"
+        )
     try:
         array = _numeric(value)
         is_wide = isinstance(array, np.ndarray) and array.dtype != np.uint8

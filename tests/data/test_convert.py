@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from anynet import Adam, Dense, MeanSquaredError, Model, ReLU, SigmoidCrossEntropy, SoftmaxCrossEntropy
+from anynet import SGD, Adam, Dense, MeanSquaredError, Model, ReLU, SigmoidCrossEntropy, SoftmaxCrossEntropy
 from tests.tools import assert_same, fetch
 
 pytestmark = pytest.mark.without("jax")
@@ -153,6 +153,27 @@ def test_predict_releases_the_pages_of_a_mapped_file(tmp_path):
     command = [sys.executable, "-c", RESIDENT, tmp_path / "x"]
     grown, size = map(int, subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
     assert grown < size / 2
+
+
+@pytest.mark.parametrize("call", ["x", "y", "weight", "evaluate", "predict", "step", "iterable", "mapped"])
+def test_masked_values_are_refused(call, backend, tmp_path):
+    x, y, weight = np.ones((6, 3), "float32"), np.zeros((6, 2), "float32"), np.ones(6, "float32")
+    hidden = [np.ma.masked_array(a, np.arange(a.size).reshape(a.shape) == a.size - 1) for a in (x, y, weight)]
+    model = Model([Dense(2)], input_shape=3, loss=MeanSquaredError(), optimizer=SGD(0.1), backend=backend)
+    np.save(tmp_path / "x.npy", x)
+    mapped = np.ma.masked_array(np.load(tmp_path / "x.npy", mmap_mode="r"), hidden[0].mask)
+    with pytest.raises(ValueError, match=r"expected \w+ without masked values, got 1 of them; fill them in"):
+        {
+            "x": lambda: model.fit(hidden[0], y),
+            "y": lambda: model.fit(x, hidden[1]),
+            "weight": lambda: model.fit(x, y, sample_weight=hidden[2]),
+            "evaluate": lambda: model.evaluate(hidden[0], y),
+            "predict": lambda: model.predict(hidden[0]),
+            "step": lambda: model.train_step(hidden[0], y),
+            "iterable": lambda: model.fit([(hidden[0], y)]),
+            "mapped": lambda: model.predict(mapped),
+        }[call]()
+    model.predict(np.ma.masked_array(x))  # without masked values nothing is lost
 
 
 def test_nothing_of_a_refused_call_is_remembered(model):
