@@ -150,7 +150,7 @@ class BaseMLP(BaseEstimator):
         ValueError
             If the file is damaged or was not written by `save` of the same class.
         """
-        params, attributes = saving.load(cls.__name__, path, backend, device, custom)
+        params, attributes = saving.load(cls, path, backend, device, custom)
         estimator = cls(**params)
         for name, value in attributes.items():
             setattr(estimator, name, value)

@@ -52,10 +52,11 @@ def save(estimator: BaseMLP, path: str | Path) -> None:
 
 
 def load(
-    name: str, path: str | Path, backend: str | None, device: str | None, custom: Iterable[Any]
+    cls: type, path: str | Path, backend: str | None, device: str | None, custom: Iterable[Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the parameters and the attributes of an estimator of the named class; see `BaseMLP.load`."""
-    path, custom, where = Path(path), (*CUSTOM, *custom), f"{name}.load"
+    """Return the parameters and the attributes of an estimator; see `BaseMLP.load`."""
+    path, custom, name = Path(path), (*CUSTOM, *custom), cls.__name__
+    where = f"{name}.load"
     saved = snapshot.read(where, path)
     content = saved.description.get("estimator")
     if content is None or content["class"] != name:
@@ -64,6 +65,8 @@ def load(
     params = from_config(content["params"], custom)
     attributes = {name: from_config(value) for name, value in content["attributes"].items()}
     attributes = {name: list(v) if isinstance(v, tuple) else v for name, v in attributes.items()}
+    for attribute in attributes:
+        _check_attribute(f"{where}: {path}", cls, attribute)
     attributes["model_"] = Model.from_snapshot(where, saved, backend or "numpy", device, custom)
     if backend is None:
         attributes["_kind"] = "numpy"
@@ -75,3 +78,9 @@ def load(
             classes_=attributes["classes_"], y_type_=content["y_type"], sparse_input_=False
         )
     return params, attributes
+
+
+def _check_attribute(where: str, cls: type, name: str) -> None:
+    """Raise ValueError unless a name is that of a fitted attribute, not of a method or parameter."""
+    if hasattr(cls, name) or not name.isidentifier() or not (name.startswith("_") or name.endswith("_")):
+        raise ValueError(f"{where}: expected attributes that fit sets, got {name!r}")

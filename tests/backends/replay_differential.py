@@ -222,7 +222,7 @@ class Pair:
 
     def difference(self):
         """Return where the two differ, or None."""
-        ours, theirs = (list(tree.leaves_with_paths(model._owner.current)) for model in (self.quick, self.plain))
+        ours, theirs = (list(tree.leaves_with_paths(model._owner._state)) for model in (self.quick, self.plain))
         if [path for path, _ in ours] != [path for path, _ in theirs]:
             return "structure"
         for (path, a), (_, b) in zip(ours, theirs, strict=True):
@@ -269,10 +269,10 @@ def compare(seed, number, steps):
         if arranged and rng.random() < 0.3:
             x, y = layout(rng, x), layout(rng, y)
         weight = rng.uniform(0.0, 1.0, size) if weighted and rng.random() < 0.8 else None
-        before = pair.quick._owner.current
+        before = pair.quick._owner._state
         ours, theirs = pair.both(lambda model: model.train_step(x, y, weight))  # noqa: B023 - used at once
         replayed += (
-            getattr(pair.quick._compiled.step, "_active", None) is not None and before is not pair.quick._owner.current
+            getattr(pair.quick._compiled.step, "_active", None) is not None and before is not pair.quick._owner._state
         )
         if isinstance(ours, type) or isinstance(theirs, type):
             if ours is not theirs:

@@ -17,6 +17,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from anynet import GELU, Adam, CosineDecay, Tanh, backends, load
+from anynet.checkpoint import file
 from anynet.sklearn import MLPClassifier, MLPRegressor
 from anynet.sklearn.saving import CUSTOM
 from tests.sklearn.test_parity import KINDS, both, outputs, problem
@@ -137,3 +138,14 @@ def test_files_load_on_any_backend_and_as_models(tmp_path):
         MLPClassifier.load(path)
     with pytest.raises(sklearn.exceptions.NotFittedError):
         MLPClassifier().save(path)
+
+
+@pytest.mark.parametrize("name", ["predict", "fit", "__class__", "coefs_", "alpha", "backend", "_answer", "a b_"])
+def test_a_file_sets_only_attributes_that_fit_sets(tmp_path, name):
+    path = tmp_path / "estimator"
+    MLPClassifier(max_iter=1).fit(np.eye(4), [0, 1, 0, 1]).save(path)
+    tensors, description = file.read("load", path)
+    description["estimator"]["attributes"][name] = 3
+    file.write(path, tensors, description)
+    with pytest.raises(ValueError, match=f"MLPClassifier.load: .*: expected attributes that fit sets, got '{name}'"):
+        MLPClassifier.load(path)

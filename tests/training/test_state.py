@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from anynet import Adam, Dense, Dropout, Model, ReLU, SoftmaxCrossEntropy, tree
+from anynet import Adam, Dense, Dropout, Model, ReLU, SoftmaxCrossEntropy, backends, tree
 from anynet.config import ModelConfig
 from anynet.random import make_key
 from anynet.training import state as module
@@ -43,37 +43,50 @@ def copies(monkeypatch):
     return made
 
 
+def step_of(owner):
+    """Take a step that changes nothing, and return the state that it was given."""
+    return owner.update(lambda state: (state, state))
+
+
 def test_a_state_is_copied_only_if_it_was_shared(copies, backend):
     state = small(backend)
     owner = StateOwner(state, backend)
-    assert owner.owned is state and owner.current is state and owner.owned is state and not copies
+    assert step_of(owner) is state and step_of(owner) is state and not copies
     before = fetch(backend, state)
     assert owner.shared is state and owner.shared is state and not copies
-    owned = owner.owned
+    owned = step_of(owner)
     assert owned is not state and len(copies) == 1
     assert all(a is not b for a, b in zip(tree.leaves(owned), tree.leaves(state), strict=True))
     assert_same(fetch(backend, owned), before)
-    assert owner.owned is owned and owner.current is owned and len(copies) == 1
-    assert owner.shared is owned and owner.owned is not owned and len(copies) == 2
+    assert step_of(owner) is owned and len(copies) == 1
+    assert owner.shared is owned and step_of(owner) is not owned and len(copies) == 2
+
+
+def test_a_state_is_not_copied_after_a_reader_is_done(copies, backend):
+    state = small(backend)
+    owner = StateOwner(state, backend)
+    with owner.read() as read:
+        assert read is state and step_of(owner) is not state and len(copies) == 1
+    with owner.read() as read:
+        pass
+    assert step_of(owner) is read and len(copies) == 1
 
 
 def test_a_new_state_is_not_shared(copies, backend):
     owner, new = StateOwner(small(backend), backend), small(backend)
     assert owner.shared is not new
     owner.replace(new)
-    assert owner.current is new and owner.owned is new and not copies
+    assert step_of(owner) is new and not copies
 
 
-def test_owned_arrays_may_be_overwritten_without_a_reader_noticing():
-    from anynet import backends
-
+def test_a_step_may_overwrite_its_arrays_without_a_reader_noticing():
     backend = backends.get("numpy")
     owner = StateOwner(small(backend), backend)
     kept = owner.shared
-    for array in tree.leaves(owner.owned):
+    for array in tree.leaves(step_of(owner)):
         array[...] = 9
     assert_same(kept, small(backend))
-    assert all((array == 9).all() for array in tree.leaves(owner.current))
+    assert all((array == 9).all() for array in tree.leaves(owner.shared))
 
 
 # Model ------------------------------------------------------------------------------------------------------------------

@@ -198,7 +198,7 @@ def test_the_model_may_be_used_between_steps():
                 each.predict(x), each.evaluate(x, y)
             if number == 32:
                 each.fit(x, y, epochs=3, batch_size=8)
-        assert_identical(quick._owner.current, plain._owner.current)
+        assert_identical(quick._owner._state, plain._owner._state)
     assert quick._compiled.step._active is not None
     for handed_out, before in seen:
         assert_identical(handed_out, before)
@@ -235,7 +235,7 @@ def test_the_structure_of_the_optimizer_state_may_change():
             if factor is not None:
                 each.learning_rate_factor = factor
             each.fit(x, y, epochs=5, batch_size=None)
-        assert_identical(quick._owner.current, plain._owner.current)
+        assert_identical(quick._owner._state, plain._owner._state)
 
 
 class Odd(Layer):
@@ -385,7 +385,7 @@ def held_by(make_model, take_steps):
         trained = make_model()
         take_steps(trained)
         gc.collect()
-        own = sum(a.nbytes for a in tree.leaves(trained._owner.current))
+        own = sum(a.nbytes for a in tree.leaves(trained._owner._state))
         held = tracemalloc.get_traced_memory()[0] - own
         tracemalloc.reset_peak()
         take_steps(trained)
