@@ -30,7 +30,7 @@ class History(Mapping[str, list[Any]]):
         return max((len(values) for values in self._columns.values()), default=0)
 
     def complete(self) -> History:
-        """Return a copy of the epochs that all quantities have a value of; another thread may be appending one."""
+        """Return a copy of the complete epochs, while another thread may append one."""
         columns = dict(self._columns)
         epochs = min((len(values) for values in columns.values()), default=0)
         return History({name: values[:epochs] for name, values in columns.items()})

@@ -109,9 +109,10 @@ class Network:
 
     @property
     def state(self) -> TrainState:
-        """Parameters, optimizer state and random key; training never changes arrays read from here, in any thread.
+        """Parameters, optimizer state and random key.
 
-        Assign a state with arrays of the same shapes, of any library, to set it.
+        Training never changes arrays read from here, in any thread. Assign a state with arrays of the same shapes, of
+        any library, to set it.
         """
         return self._owner.shared
 

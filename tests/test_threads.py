@@ -20,7 +20,7 @@ Y = np.concatenate([Y, Y], axis=1)
 
 
 def make(backend):
-    """Return a model of two equal layers, whose outputs differ only in the middle of an update."""
+    """Return a model of two layers that differ only in the middle of an update."""
     layers = [Parallel([Dense(30, weight=Given(WEIGHT)), Dense(30, weight=Given(WEIGHT))])]
     loss, metrics = MeanSquaredError(), [MeanAbsoluteError()]
     return Model(layers, input_shape=20, loss=loss, optimizer=Adam(0.01), backend=backend, metrics=metrics)
@@ -41,7 +41,7 @@ def eager_switches():
 
 
 def train_beside(model, read, epochs=4):
-    """Train while another thread calls `read` over and over, and return the history and the number of calls."""
+    """Train while another thread calls `read`, and return history and number of calls."""
     calls, errors, start, done = 0, [], threading.Event(), threading.Event()
 
     def run():

@@ -1,4 +1,4 @@
-"""Arrays with a shape and a dtype but no memory, for the initial parameters that a file is about to replace.
+"""Arrays with a shape and a dtype but no memory, for parameters that a file replaces.
 
 `Layer.init` is the only description of a network's parameters, and it draws them. Called with a `PlaceholderGenerator`, it
 returns placeholders instead: a model of any size then takes neither time nor memory until its arrays are known to fit.
@@ -24,7 +24,7 @@ _SIZE_POSITIONS = {
 
 
 class Placeholder(np.ndarray):
-    """An array whose elements share the memory of a single zero; elementwise functions of it are placeholders too.
+    """An array whose elements share the memory of one zero, also in elementwise functions.
 
     Examples
     --------

@@ -212,7 +212,7 @@ class IterableSource(Source):
 
 
 def read_rows(array: Any, rows: Any) -> Any:
-    """Return a copy of some examples of an array, without keeping the pages of its file in memory."""
+    """Return a copy of some examples, and release the pages of a mapped file."""
     if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
         return array[rows]
     mapped, array = mapped_file(array), np.asarray(array)

@@ -82,7 +82,7 @@ def placeholder_state(config: ModelConfig, params: tree.Tree) -> TrainState:
 def fit_state(old: TrainState, new: TrainState, backend: Backend, dtype: Any) -> TrainState:
     """Return copies of the arrays of `new` in the structure of `old`, or raise ValueError.
 
-    The learning-rate factor is in a state only once it has been set.
+    ValueError if names or shapes differ. The learning-rate factor is in a state only once it has been set.
     """
     opt_state = {name: value for name, value in old.opt_state.items() if name != lr_factor.KEY}
     if lr_factor.KEY in new.opt_state:
