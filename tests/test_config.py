@@ -1,4 +1,4 @@
-"""Test the settings of a model: normal form, equality, errors, and that they cannot be assigned."""
+"""Test the settings of a model: normal form, equality, errors and assignment."""
 
 import dataclasses
 

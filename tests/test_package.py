@@ -1,4 +1,4 @@
-"""Test the package from outside: the cost of importing it, its public names, and JAX without float64."""
+"""Test the package from outside: imports, public names, and JAX without float64."""
 
 import dataclasses
 import importlib
@@ -30,7 +30,7 @@ HEAVY = "torch jax jaxlib cupy matplotlib sklearn scipy pandas numba array_api_s
 
 
 def test_importing_everything_imports_no_heavy_library():
-    """NumPy is the only array library; plots, files and downloads are imported where they are used."""
+    """NumPy is the only array library; other libraries are imported where they are used."""
     loaded = python(
         f"from anynet import *; import sys; print(*[name for name in {HEAVY.split()!r} if name in sys.modules])"
     )

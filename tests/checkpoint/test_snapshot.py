@@ -1,4 +1,4 @@
-"""Test saving and loading: content of files, round trips between backends, and errors for wrong descriptions."""
+"""Test saving and loading: content, round trips between backends, wrong descriptions."""
 
 import json
 import os

@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture
 def slow():
-    """An event for which the second item of a background thread waits; no thread is left when it is set."""
+    """Yield an event that keeps a thread waiting, then set it and join the thread."""
     event = threading.Event()
     yield event
     event.set()

@@ -1,4 +1,4 @@
-"""Test the conversion of users' data for one model: batches, sources, and the forms of validation data."""
+"""Test the conversion of data for one model: batches, sources and forms of validation data."""
 
 import numpy as np
 import pytest
@@ -41,7 +41,7 @@ def classifier(backend="numpy"):
 
 
 def branches(backend="numpy"):
-    """Return the adapter of a model of two inputs, one of them indices, and two outputs."""
+    """Return the adapter of a model with two inputs, one of integers, and two outputs."""
     layers = [Parallel([Dense(3), Embedding(5, 2)]), Tanh(), Parallel([Dense(1), Dense(3)], combine=None)]
     loss = Losses([HalfSquaredError(), SoftmaxCrossEntropy()])
     return adapter_of(Model(layers, input_shape=((2,), ()), loss=loss, optimizer=SGD(0.1), backend=backend))
@@ -204,7 +204,7 @@ def test_arrays_that_do_not_fit_into_memory_are_streamed(backend, monkeypatch):
         (X, False),
         (X.tolist(), False),
         ([], False),
-        (((1.0, 2.0), (3.0, 4.0)), True),  # a list of pairs cannot be told from batches; y decides
+        (((1.0, 2.0), (3.0, 4.0)), True),  # pairs of numbers look like batches; `y` decides
         ([[1.0, 2.0]], False),
         ("text", False),
         (b"bytes", False),
@@ -243,7 +243,9 @@ def test_validation_data(form, backend):
     check(backend, whole(backend, validation), expected(VALID, VALID_Y, weight))
 
 
-@pytest.mark.parametrize("form", ["tuple", "lists", "weights", "batches", "batches of lists"])
+@pytest.mark.parametrize(
+    "form", ["tuple", "lists", "weights", "batches", "two batches", "three batches", "batches of lists"]
+)
 def test_validation_data_of_several_inputs_and_outputs(form, backend):
     x, y = (FIRST, SECOND), (NUMBERS, Y)
     given = {
@@ -251,6 +253,8 @@ def test_validation_data_of_several_inputs_and_outputs(form, backend):
         "lists": [list(x), list(y)],
         "weights": (x, y, WEIGHT),
         "batches": list(one_by_one(x, y)),
+        "two batches": list(one_by_one(x, y, size=10)),
+        "three batches": tuple(one_by_one(x, y, size=7)),
         "batches of lists": [(list(a), list(b)) for a, b in one_by_one(x, y)],
     }[form]
     _, validation = sources(branches(backend), x, y, validation_data=given)

@@ -1,4 +1,4 @@
-"""Test that items are prepared in a thread, one ahead, and that closing does not wait."""
+"""Test that a thread prepares items, one ahead, and that closing does not wait."""
 
 import time
 

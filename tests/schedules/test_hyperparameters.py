@@ -1,4 +1,4 @@
-"""Compare scheduled hyperparameters with numbers, with the recursions written out in NumPy, and with PyTorch's optimizers."""
+"""Compare scheduled hyperparameters with numbers, NumPy recursions and PyTorch's optimizers."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Test that frozen layers stay as they are while the others train, and that the optimizer state of the others is kept."""
+"""Test that frozen layers do not change, and that freezing is a pure function."""
 
 import dataclasses
 
@@ -63,7 +63,7 @@ def test_the_optimizer_keeps_what_it_knows_of_the_others():
 
 @pytest.mark.parametrize("pattern", ["0.*", "0.weight"])
 def test_a_frozen_layer_may_have_a_group_of_its_own(pattern, tmp_path):
-    """A group counts layers that are frozen now, in a file too, and has their optimizer again when they are not."""
+    """A group includes frozen layers, also after loading, and trains them after unfreezing."""
     slow = Groups(SGD(1e-7, momentum=0.9), {pattern: {"learning_rate": 1e-8}})
     model = Model([Dense(3), Dense(1)], input_shape=6, loss=HalfSquaredError(), optimizer=EMA(slow, decay=0.5))
     model.fit(x, y)

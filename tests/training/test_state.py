@@ -1,4 +1,4 @@
-"""Test that states given to readers never change, and that they are copied only if a reader holds one."""
+"""Test that a state never changes for its reader, and is copied only for one."""
 
 from itertools import pairwise
 
@@ -94,7 +94,7 @@ def test_a_step_may_overwrite_its_arrays_without_a_reader_noticing():
 
 @pytest.mark.parametrize("read", ["state", "params", "opt_state and key"])
 def test_training_never_overwrites_what_was_read(read, backend):
-    """For each way of training that follows directly on the reading, and once more after steps that own the state."""
+    """Read before each way of training."""
     model, kept = make(backend), []
     for train in (
         lambda: model.train_step(X, Y),
