@@ -22,6 +22,10 @@ def cube(x):
     return x**3
 
 
+def kind(value):
+    return type(value).__name__
+
+
 def through_json(value, custom=()):
     return from_config(json.loads(json.dumps(to_config(value), allow_nan=False)), custom)
 
@@ -76,7 +80,7 @@ def test_arrays_survive_bit_for_bit(array):
 @pytest.mark.parametrize(
     ("scalar", "expected"),
     [(np.float64(0.5), 0.5), (np.int64(3), 3), (np.array(2.0), 2.0), (np.bool_(True), True), (np.str_("a"), "a")],
-    ids=lambda value: type(value).__name__,
+    ids=kind,
 )
 def test_scalars_of_numpy_become_numbers_of_python(scalar, expected):
     assert through_json(scalar) == expected
@@ -119,9 +123,7 @@ def test_fields_of_another_version():
     assert from_config({"class": "Adam"}) == Adam()
 
 
-@pytest.mark.parametrize(
-    "value", [lambda x: x, object(), {1, 2}, b"bytes", 1j, Dense, math.sin], ids=lambda value: type(value).__name__
-)
+@pytest.mark.parametrize("value", [lambda x: x, object(), {1, 2}, b"bytes", 1j, Dense, math.sin], ids=kind)
 def test_a_value_that_cannot_be_described(value):
     with pytest.raises(TypeError, match=r"save: expected hyperparameters that are numbers, .*, got .*; write it as a "):
         to_config((value,))
