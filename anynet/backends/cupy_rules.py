@@ -39,7 +39,7 @@ class Term:
     def __array_namespace__(self, api_version: str | None = None) -> type[Functions]:
         return Functions
 
-    def _new(self, expression: str) -> Term:
+    def assign(self, expression: str) -> Term:
         name = f"t{len(self.lines)}"
         self.lines.append(f"const T {name} = {expression};")
         return Term(name, self.lines)
@@ -48,10 +48,10 @@ class Term:
         if not isinstance(other, Term):
             raise UntraceableRuleError(f"{operator} with {other!r}")
         left, right = (other, self) if swapped else (self, other)
-        return self._new(f"{left.name} {operator} {right.name}")
+        return self.assign(f"{left.name} {operator} {right.name}")
 
     def __neg__(self) -> Term:
-        return self._new(f"-{self.name}")
+        return self.assign(f"-{self.name}")
 
     def __add__(self, other: Any) -> Term:
         return self._with("+", other)
@@ -71,12 +71,12 @@ class Functions:
 
     @staticmethod
     def sqrt(x: Term) -> Term:
-        return x._new(f"sqrt({x.name})")
+        return x.assign(f"sqrt({x.name})")
 
     @staticmethod
     def maximum(x: Term, y: Term) -> Term:
         # as NumPy's, NaN if either is
-        return x._new(f"({x.name} != {x.name} || {x.name} > {y.name}) ? {x.name} : {y.name}")
+        return x.assign(f"({x.name} != {x.name} || {x.name} > {y.name}) ? {x.name} : {y.name}")
 
 
 def trace_rule(rule: Callable[..., Any], slots: int, coefficients: int) -> list[str]:
@@ -90,7 +90,7 @@ def trace_rule(rule: Callable[..., Any], slots: int, coefficients: int) -> list[
     changed = [(old, value) for old, value in zip((arrays[0], *arrays[2:]), new, strict=True) if old is not value]
     if not all(isinstance(value, Term) for _, value in changed):
         raise UntraceableRuleError("a result that is no array")
-    finals = [value._new(value.name) if value in arrays else value for _, value in changed]
+    finals = [value.assign(value.name) if value in arrays else value for _, value in changed]
     return lines + [f"{old.name} = {value.name};" for (old, _), value in zip(changed, finals, strict=True)]
 
 

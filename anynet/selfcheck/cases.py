@@ -94,7 +94,7 @@ def networks() -> list[Case]:
     images, codes, vectors = (8, 8, 2), (5,), (6,)
     two_heads = Parallel([Dense(OUTPUTS), Sequential([Dense(4), Tanh(), Dense(2)])], combine=None)
     return [
-        _case("dense", [Dense(16), ReLU(), Dense(16), Tanh(), Dense(OUTPUTS)], vectors, count=128, batch_size=2),
+        _case("dense", [Dense(16), ReLU(), Dense(16), Tanh(), Dense(OUTPUTS)], vectors, count=128, batch_size=4),
         _case(
             "convolution",
             [Conv2D(4, 3), ReLU(), Conv2D(6, 3, stride=2, padding="same", groups=2), Tanh(), Flatten(), Dense(OUTPUTS)],
