@@ -61,7 +61,7 @@ def replace(path: Path, parts: list[Any]) -> None:
 
 
 def link(old: Path, new: Path) -> None:
-    """Make `new` a hard link to `old`, or a copy on file systems without hard links."""
+    """Make `new` a hard link to `old`, or a copy if links are unsupported."""
     old, temporary = Path(os.path.realpath(old)), temporary_path(new)
     try:
         os.link(old, temporary)

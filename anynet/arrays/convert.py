@@ -30,7 +30,7 @@ CUDA_DEVICES = (2, 13)
 
 
 def is_on_gpu(x: Any) -> bool:
-    """Return whether an array of any library is in the memory of an NVIDIA GPU and can be shared by DLPack."""
+    """Return whether an array is on an NVIDIA GPU and can be shared by DLPack."""
     find = getattr(x, "__dlpack_device__", None)
     return find is not None and find()[0] in CUDA_DEVICES
 

@@ -1,4 +1,4 @@
-"""Kernels of CuPy for functions that would otherwise launch several, or copy sizes to the device.
+"""CuPy kernels for functions that would otherwise launch several or upload sizes.
 
 Legend: N batch, H W height and width, C channels, G groups, K taps of a group, M positions.
 """
@@ -26,7 +26,9 @@ _take = cupy.ElementwiseKernel(
 
 
 def take_along_axis(x: Any, indices: Any, /, *, axis: int = -1) -> Any:
-    """Return the elements of `x` at indices along an axis, in one kernel; ``cupy.take_along_axis`` launches five."""
+    """Return the elements of `x` at indices along an axis, in one kernel.
+
+    ``cupy.take_along_axis`` launches five."""
     axis %= x.ndim
     lead, rest = x.shape[:axis], x.shape[axis + 1 :]
     if indices.shape[:axis] != lead or indices.shape[axis + 1 :] != rest:
@@ -136,7 +138,7 @@ def _overlap_kernel(taps: int, sums: str, integer: str) -> Any:
 
 
 def overlap_add_2d(parts: Sequence[Any], down: tuple[Any, ...], across: tuple[Any, ...]) -> Any:
-    """Add parts (N, Ho, Wo, C), one per position in the window, to the inputs that they were taken from.
+    """Add parts (N, Ho, Wo, C), one per window position, to their inputs.
 
     `down` and `across` are length, padding, taps and stride of each axis. Each kernel takes up to 32 parts.
     """

@@ -1,4 +1,6 @@
-"""The array API namespace of CuPy: array-api-compat's, except functions that wait for the device or launch several kernels."""
+"""The array API namespace of CuPy.
+
+It is that of array-api-compat, except for functions that wait for the device or launch several kernels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arrays with a shape and a dtype but no memory, for parameters that a file replaces.
+"""Arrays with a shape and a dtype but no memory, for parameters from files.
 
 `Layer.init` is the only description of a network's parameters, and it draws them. Called with a `PlaceholderGenerator`, it
 returns placeholders instead: a model of any size then takes neither time nor memory until its arrays are known to fit.

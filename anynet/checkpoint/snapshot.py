@@ -87,7 +87,7 @@ class Snapshot(NamedTuple):
             TypeError,
             ValueError,
         ) as error:
-            if isinstance(error, ValueError) and "expected" in str(error):  # it says what is wrong
+            if isinstance(error, ValueError) and "expected" in str(error):  # it already explains the problem
                 raise
             got = error if str(error) else type(error).__name__
             raise ValueError(

@@ -1,4 +1,4 @@
-"""The 8×8 digits of the UCI repository, digits.idx.gz, with their license in digits.idx.txt."""
+"""The 8×8 digits of the UCI repository; digits.idx.txt contains their license."""
 
 from pathlib import Path
 from typing import Literal, overload

@@ -78,18 +78,20 @@ class Layer:
         raise NotImplementedError(f"{type(self).__name__}: expected a method forward(params, x, *, key), got none")
 
     def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
-        """Return ∂L/∂x, or None if it is not needed, and ∂L/∂params with an entry for each trained parameter."""
+        """Return ∂L/∂x, None if not needed, and ∂L/∂params of the trained parameters."""
         raise NotImplementedError(f"{type(self).__name__}: expected a method backward(params, cache, dy), got none")
 
     def check_input(self, where: str, x: Array) -> None:
-        """Raise ValueError if an input has an impossible value; runs once per data set, never in a training step.
+        """Raise ValueError if an input has an impossible value.
+
+        This runs once per data set, never in a training step.
 
         `where` begins the message. The default requires finite numbers.
         """
         check_finite(where, "x", x)
 
     def update_buffers(self, params: Params, cache: Cache) -> Params:
-        """Return `params` with its buffers updated from a training pass; the identity for nearly every layer."""
+        """Return `params` with buffers updated from a training pass, by default unchanged."""
         return params
 
     @property
@@ -102,7 +104,7 @@ class Layer:
         return {name: value for name, value in params.items() if name not in self.buffers} if self.buffers else params
 
     def children(self) -> Iterator[tuple[str | int, Layer]]:
-        """Yield the layers inside a container with their keys in `params`; nothing for a plain layer."""
+        """Yield the layers inside a container with their keys in `params`."""
         return iter(())
 
 
@@ -130,7 +132,7 @@ def single_shape(where: str, input_shape: Shape) -> tuple[int, ...]:
 
 
 def axis_sizes(where: str, input_shape: Shape, *names: str, hint: str = "") -> tuple[int, ...]:
-    """Return the sizes of the axes of an input; raise unless there is one axis per name."""
+    """Return the sizes of the axes of an input, one per name."""
     if is_multi(input_shape) or len(input_shape) != len(names):
         expected = f"({names[0]},)" if len(names) == 1 else f"({', '.join(names)})"
         raise ValueError(f"{where}: expected input of shape {expected}, got {input_shape}{hint}")
@@ -138,7 +140,7 @@ def axis_sizes(where: str, input_shape: Shape, *names: str, hint: str = "") -> t
 
 
 def last_axis(where: str, input_shape: Shape) -> int:
-    """Return the size of the last axis, the features or channels of an input; raise if there is none."""
+    """Return the size of the last axis: features or channels."""
     if not input_shape:
         raise ValueError(f"{where}: expected input of shape (..., channels), got (); give the model an input_shape")
     return single_shape(where, input_shape)[-1]

@@ -118,7 +118,7 @@ class Sequential(Layer):
 
 @dataclass(frozen=True)
 class Container(Layer):
-    """Base class of layers with `children`: it uses the key or has buffers if any child does."""
+    """Base class of layers with `children`, which may use the key or have buffers."""
 
     @property
     def uses_key(self) -> bool:  # type: ignore[override]
@@ -130,7 +130,7 @@ class Container(Layer):
 
 
 def child_key(layer: Layer, key: Key | None, index: int) -> Key | None:
-    """Return the key for a child of a container, derived from `key` if the child uses it."""
+    """Return the key for a child, derived from `key` if the child uses it."""
     return key if key is None or not layer.uses_key else fold_in(key, index)
 
 

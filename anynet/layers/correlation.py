@@ -20,7 +20,7 @@ from anynet.layers.windows import Pair, outputs, pad, spread, taps
 
 
 def budget(x: Array) -> int:
-    """Return the number of patch elements to hold at a time: the size of the input, but at least 1 MiB of float32.
+    """Return the number of patch elements to hold at a time.
 
     The namespace of an array on a GPU, where many small products are slow, may have another minimum, `PATCH_ELEMENTS`.
     """
@@ -56,7 +56,7 @@ def correlate(x: Array, weight: Array, geometry: Geometry) -> Array:
 
 
 def weight_gradient(x: Array, dy: Array, shape: tuple[int, ...], geometry: Geometry) -> Array:
-    """Return the patches of x (N, H, W, C) times dy (N, Ho, Wo, F), summed over all positions: ∂L/∂W of the given shape."""
+    """Return ∂L/∂W: patches of x (N, H, W, C) times dy (N, Ho, Wo, F), summed over positions."""
     xp, groups = namespace(x), geometry.groups
     total: Any = None
     for part, bands in patches(x, shape, geometry):
@@ -83,7 +83,7 @@ def input_gradient(dy: Array, weight: Array, shape: tuple[int, ...], geometry: G
 
 
 def turn(weight: Array, groups: int) -> Array:
-    """Return weight (kh, kw, C/G, F) rotated by 180°, with inputs and outputs of each group swapped: (kh, kw, F/G, C)."""
+    """Rotate weight (kh, kw, C/G, F) by 180° and swap inputs and outputs: (kh, kw, F/G, C)."""
     xp = namespace(weight)
     kh, kw, inputs, filters = weight.shape
     parts = xp.reshape(xp.flip(weight, axis=(0, 1)), (kh, kw, inputs, groups, filters // groups))
@@ -95,7 +95,7 @@ Band = tuple[slice, Array, tuple[int, int, int]]
 
 
 def patches(x: Array, window: tuple[int, ...], geometry: Geometry) -> Iterator[tuple[slice, Iterator[Band]]]:
-    """Yield the patches of a few examples at a time, as an iterator over a few output rows at a time."""
+    """Yield patches of a few examples, each an iterator over output rows."""
     high, wide = (geometry.outputs(axis, x.shape[1 + axis], window[axis]) for axis in (0, 1))
     most = budget(x)
     row = window[0] * window[1] * wide * x.shape[3]

@@ -120,10 +120,10 @@ class BatchNorm(Layer):
             return params["weight"] * x_hat + params["bias"], (x_hat, scale, None, None)
         axes, wide = tuple(range(x.ndim - 1)), widened(x)
         mean = xp.mean(wide, axis=axes)  # (C,)
-        centred, squares = _centred(wide, mean)
+        centered, squares = _centered(wide, mean)
         variance = xp.mean(squares, axis=axes)
         scale, unbiased = _scale_and_unbiased(variance, self.epsilon, count / max(count - 1, 1))
-        x_hat = narrowed(centred * scale, x.dtype)
+        x_hat = narrowed(centered * scale, x.dtype)
         return affine(x_hat, params["weight"], params["bias"]), (x_hat, scale, mean, unbiased)
 
     def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
@@ -151,9 +151,9 @@ class BatchNorm(Layer):
 
 
 @fused
-def _centred(x: Array, mean: Array) -> tuple[Array, Array]:
-    centred = x - mean
-    return centred, centred * centred
+def _centered(x: Array, mean: Array) -> tuple[Array, Array]:
+    centered = x - mean
+    return centered, centered * centered
 
 
 @fused
@@ -231,9 +231,9 @@ class LayerNorm(Layer):
     def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
         xp = namespace(x)
         wide = widened(x)
-        centred = wide - xp.mean(wide, axis=-1, keepdims=True)
-        scale = (xp.mean(centred * centred, axis=-1, keepdims=True) + self.epsilon) ** -0.5
-        x_hat = narrowed(centred * scale, x.dtype)
+        centered = wide - xp.mean(wide, axis=-1, keepdims=True)
+        scale = (xp.mean(centered * centered, axis=-1, keepdims=True) + self.epsilon) ** -0.5
+        x_hat = narrowed(centered * scale, x.dtype)
         return affine(x_hat, params["weight"], params["bias"]), (x_hat, scale)
 
     def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:

@@ -23,7 +23,7 @@ from anynet.layers.containers import Container, as_layer, check_layers, child_ke
 
 @dataclass(frozen=True)
 class Parallel(Container):
-    """Apply layers in parallel, to the same input or to one input each, and combine the results.
+    """Apply layers in parallel, to one input or one each, and combine the results.
 
     .. math::
 

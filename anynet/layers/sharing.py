@@ -21,7 +21,7 @@ from anynet.layers.containers import Container, as_layer, child_key, with_layer_
 
 @dataclass(frozen=True)
 class Sharing(Container):
-    """Base class of `Repeat` and `Shared`: one layer with one set of parameters, and one cache per use."""
+    """Base class of `Repeat` and `Shared`: one set of parameters, one cache per use."""
 
     layer: Any
 

@@ -1,4 +1,4 @@
-"""The geometry of a sliding window, and gathering and scattering by shifted slices, for convolution and pooling.
+"""Geometry of sliding windows, and their gathering and scattering by shifted slices.
 
 A window of k taps slides over an axis of L inputs, padded to L + a + b. With stride s and dilation d, output o depends on
 the padded inputs o·s + i·d for i < k, so the inputs of one tap for all outputs are a single strided slice, which the
@@ -36,7 +36,7 @@ def pair(where: str, name: str, value: Any, *, at_least: int = 1) -> Pair:
 
 
 def check_padding(where: str, value: Any) -> Padding:
-    """Return "valid", "same", or ((above, below), (left, right)) made from an int, two ints or two pairs."""
+    """Return padding as "valid", "same" or ((above, below), (left, right))."""
     if isinstance(value, str):
         if value not in ("valid", "same"):
             raise ValueError(f"{where}: expected padding to be 'valid', 'same' or numbers, got {value!r}")
@@ -89,7 +89,7 @@ def taps(x: Array, axis: int, k: int, s: int, d: int, count: int) -> list[Array]
 
 
 def overlap_add(parts: Sequence[Array], axis: int, s: int, d: int, before: int, length: int) -> Array:
-    """Apply the transpose of `taps`: add part i of output o to input o·s + i·d − before, for inputs 0 to length − 1.
+    """Apply the transpose of `taps`: add part i of output o to input o·s + i·d − before.
 
     Arrays of some libraries cannot be written to in place, so inputs are sorted into s lanes by their index modulo s. Within a
     lane, parts are shifted by whole outputs and added; the lanes are interleaved at the end.
@@ -110,7 +110,7 @@ def overlap_add(parts: Sequence[Array], axis: int, s: int, d: int, before: int, 
 
 
 def overlap_add_2d(parts: Sequence[Array], down: Axis, across: Axis) -> Array:
-    """Add parts (N, Ho, Wo, C), one per position in the window, to the inputs (N, H, W, C) that they were taken from."""
+    """Add parts (N, Ho, Wo, C), one per window position, to their inputs (N, H, W, C)."""
     lines = [
         overlap_add(parts[i : i + across[2]], 2, across[3], 1, across[1][0], across[0])
         for i in range(0, len(parts), across[2])

@@ -56,7 +56,7 @@ class Loss:
         raise NotImplementedError(f"{type(self).__name__}: expected a method derivative(cache), got none")
 
     def effective_weights(self, losses: Array, y_true: Array, sample_weight: Array | None) -> Array | None:
-        """Return the weight of each example in the denominator of the mean, of shape (N,), or None for 1 each.
+        """Return the examples' weights (N,) in the denominator, None for 1 each.
 
         This is the sample weight, unless the loss also weights examples by their targets, as class weights do.
         """
@@ -124,7 +124,7 @@ class Loss:
         return y if y.dtype == dtype else xp.astype(y, dtype)
 
     def check_outputs(self, output_shape: OutputShape) -> None:
-        """Raise ValueError if a network with this output shape cannot have this loss; runs when a model is created."""
+        """Raise ValueError if an output shape does not fit the loss."""
         if is_multi(output_shape):
             raise ValueError(
                 f"{type(self).__name__}: expected a network with one output, got {len(output_shape)}, of shapes "
@@ -132,12 +132,12 @@ class Loss:
             )
 
     def check_values(self, y: Targets, output_shape: OutputShape) -> None:
-        """Raise ValueError if a target, as returned by `targets`, has an impossible value; runs once per data set."""
+        """Raise ValueError if a target has an impossible value; runs once per data set."""
         check_finite(type(self).__name__, "y", y)
 
 
 def check_same_shape(where: str, y_pred: Array, y_true: Array) -> None:
-    """Raise unless predictions and targets have the same shape; broadcasting them is nearly always a mistake."""
+    """Raise unless predictions and targets have the same shape, to prevent broadcasting."""
     if y_pred.shape != y_true.shape:
         raise ValueError(
             f"{where}: expected y_true of shape {tuple(y_pred.shape)}, as y_pred, got {tuple(y_true.shape)}"

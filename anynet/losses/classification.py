@@ -31,7 +31,7 @@ from anynet.losses.base import Cache, Loss, check_finite
 
 @dataclass(frozen=True)
 class ClassLoss(Loss):
-    """Base class of losses whose targets are one of C classes, as an integer or a row of C probabilities.
+    """Base class of losses of C classes, given as integers or rows of probabilities.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ class ClassLoss(Loss):
 
 
 def check_weights(where: str, name: str, values: Iterable[float]) -> tuple[float, ...]:
-    """Return weights as a tuple of floats; raise unless they are in [0, inf) and not all 0."""
+    """Return weights in [0, inf), not all 0, as a tuple of floats."""
     if isinstance(values, (str, dict)) or not isinstance(values, Iterable):
         raise TypeError(f"{where}: expected {name} to be a sequence of numbers, got {values!r}")
     weights = tuple(values)
@@ -131,7 +131,7 @@ def constant(values: tuple[float, ...], like: Array) -> Array:
 
 
 def one_hot(y_true: Array, like: Array) -> Array:
-    """Return integer labels (N,) as one-hot rows with the shape and dtype of `like`; return rows unchanged."""
+    """Return integer labels (N,) as one-hot rows like `like`, and rows unchanged."""
     if len(y_true.shape) == 2:
         return y_true
     xp = namespace(y_true)
@@ -266,6 +266,6 @@ class CategoricalCrossEntropy(ClassLoss):
 
 
 def at_least_tiny(p: Array) -> Array:
-    """Return p clipped below at the smallest normal number, so that its logarithm and reciprocal are finite."""
+    """Clip p at the smallest normal number, so that log p is finite."""
     xp = namespace(p)
     return xp.maximum(p, float(xp.finfo(p.dtype).smallest_normal))

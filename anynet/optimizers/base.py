@@ -100,7 +100,7 @@ class Optimizer:
         return {"step": step, **{slot: tree.map(xp.zeros_like, params) for slot in self.slots}}
 
     def check_parameters(self, named: Sequence[tuple[tree.Path, Array]]) -> None:
-        """Raise ValueError if the optimizer names parameters that are not among those of a model, frozen ones included."""
+        """Raise ValueError if the optimizer names parameters that the model lacks."""
 
     def update(
         self, params: tree.Tree, grads: tree.Tree, state: State, elementwise: Elementwise = out_of_place
