@@ -1,4 +1,4 @@
-"""Data on their way to a GPU: cast on the host, and shared by DLPack where they are on the GPU already."""
+"""Copies of data to a GPU: cast on the host, and none for arrays that are already there."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ on_cupy = pytest.mark.without(*(kind for kind in KINDS if kind not in ("cupy", "
 
 
 class GpuArray:
-    """An array of another library on a GPU: it has DLPack, and no way to the host."""
+    """An array of another library on a GPU, with DLPack but no conversion to NumPy."""
 
     def __init__(self, array):
         self.array, self.shape, self.dtype, self.ndim = array, array.shape, array.dtype, array.ndim
