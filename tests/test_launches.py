@@ -60,8 +60,8 @@ def test_elementwise_functions(backend):
 
 def test_the_scalars_of_an_update(backend):
     params, optimizer = {"weight": backend.asarray(np.ones(3, np.float32))}, Adam()
-    state = optimizer.init(params)
     with backend.activate():
+        state = optimizer.init(params)
         assert count(lambda: scalars.advance(optimizer, state, np.dtype("float32"))) == [1, 0, 0]
 
 

@@ -152,11 +152,8 @@ def test_rules_and_arrays_that_one_kernel_does_not_take(backend):
     rng = np.random.default_rng(0)
     for rule, order in ((with_tanh, "C"), (plain, "F")):
         p, g = (np.array(rng.normal(size=(3, 4)), order=order) for _ in range(2))
-        placed = (
-            (backend.xp.asarray(p, order=order), backend.asarray(g)) if order == "F" else map(backend.asarray, (p, g))
-        )
-        placed = tuple(placed)
         with backend.activate():
+            placed = tuple([backend.xp.asarray(a, order=order) for a in (p, g)])
             backend.elementwise(rule)([placed], ())
         np.testing.assert_allclose(backend.to_numpy(placed[0]), rule(p, g)[0], rtol=1e-14)
 
