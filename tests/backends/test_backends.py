@@ -36,7 +36,7 @@ def test_unknown_backend_and_two_devices():
     with pytest.raises(TypeError, match="backend: expected a name or a Backend, got 3"):
         Model([Dense(1)], input_shape=1, backend=3)
     with pytest.raises(
-        ValueError, match="device: expected 'device1', as in backend='strict:device1', or none, got 'device2'"
+        ValueError, match="device: expected 'device1', as in backend='strict:device1', or None, got 'device2'"
     ):
         Model([Dense(1)], input_shape=1, backend="strict:device1", device="device2")
 
