@@ -184,7 +184,7 @@ class Model(Network):
         -----
         Ctrl-C finishes the current batch and returns; pressing it again aborts immediately.
         """
-        with self.backend.activate():
+        with self._on_device:
             callbacks = check_callbacks(callbacks)
             plan = make_plan(self.config, epochs, batch_size, shuffle, validation_split)
             source, validation = self._data.sources(
@@ -226,13 +226,13 @@ class Model(Network):
 
         Shapes are checked, values are not. `fit` documents x and y.
         """
-        with self.backend.activate():
+        with self._on_device:
             x, y, weight = self._data.batch("train_step", x, y, sample_weight)
             return self._owner.update(self._compiled.step, x, y, weight)[0]
 
     def gradients(self, x: Any, y: Any, sample_weight: Any = None) -> tuple[Array, Any]:
         """Return the loss, a 0-d array, and ∂L/∂params, without dropout or an update."""
-        with self.backend.activate(), self._owner.read() as state:
+        with self._on_device, self._owner.read() as state:
             batch = self._data.check("gradients", self._data.batch("gradients", x, y, sample_weight))
             return self._compiled.gradients(state.params, *batch)
 
@@ -243,7 +243,7 @@ class Model(Network):
 
         It is the same kind of array as x, on the same device; a NumPy array for lists.
         """
-        with self.backend.activate(), self._owner.read() as state:
+        with self._on_device, self._owner.read() as state:
             predict, params = self._compiled.predict, state.params
             parts = [copy_if_shared(self.backend, predict(params, part), part) for part in self._data.input_batches(x)]
             y = parts[0] if len(parts) == 1 else tree.map(lambda *a: self.backend.xp.concat(a, axis=0), *parts)
@@ -252,7 +252,7 @@ class Model(Network):
 
     def evaluate(self, x: Any, y: Any = None, sample_weight: Any = None) -> dict[str, Any]:
         """Return loss and metrics over arrays or an iterable of batches, by name."""
-        with self.backend.activate():
+        with self._on_device:
             return self._evaluate(self._data.source("evaluate", x, y, sample_weight))
 
     def _evaluate(self, source: Source) -> dict[str, Any]:

@@ -84,6 +84,7 @@ class Network:
     ) -> None:
         """Set up a model with initial parameters, or with the state that `find` returns for placeholders of its arrays."""
         self.backend, self.epoch, self.history = backend, 0, History()
+        self._on_device = backend.activate()
         self._run: weakref.ref[Run] | None = None
         rng = np.random.default_rng((config.seed, 0)) if find is None else PlaceholderGenerator()
         params, self.output_shape = config.layer.init(rng, config.input_shape)
@@ -171,7 +172,7 @@ class Network:
         self._set_frozen(layers or range(len(tuple(self.layer.children()))), False)
 
     def _set_frozen(self, numbers: Sequence[int], frozen: bool) -> None:
-        with self.backend.activate():
+        with self._on_device:
             changed = self._owner.update(lambda state: (state, set_frozen(self.config, state, numbers, frozen)))
             self._configure(*changed)
 
@@ -193,7 +194,7 @@ class Network:
 
     def averaged(self) -> Self:
         """Return a copy with the averaged parameters of an optimizer such as `EMA` or `SWA`."""
-        with self.backend.activate():
+        with self._on_device:
             model = self.to(self.backend)
             params, opt_state, _ = model.state
             model.params = self.config.required_optimizer.averaged(params, opt_state)
