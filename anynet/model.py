@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from anynet import backends, files, tree
-from anynet.arrays.namespace import Array
+from anynet.arrays.namespace import Array, ArrayLike, Arrays
 from anynet.backends.base import Backend
 from anynet.callbacks import Callback, ProgressBar
 from anynet.callbacks.base import Run
@@ -118,13 +118,13 @@ class Model(Network):
 
     def fit(
         self,
-        x: Any,
-        y: Any = None,
+        x: ArrayLike | Iterable[Any],
+        y: ArrayLike | None = None,
         *,
         epochs: int = 1,
         batch_size: int | None = 32,
         shuffle: bool | Order = True,
-        sample_weight: Any = None,
+        sample_weight: ArrayLike | None = None,
         class_weight: Any = None,
         validation_data: tuple[Any, ...] | None = None,
         validation_split: float = 0.0,
@@ -221,7 +221,7 @@ class Model(Network):
     def _advance(self, chunk: Chunk) -> list[Any]:
         return self._owner.update(self._compiled.loop, *chunk)
 
-    def train_step(self, x: Any, y: Any, sample_weight: Any = None) -> Array:
+    def train_step(self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Array:
         """Take one step on one batch, and return the loss before it, a 0-d array.
 
         Shapes are checked, values are not. `fit` documents x and y.
@@ -230,7 +230,7 @@ class Model(Network):
             x, y, weight = self._data.batch("train_step", x, y, sample_weight)
             return self._owner.update(self._compiled.step, x, y, weight)[0]
 
-    def gradients(self, x: Any, y: Any, sample_weight: Any = None) -> tuple[Array, Any]:
+    def gradients(self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> tuple[Array, Any]:
         """Return the loss, a 0-d array, and ∂L/∂params, without dropout or an update."""
         with self._on_device, self._owner.read() as state:
             batch = self._data.check("gradients", self._data.batch("gradients", x, y, sample_weight))
@@ -238,7 +238,7 @@ class Model(Network):
 
     # -- inference ----------------------------------------------------------------------------------------------------
 
-    def predict(self, x: Any) -> Any:
+    def predict(self, x: ArrayLike) -> Arrays:
         """Return the output for each example.
 
         It is the same kind of array as x, on the same device; a NumPy array for lists.
@@ -250,7 +250,9 @@ class Model(Network):
             target = backends.of(tree.leaves(x)[0] if is_multi(self.input_shape) else x)
             return y if target.name == self.backend.name else tree.map(target.asarray, y)
 
-    def evaluate(self, x: Any, y: Any = None, sample_weight: Any = None) -> dict[str, Any]:
+    def evaluate(
+        self, x: ArrayLike | Iterable[Any], y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> dict[str, Any]:
         """Return loss and metrics over arrays or an iterable of batches, by name."""
         with self._on_device:
             return self._evaluate(self._data.source("evaluate", x, y, sample_weight))

@@ -60,6 +60,9 @@ class Array(Protocol):
     def __bool__(self) -> bool: ...
 
 
+ArrayLike: TypeAlias = Any
+"""Data as users pass it: an array of any library, a nested list or a data frame; a tuple of these for several inputs."""
+
 Arrays: TypeAlias = Any
 """An array, or a tuple of `Arrays` for several inputs or outputs."""
 

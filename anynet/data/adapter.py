@@ -11,6 +11,7 @@ import numpy as np
 
 from anynet import tree
 from anynet.arrays.convert import to_numpy
+from anynet.arrays.namespace import ArrayLike
 from anynet.backends.base import Backend
 from anynet.checks import is_multi
 from anynet.config import ModelConfig
@@ -44,13 +45,13 @@ class DataAdapter:
     # -- batches ------------------------------------------------------------------------------------------------------
 
     @np.errstate(over="ignore")  # `check_finite` reports it more clearly than NumPy's warning
-    def inputs(self, where: str, x: Any) -> Inputs:
+    def inputs(self, where: str, x: ArrayLike) -> Inputs:
         """Return inputs on the backend after checks of their kind and shape."""
         config = self._config
         integers = config.layer.integer_input
         return as_inputs(self._backend, where, x, config.input_shape, self._dtype, integers=integers)
 
-    def batch(self, where: str, x: Any, y: Any, sample_weight: Any = None) -> Batch:
+    def batch(self, where: str, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Batch:
         """Return a batch on the backend after checks of kinds and shapes, not of values.
 
         Arrays of the kinds and shapes of the last batch that needed no conversion are returned immediately, because every
@@ -82,7 +83,7 @@ class DataAdapter:
         self._config.required_loss.check_values(batch.y, self._output_shape)
         return batch
 
-    def input_batches(self, x: Any) -> Iterator[Inputs]:
+    def input_batches(self, x: ArrayLike) -> Iterator[Inputs]:
         """Yield checked inputs for `Model.predict`, a bounded number of examples at a time."""
         where, size = "predict", eval_batch_size(self._config.input_shape)
         parts = _parts(x, self._config.input_shape)

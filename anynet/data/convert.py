@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from anynet import tree
-from anynet.arrays.namespace import Array
+from anynet.arrays.namespace import Array, ArrayLike, DType
 from anynet.backends.base import Backend
 from anynet.checks import check_finite, is_multi
 
 
-def as_array(backend: Backend, where: str, name: str, value: Any, dtype: Any = None) -> Array:
+def as_array(backend: Backend, where: str, name: str, value: ArrayLike, dtype: DType = None) -> Array:
     """Return `value` as an array of the backend; errors name the argument.
 
     Numbers on the host, except bytes, are cast to `dtype` there, before they are copied to the device.
@@ -67,7 +67,7 @@ def as_parts(where: str, name: str, value: Any, count: int) -> tuple[Any, ...]:
     return tuple(value)
 
 
-def as_inputs(backend: Backend, where: str, x: Any, input_shape: Any, dtype: Any, *, integers: Any) -> Any:
+def as_inputs(backend: Backend, where: str, x: ArrayLike, input_shape: Any, dtype: DType, *, integers: Any) -> Any:
     """Return inputs of the expected shape in `dtype`; the step casts uint8.
 
     `integers` is true for layers of indices, which remain integers. For several inputs, `input_shape` is a tuple of shapes
@@ -102,7 +102,7 @@ def as_inputs(backend: Backend, where: str, x: Any, input_shape: Any, dtype: Any
     return x if x.dtype in (dtype, xp.uint8) else xp.astype(x, dtype)
 
 
-def as_targets(backend: Backend, where: str, y: Any, output_shape: Any) -> Any:
+def as_targets(backend: Backend, where: str, y: ArrayLike, output_shape: Any) -> Any:
     """Return targets as an array of the backend, a tuple for several outputs."""
     if not is_multi(output_shape):
         return as_array(backend, where, "y", y)

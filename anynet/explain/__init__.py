@@ -26,13 +26,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from anynet.arrays.namespace import ArrayLike
     from anynet.explain.explanation import Explanation
     from anynet.model import Model
 
 __all__ = ["Explanation", "explain"]
 
 
-def explain(model: Model, x: Any, y: Any) -> Explanation:
+def explain(model: Model, x: ArrayLike, y: ArrayLike) -> Explanation:
     """Explain the training step that `Model.train_step` would take, with every matrix.
 
     Parameters

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from anynet import tree
-from anynet.arrays.namespace import Array
+from anynet.arrays.namespace import Array, ArrayLike
 from anynet.data.adapter import DataAdapter
 from anynet.explain.names import LayerUse, Name, Names, joined, layer_uses, own_parameters
 from anynet.layers import ELU, GELU, SELU, Dense, Identity, LeakyReLU, Mish, ReLU, Sigmoid, SiLU, Softplus, Tanh
@@ -53,7 +53,7 @@ class Part:
     quantities: tuple[Quantity, ...]
 
 
-def explain_step(model: Model, x: Any, y: Any) -> tuple[str, tuple[Part, ...], float]:
+def explain_step(model: Model, x: ArrayLike, y: ArrayLike) -> tuple[str, tuple[Part, ...], float]:
     """Return title, parts and loss of the next training step of a model."""
     config, backend, (params, opt_state, key) = model.config, model.backend, model.state
     adapter = DataAdapter(config, backend, model.output_shape)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from anynet.arrays.namespace import ArrayLike
 from anynet.checks import check_int, check_number
 from anynet.data.adapter import DataAdapter
 from anynet.data.plan import Plan
@@ -60,8 +61,8 @@ class RangeTest:
 
 def learning_rate_test(
     model: Model,
-    x: Any,
-    y: Any = None,
+    x: ArrayLike,
+    y: ArrayLike | None = None,
     *,
     low: float = 1e-7,
     high: float = 10.0,
