@@ -65,11 +65,11 @@ class Model(Network):
     backend : str or Backend
         ``"numpy"``, ``"cupy"``, ``"torch"``, ``"jax"`` or ``"strict"``, optionally with a device, as in ``"torch:cuda"``.
     device : str, optional
-        The device, if the backend's name does not contain it.
+        The device, if it is not part of the backend's name.
     dtype : "float32" or "float64"
         Data type of parameters and activations.
     compute_dtype : "float16" or "bfloat16", optional
-        Data type of the forward and the backward pass for mixed precision, on backends that support it. Parameters, loss and
+        Data type of the forward and backward passes, for mixed precision on backends that support it. Parameters, loss and
         gradients remain in `dtype`. With float16, wrap the optimizer in `LossScale`.
     seed : int, in [0, inf)
         Seed of initial weights, shuffles and dropout masks, which are the same on every backend.
@@ -132,43 +132,44 @@ class Model(Network):
         progress: bool | None = None,
         resume: str | Path | None = None,
     ) -> History:
-        """Train, and return the recorded values. Calling `fit` again continues training.
+        """Train and return the recorded values; calling `fit` again continues training.
 
         Parameters
         ----------
         x : array of any library, or nested list, of shape ``(N, *input_shape)``; or an iterable of batches
-            uint8 arrays are cast batch by batch (`Rescale` scales them), all others to the model's dtype at once. An array in
-            a memory-mapped file, or too large for the device, is copied batch by batch in the background. An iterable yields
-            ``(x, y)`` or ``(x, y, sample_weight)``; it is iterated once per epoch in the calling thread, and its batches are
-            copied, so it may refill the same arrays.
+            Arrays are cast to the model's dtype before training, with two exceptions: uint8 arrays are cast batch by batch
+            (`Rescale` scales them), and indices remain integers. An array that is in a memory-mapped file, or too large for
+            the device, is copied batch by batch in the background. An iterable yields ``(x, y)`` or
+            ``(x, y, sample_weight)``; it is iterated once per epoch in the calling thread, and its batches are copied, so it
+            may refill the same arrays.
         y : array or list
-            Integer classes (N,) or one-hot rows (N, C) for classification losses, else numbers of the output's shape. A tuple
-            for a network with several outputs. None for an iterable of batches.
+            Integer classes (N,) or one-hot rows (N, C) for classification losses; otherwise, numbers in the shape of the
+            output. A tuple for a network with several outputs; None for an iterable of batches.
         epochs : int, in [1, inf)
             Number of passes over the data.
         batch_size : int, in [1, inf), or None
-            Examples per step; the last batch may be smaller. None trains on the whole data in each step. Batches of an
+            Examples per step; the last batch may be smaller. None uses all examples in every step. Batches of an
             iterable keep their size.
         shuffle : bool, or a function
-            Whether to draw a new order of the examples per epoch, or ``shuffle(epoch, count)`` that returns it. The order of
-            an iterable is its own.
+            Whether to draw a new order of the examples in every epoch, or a function ``shuffle(epoch, count)`` that returns
+            the order. An iterable is never reordered.
         sample_weight : array (N,), in [0, inf), optional
             Weights of the examples; losses and metrics become weighted means.
         class_weight : dict from class to weight, or "balanced", optional
-            Factors of the weights of the examples of each class.
+            Factor by which the weights of all examples of a class are multiplied.
         validation_data : (x, y), (x, y, sample_weight) or an iterable of batches, optional
             Data to evaluate after each epoch.
         validation_split : float, in [0, 1)
-            Fraction of the data to hold out for validation instead, drawn at random from each class.
+            Fraction of the data to hold out, as an alternative to `validation_data`, drawn at random from each class.
         callbacks : sequence of Callback
             Callbacks to run during training.
         progress : bool, optional
             Whether to print one line per epoch and, in a terminal, a progress bar; by default, only if stdout and stderr are
             terminals.
         resume : path, optional
-            File written by `Checkpoint`. The model, history and callbacks are restored; training continues from that batch
-            with results identical to an uninterrupted run. All other arguments must be those of the run that wrote the file,
-            except that `epochs` may be larger.
+            File written by `Checkpoint`. The model, history and callbacks are restored, and training continues from the batch
+            at which the file was written, with results identical to those of an uninterrupted run. All other arguments must
+            be the same as in the run that wrote the file, except that `epochs` may be larger.
 
         Returns
         -------
@@ -178,7 +179,8 @@ class Model(Network):
         Raises
         ------
         TypeError, ValueError
-            If an argument does not fit, before anything is changed; for a batch of an iterable, when it is reached.
+            If an argument is invalid, raised before anything is changed; an invalid batch of an iterable raises when it is
+            reached.
 
         Notes
         -----
@@ -222,16 +224,16 @@ class Model(Network):
         return self._owner.update(self._compiled.loop, *chunk)
 
     def train_step(self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Array:
-        """Take one step on one batch, and return the loss before it, a 0-d array.
+        """Take one step on one batch, and return the loss before the step, a 0-d array.
 
-        Shapes are checked, values are not. `fit` documents x and y.
+        Shapes are checked, but values are not. See `fit` for x and y.
         """
         with self._on_device:
             x, y, weight = self._data.batch("train_step", x, y, sample_weight)
             return self._owner.update(self._compiled.step, x, y, weight)[0]
 
     def gradients(self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> tuple[Array, Any]:
-        """Return the loss, a 0-d array, and ∂L/∂params, without dropout or an update."""
+        """Return the loss (a 0-d array) and ∂L/∂params, without applying dropout or updating the parameters."""
         with self._on_device, self._owner.read() as state:
             batch = self._data.check("gradients", self._data.batch("gradients", x, y, sample_weight))
             return self._compiled.gradients(state.params, *batch)
@@ -241,7 +243,7 @@ class Model(Network):
     def predict(self, x: ArrayLike) -> Arrays:
         """Return the output for each example.
 
-        It is the same kind of array as x, on the same device; a NumPy array for lists.
+        The output is the same kind of array as x, on the same device, or a NumPy array if x is a list.
         """
         with self._on_device, self._owner.read() as state:
             predict, params = self._compiled.predict, state.params
@@ -253,7 +255,7 @@ class Model(Network):
     def evaluate(
         self, x: ArrayLike | Iterable[Any], y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> dict[str, Any]:
-        """Return loss and metrics over arrays or an iterable of batches, by name."""
+        """Return a dict of the loss and metrics over arrays or an iterable of batches."""
         with self._on_device:
             return self._evaluate(self._data.source("evaluate", x, y, sample_weight))
 
@@ -273,14 +275,14 @@ class Model(Network):
 def load(
     path: str | Path, backend: str | Backend = "numpy", device: str | None = None, *, custom: Iterable[Any] = ()
 ) -> Model:
-    """Read a model that `Model.save` or `Checkpoint` wrote, on any backend.
+    """Load a model written by `Model.save` or `Checkpoint`, from any backend to any backend.
 
     Parameters
     ----------
     path : str or Path
         The file.
     backend, device : str
-        Backend of the model, whichever one wrote the file.
+        Backend for the loaded model; it may differ from the one that wrote the file.
     custom : classes and functions
         Your own layers, losses, optimizers, metrics and schedules that the model uses.
 
@@ -289,7 +291,8 @@ def load(
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is damaged or incomplete, was not written by anynet, or names classes that are neither anynet's nor custom.
+        If the file is damaged or incomplete, was not written by anynet, or names classes that are neither in anynet nor in
+        `custom`.
 
     Examples
     --------

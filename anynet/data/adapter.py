@@ -1,6 +1,6 @@
 """Conversion of users' data for one model.
 
-Data may be arrays of any library, lists, data frames, arrays in mapped files, and iterables of batches."""
+Data may be arrays of any library, lists, data frames, arrays in memory-mapped files, or iterables of batches."""
 
 from __future__ import annotations
 
@@ -44,18 +44,18 @@ class DataAdapter:
 
     # -- batches ------------------------------------------------------------------------------------------------------
 
-    @np.errstate(over="ignore")  # `check_finite` reports it more clearly than NumPy's warning
+    @np.errstate(over="ignore")  # `check_finite` reports overflow more clearly than NumPy's warning
     def inputs(self, where: str, x: ArrayLike) -> Inputs:
-        """Return inputs on the backend after checks of their kind and shape."""
+        """Check the kind and shape of inputs, and return them on the backend."""
         config = self._config
         integers = config.layer.integer_input
         return as_inputs(self._backend, where, x, config.input_shape, self._dtype, integers=integers)
 
     def batch(self, where: str, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Batch:
-        """Return a batch on the backend after checks of kinds and shapes, not of values.
+        """Check a batch's kinds and shapes, not its values; return it on the backend.
 
-        Arrays of the kinds and shapes of the last batch that needed no conversion are returned immediately, because every
-        `Model.train_step` calls this.
+        Every `Model.train_step` calls this. It therefore returns arrays immediately if their kinds and shapes are those of
+        the last batch that needed no conversion.
         """
         kinds: Any = None
         if sample_weight is None and hasattr(x, "dtype") and hasattr(y, "dtype"):
@@ -78,7 +78,7 @@ class DataAdapter:
         return Batch(inputs, targets, weight)
 
     def check(self, where: str, batch: Batch) -> Batch:
-        """Return the batch after checks of its values, which wait for the device."""
+        """Check the values of a batch, which waits for the device, and return the batch."""
         self._config.layer.check_input(where, batch.x)
         self._config.required_loss.check_values(batch.y, self._output_shape)
         return batch
@@ -112,7 +112,7 @@ class DataAdapter:
         validation_data: Any,
         validation_split: float,
     ) -> tuple[Source, Source | None]:
-        """Return the training source, with class weights, and the validation source, without."""
+        """Return the training source, with class weights applied, and the validation source, without them."""
         if validation_data is not None and validation_split:
             raise ValueError(f"fit: expected validation_data or validation_split, got both, {validation_split!r}")
         source = self.source("fit", x, y, sample_weight, class_weight)
@@ -133,9 +133,9 @@ class DataAdapter:
     def source(
         self, where: str, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None
     ) -> ArraySource | StreamedSource | IterableSource:
-        """Return a source of arrays, or of an iterable of batches if y is None.
+        """Return a source for arrays, or, if y is None, for an iterable of batches.
 
-        Only an iterable applies `class_weight` here."""
+        `class_weight` is applied here only to an iterable."""
         if y is None:
             return self._iterable(where, x, sample_weight, class_weight)
         x, y = _parts(x, self._config.input_shape), _parts(y, self._output_shape)
@@ -162,13 +162,13 @@ class DataAdapter:
         return self.source(where, given, None)
 
     def _is_input(self, x: Any) -> bool:
-        """Return whether x is the input of this model; if not, it is a batch, a tuple that begins with one."""
+        """Return whether x is an input of this model rather than a batch (a tuple that begins with an input)."""
         if not is_multi(self._config.input_shape):
             return not isinstance(x, tuple)
         return isinstance(x, (tuple, list)) and not any(isinstance(part, tuple) for part in x)
 
     def _is_too_large(self, x: Any) -> bool:
-        """Return whether one of the arrays is in a file or does not fit into the device's memory."""
+        """Return whether any of the arrays is in a file or does not fit into the device's memory."""
         return any(in_file(a) or not self._backend.fits(a) for a in (x if isinstance(x, tuple) else (x,)))
 
     def _streamed(self, where: str, x: Any, y: Any, sample_weight: Any) -> StreamedSource:
@@ -190,7 +190,7 @@ class DataAdapter:
     def _iterable(self, where: str, x: Any, sample_weight: Any, class_weight: Any) -> IterableSource:
         if not is_batches(x):
             raise ValueError(
-                f"{where}: expected y, the targets, got None; only an iterable of batches (x, y) comes without"
+                f"{where}: expected y, the targets, got None; only an iterable of batches (x, y) may be passed without y"
             )
         if sample_weight is not None:
             raise ValueError(
@@ -215,7 +215,7 @@ class DataAdapter:
                 labels = class_labels(where, "class_weight", batch.y)
                 factor = self._backend.asarray(class_weights(where, class_weight, labels, classes), self._dtype)
                 weight = factor if weight is None else factor * weight
-            # The iterable may refill its arrays, and metrics and callbacks keep batches.
+            # Copy the batch: metrics and callbacks keep it, while the iterable may refill its arrays.
             x, y = (tree.map_arrays(lambda a: self._backend.asarray(a, copy=True), part) for part in batch[:2])
             return Batch(x, y, weight)
 
@@ -223,7 +223,7 @@ class DataAdapter:
 
 
 def is_batches(x: Any) -> bool:
-    """Return whether x is an iterable of batches and no array or nested list."""
+    """Return whether x is an iterable of batches rather than an array or a nested list."""
     if isinstance(x, (list, tuple)):
         first = x[0] if x else None
         return isinstance(first, tuple) or (isinstance(first, list) and any(hasattr(part, "shape") for part in first))

@@ -35,7 +35,7 @@ class TrainState(NamedTuple):
 
 
 def initial_state(config: ModelConfig, backend: Backend, params: tree.Tree) -> TrainState:
-    """Return the state before the first step for initial parameters on the host."""
+    """Return the state before the first step, given initial parameters on the host."""
     dtype = backend.dtype(config.dtype)
     params = tree.map(lambda a: backend.asarray(a, dtype, copy=True), params)
     optimizer = config.optimizer
@@ -46,7 +46,7 @@ def initial_state(config: ModelConfig, backend: Backend, params: tree.Tree) -> T
 def place_state(state: TrainState, backend: Backend, dtype: Any = None) -> TrainState:
     """Return a copy of a state on a backend, with parameters of the given dtype.
 
-    All of its arrays are copies: JAX compiles a step again for arrays whose memory it may not reuse.
+    All of its arrays are copies, because JAX would recompile the step for arrays whose memory it may not reuse.
     """
     params = tree.map(lambda a: backend.asarray(a, dtype, copy=True), state.params)
     opt_state, key = tree.map(lambda a: backend.asarray(a, copy=True), (state.opt_state, state.key))
@@ -54,7 +54,7 @@ def place_state(state: TrainState, backend: Backend, dtype: Any = None) -> Train
 
 
 def place_like(where: str, old: tree.Tree, new: tree.Tree, place: Callable[[Any], Array]) -> tree.Tree:
-    """Return `new` placed in the structure of `old`; ValueError unless names and shapes agree."""
+    """Return `new` placed in the structure of `old`; raise ValueError unless names and shapes agree."""
     expected, given = dict(tree.leaves_with_paths(old)), dict(tree.leaves_with_paths(new))
     if expected.keys() != given.keys():
         odd = sorted(map(tree.name, expected.keys() ^ given.keys()))
@@ -73,16 +73,17 @@ def place_like(where: str, old: tree.Tree, new: tree.Tree, place: Callable[[Any]
 
 
 def placeholder_state(config: ModelConfig, params: tree.Tree) -> TrainState:
-    """Return placeholders of the initial state for parameters of a `PlaceholderGenerator`."""
+    """Return the initial state as placeholders, given parameters drawn by a `PlaceholderGenerator`."""
     params = tree.map(lambda a: Placeholder(np.shape(a), config.dtype), params)
     opt_state = config.optimizer.init(config.layer.trainable(params)) if config.optimizer else {}
     return TrainState(params, opt_state, random.make_key(config.seed))
 
 
 def fit_state(old: TrainState, new: TrainState, backend: Backend, dtype: Any) -> TrainState:
-    """Return copies of the arrays of `new` in the structure of `old`, or raise ValueError.
+    """Return copies of the arrays of `new` in the structure of `old`.
 
-    ValueError if names or shapes differ. The learning-rate factor is in a state only once it has been set.
+    Raise ValueError if names or shapes differ. Either state may lack the learning-rate factor, which exists only once it has
+    been set.
     """
     opt_state = {name: value for name, value in old.opt_state.items() if name != lr_factor.KEY}
     if lr_factor.KEY in new.opt_state:
@@ -98,12 +99,13 @@ def fit_state(old: TrainState, new: TrainState, backend: Backend, dtype: Any) ->
 class StateOwner:
     """Owner of a training state, which a step may overwrite while other threads read it.
 
-    A step does not wait: if its arrays have readers, it copies them first. A reader waits for the end of the current step.
+    A step does not wait for readers to finish: if its arrays have readers, it copies the arrays first. A new reader waits for
+    the current step to end.
 
     Parameters
     ----------
     state : TrainState
-        Its arrays belong to the owner from now on.
+        The initial state. The owner takes over its arrays, so the caller must no longer use them.
     backend : Backend
         The backend of the arrays.
     """
@@ -115,17 +117,17 @@ class StateOwner:
 
     @property
     def shared(self) -> TrainState:
-        """The state for a reader that may keep it: later steps never change its arrays."""
+        """The state, safe to keep: later steps never change its arrays."""
         return self.lend(object())
 
     def read(self) -> Reading:
-        """Return a context with the state, whose arrays no step changes before its end."""
+        """Return a context with the state, whose arrays no step changes until the context ends."""
         return Reading(self)
 
     def update(self, step: Callable[..., tuple[TrainState, Any]], *args: Any) -> Any:
-        """Replace the state by that of ``step(state, *args) -> state, output``, and return the output.
+        """Call ``step(state, *args) -> state, output``, keep the new state, and return the output.
 
-        The step may overwrite or donate the arrays of its state, and gives up those that it returns.
+        The step may overwrite or donate the arrays of the old state. Those of the new state then belong to the owner.
         """
         if self._is_awaited:  # this thread would take the lock again before a waiting reader wakes up
             with self._turn:
@@ -138,12 +140,12 @@ class StateOwner:
             return output
 
     def replace(self, state: TrainState) -> None:
-        """Take a new state, whose arrays belong to the owner from now on."""
+        """Replace the state, and take ownership of the arrays of the new one."""
         with self._lock:
             self._state, self._readers = state, set()
 
     def lend(self, reader: object) -> TrainState:
-        """Return the state, and keep its arrays from changes until `Reading` ends, or forever."""
+        """Return the state, and protect its arrays from changes until `take_back`, or forever."""
         with self._turn:
             self._is_awaited = True
             with self._lock:
@@ -152,7 +154,7 @@ class StateOwner:
                 return self._state
 
     def take_back(self, reader: object) -> None:
-        """End what `lend` began, unless the state has been replaced since."""
+        """End the loan to a reader; no effect if the state has been replaced since."""
         self._readers.discard(reader)
 
 
