@@ -62,7 +62,7 @@ KINDS = (
 
 TESTS = Path(__file__).parent
 PURE = {"arrays", "layers", "losses", "metrics", "notes", "optimizers", "schedules"} | {
-    f"test_{name}.py" for name in ("backends", "random", "regularizers")
+    f"test_{name}.py" for name in ("adapter", "backends", "batch", "random", "regularizers", "state")
 }
 """Folders and files with tests of pure functions, which compute on the current device as CuPy's own functions do."""
 

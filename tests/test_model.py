@@ -239,17 +239,21 @@ def test_predictions_lie_in_memory_of_their_own(layers, shape, kind, backend):
     """Whatever is done to them later does not reach x, nor the other way round."""
     if why_missing(kind) is not None:
         pytest.skip(why_missing(kind))
-    x = make(kind).asarray(X.astype("float32"), copy=True)
-    x = make(kind).xp.reshape(x, (60, *np.atleast_1d(shape).tolist()))
+    own = make(kind)
+    with own.activate():
+        x = own.asarray(X.astype("float32"), copy=True)
+        x = own.xp.reshape(x, (60, *np.atleast_1d(shape).tolist()))
     before = np.array(backends.to_numpy(x))
     y = Model(layers, input_shape=shape, backend=backend).predict(x)
     for part in tree.leaves(y):
         np.testing.assert_array_equal(backends.to_numpy(part).reshape(before.shape), before)
     for part in tree.leaves(y):
         if not backend.name.startswith("jax"):  # what comes from there cannot be written to
-            part[...] = 7.0
+            with own.activate():
+                part[...] = 7.0
         np.testing.assert_array_equal(backends.to_numpy(x), before)
-    x[...] = 5.0
+    with own.activate():
+        x[...] = 5.0
     for part in tree.leaves(y):
         assert not (backends.to_numpy(part) == 5.0).any()
 

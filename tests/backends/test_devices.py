@@ -134,7 +134,7 @@ def test_a_public_method_computes_on_the_models_device(name, data, backend, tmp_
     model = Model(LAYERS, backend=backend, **SETTINGS)
     (CALLS | FUNCTIONS)[name](model, place(x), place(y), tmp_path / "model.safetensors")
     assert cupy.cuda.Device().id == current
-    assert {a.device.id for a in tree.leaves(model._carry)} == {backend.device.id}
+    assert {a.device.id for a in tree.leaves(model._owner.shared)} == {backend.device.id}
 
 
 @only_the_second
