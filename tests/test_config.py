@@ -168,7 +168,7 @@ def test_the_advice_for_an_assignment_works(model, backend):
         ),
         ({"metrics": ["auc"]}, ValueError, "metrics: expected 'accuracy', a Metric or a Loss, got 'auc'"),
         ({"metrics": ["accuracy", "accuracy"]}, ValueError, "metrics: expected different names"),
-        ({"device": "nowhere"}, (ValueError, RuntimeError), "expected an available device, .*, got 'nowhere'"),
+        ({"device": "nowhere"}, (ValueError, RuntimeError), "expected an available device, .*got 'nowhere'"),
         ({"optimizer": Adam}, TypeError, "expected optimizer .*, got the class Adam; write it with parentheses"),
         ({"loss": "mse"}, TypeError, "expected loss to be .*, got 'mse'"),
     ],
