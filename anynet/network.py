@@ -28,7 +28,15 @@ from anynet.optimizers.base import Optimizer
 from anynet.regularizers import Regularizer
 from anynet.training.compiled import Compiled
 from anynet.training.freezing import parameters, set_frozen
-from anynet.training.state import StateOwner, TrainState, fit_state, initial_state, place_like, placeholder_state
+from anynet.training.state import (
+    StateOwner,
+    TrainState,
+    fit_state,
+    initial_state,
+    place_like,
+    place_state,
+    placeholder_state,
+)
 
 if TYPE_CHECKING:
     from anynet.callbacks.base import Run
@@ -173,8 +181,8 @@ class Network:
 
     def _set_frozen(self, numbers: Sequence[int], frozen: bool) -> None:
         with self._on_device:
-            changed = self._owner.update(lambda state: (state, set_frozen(self.config, state, numbers, frozen)))
-            self._configure(*changed)
+            config, state = self._owner.update(lambda state: (state, set_frozen(self.config, state, numbers, frozen)))
+            self._configure(config, place_state(state, self.backend))
 
     def summary(self) -> str:
         """Return a table of the layers with their output shapes and numbers of parameters."""

@@ -1,6 +1,7 @@
 """Test that frozen layers do not change, and that freezing is a pure function."""
 
 import dataclasses
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from anynet import (
     tree,
 )
 from anynet.optimizers import lr_factor
+from anynet.optimizers.base import out_of_place
 from anynet.training.freezing import set_frozen
 from anynet.training.state import TrainState
 from tests.tools import assert_same
@@ -162,3 +164,28 @@ def test_a_number_that_does_not_fit_changes_nothing(numbers, frozen, error, mess
         set_frozen(config, state, numbers, frozen)
     assert config == make().config
     assert_same(state, copies)
+
+
+@dataclass(frozen=True)
+class Anchored(SGD):
+    """SGD whose state begins with the parameters themselves, not with copies."""
+
+    def init(self, params):
+        return {**super().init(params), "anchor": params}
+
+    def update(self, params, grads, state, elementwise=out_of_place):
+        inner = {name: value for name, value in state.items() if name != "anchor"}
+        params, inner = super().update(params, grads, inner, elementwise)
+        return params, {**inner, "anchor": state["anchor"]}
+
+
+def test_a_state_that_begins_with_the_parameters_is_copied(backend):
+    model = Model([Dense(3)], input_shape=6, loss=HalfSquaredError(), optimizer=Anchored(0.01), backend=backend)
+    before = np.array(backend.to_numpy(model.params[0]["weight"]))
+    model.freeze(0)
+    model.unfreeze()
+    targets = np.ones((90, 3), np.float32)
+    model.fit(np.ones((90, 6), np.float32), targets)
+    model.fit(np.ones((90, 6), np.float32), targets)
+    assert np.array_equal(backend.to_numpy(model.state.opt_state["anchor"][0]["weight"]), before)
+    assert not np.array_equal(backend.to_numpy(model.state.params[0]["weight"]), before)
