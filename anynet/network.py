@@ -83,7 +83,7 @@ class Network:
         """Return the model of a file that was read; `where` begins the messages of errors."""
         backend, model = backends.get(backend, device), cls.__new__(cls)
         with saved.wrong_content_is_value_error(where):
-            model._initialize(saved.config(where, custom), backend, partial(saved.state, where))
+            model._initialize(saved.config(custom), backend, partial(saved.state, where))
         model.epoch, model.history = saved.epoch, saved.history
         return model
 

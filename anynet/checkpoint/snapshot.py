@@ -66,12 +66,11 @@ class Snapshot(NamedTuple):
     tensors: dict[str, np.ndarray]
     description: dict[str, Any]
 
-    def config(self, where: str, custom: Iterable[Any] = ()) -> ModelConfig:
+    def config(self, custom: Iterable[Any] = ()) -> ModelConfig:
         """Return the settings of the model; `custom` are the user's classes and functions."""
         names = [field.name for field in dataclasses.fields(ModelConfig)]
-        with self.wrong_content_is_value_error(where):
-            fields = self.description["model"]
-            return ModelConfig(**{name: from_config(fields[name], custom) for name in names})
+        fields = self.description["model"]
+        return ModelConfig(**{name: from_config(fields[name], custom) for name in names})
 
     @contextmanager
     def wrong_content_is_value_error(self, where: str) -> Iterator[None]:
