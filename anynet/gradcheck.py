@@ -200,7 +200,7 @@ def _model_objective(model: Model, backend: Backend, y: Any) -> Objective:
 
     def objective(params: Any, x: Any, key: Any) -> tuple[float, float, dict[str, Any]]:
         y_pred, cache = model.layer.forward(params, x, key=key)
-        value, loss_cache = loss.forward(y_pred, targets)
+        value, loss_cache = loss.forward(targets, y_pred)
         dx, grads = model.layer.backward(params, cache, loss.backward(loss_cache))
         return float(value), abs(float(value)), {"params": grads, "x": dx}
 

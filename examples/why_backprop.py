@@ -29,7 +29,7 @@ def backprop(network: Sequential, params: Any, x: np.ndarray, y: np.ndarray) -> 
     """Return the gradients by one forward and one backward pass."""
     loss = HalfSquaredError()
     y_pred, cache = network.forward(params, x)
-    _, loss_cache = loss.forward(y_pred, y)
+    _, loss_cache = loss.forward(y, y_pred)
     _, grads = network.backward(params, cache, loss.backward(loss_cache), need_dx=False)
     return tree.leaves(grads, like=params)
 
@@ -39,7 +39,7 @@ def finite_differences(network: Sequential, params: Any, x: np.ndarray, y: np.nd
     loss = HalfSquaredError()
 
     def cost() -> float:
-        return loss.forward(network.forward(params, x)[0], y)[0]
+        return loss.forward(y, network.forward(params, x)[0])[0]
 
     start, grads = cost(), []
     for weights in tree.leaves(params):

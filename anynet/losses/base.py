@@ -8,7 +8,7 @@ Legend: N batch, O outputs, C classes.
 >>> import numpy as np
 >>> from anynet import HalfSquaredError
 >>> loss = HalfSquaredError()
->>> value, cache = loss.forward(np.array([[0.5]]), np.array([[0.0]]))
+>>> value, cache = loss.forward(np.array([[0.0]]), np.array([[0.5]]))
 >>> print(value, loss.backward(cache))
 0.125 [[0.5]]
 """
@@ -47,9 +47,9 @@ class Loss:
     expects: ClassVar[Literal["logits", "probabilities", "numbers"]] = "numbers"
     """The kind of numbers in y_pred."""
 
-    def per_example(self, y_pred: Array, y_true: Array) -> tuple[Array, Cache]:
+    def per_example(self, y_true: Array, y_pred: Array) -> tuple[Array, Cache]:
         """Return ℓ, of shape (N,), and the cache for `derivative`."""
-        raise NotImplementedError(f"{type(self).__name__}: expected a method per_example(y_pred, y_true), got none")
+        raise NotImplementedError(f"{type(self).__name__}: expected a method per_example(y_true, y_pred), got none")
 
     def derivative(self, cache: Cache) -> Array:
         """Return ∂ℓ/∂y_pred, of y_pred's shape."""
@@ -62,12 +62,12 @@ class Loss:
         """
         return sample_weight
 
-    def forward(self, y_pred: Array, y_true: Array, sample_weight: Array | None = None) -> tuple[Array, Cache]:
+    def forward(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> tuple[Array, Cache]:
         """Return the mean loss of a batch, a 0-d array, and the cache for `backward`.
 
         If all weights of a batch are zero, its loss and gradient are 0.
         """
-        losses, cache = self.per_example(y_pred, y_true)
+        losses, cache = self.per_example(y_true, y_pred)
         xp = namespace(losses)
         shares = self.effective_weights(losses, y_true, sample_weight)
         if shares is None:
@@ -90,9 +90,9 @@ class Loss:
         """Weights of the means whose sum is the loss; `Losses` has several."""
         return (1.0,)
 
-    def sums(self, y_pred: Array, y_true: Array, sample_weight: Array | None = None) -> tuple[Array, ...]:
+    def sums(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> tuple[Array, ...]:
         """Return numerator and denominator of each mean, 0-d arrays to add over batches."""
-        losses, _ = self.per_example(y_pred, y_true)
+        losses, _ = self.per_example(y_true, y_pred)
         shares, losses = self.effective_weights(losses, y_true, sample_weight), widened(losses)
         xp = namespace(losses)
         counted = xp.ones_like(losses) if shares is None else widened(shares)
@@ -136,7 +136,7 @@ class Loss:
         check_finite(type(self).__name__, "y", y)
 
 
-def check_same_shape(where: str, y_pred: Array, y_true: Array) -> None:
+def check_same_shape(where: str, y_true: Array, y_pred: Array) -> None:
     """Raise unless predictions and targets have the same shape, to prevent broadcasting."""
     if y_pred.shape != y_true.shape:
         raise ValueError(

@@ -50,7 +50,7 @@ class SigmoidCrossEntropy(BinaryLoss):
     Examples
     --------
     >>> import numpy as np
-    >>> print(SigmoidCrossEntropy().forward(np.array([[0.0, 1e4]]), np.array([[1.0, 1.0]]))[0].round(4))
+    >>> print(SigmoidCrossEntropy().forward(np.array([[1.0, 1.0]]), np.array([[0.0, 1e4]]))[0].round(4))
     0.3466
     """
 
@@ -64,8 +64,8 @@ class SigmoidCrossEntropy(BinaryLoss):
             weights = check_weights("SigmoidCrossEntropy", "pos_weight", self.pos_weight)
             object.__setattr__(self, "pos_weight", weights)
 
-    def per_example(self, y_pred: Array, y_true: Array) -> tuple[Array, Cache]:
-        check_same_shape("SigmoidCrossEntropy", y_pred, y_true)
+    def per_example(self, y_true: Array, y_pred: Array) -> tuple[Array, Cache]:
+        check_same_shape("SigmoidCrossEntropy", y_true, y_pred)
         xp, z, no = namespace(y_pred), y_pred, 1.0 - y_true
         yes = y_true if self.pos_weight is None else y_true * constant(self.pos_weight, z)
         tail, p = xp.log1p(xp.exp(-xp.abs(z))), sigmoid(z)
@@ -97,15 +97,15 @@ class BinaryCrossEntropy(BinaryLoss):
     Examples
     --------
     >>> import numpy as np
-    >>> print(BinaryCrossEntropy().forward(np.array([[0.5]]), np.array([[1.0]]))[0].round(4))
+    >>> print(BinaryCrossEntropy().forward(np.array([[1.0]]), np.array([[0.5]]))[0].round(4))
     0.6931
     """
 
     expects = "probabilities"
     threshold = 0.5
 
-    def per_example(self, y_pred: Array, y_true: Array) -> tuple[Array, Cache]:
-        check_same_shape("BinaryCrossEntropy", y_pred, y_true)
+    def per_example(self, y_true: Array, y_pred: Array) -> tuple[Array, Cache]:
+        check_same_shape("BinaryCrossEntropy", y_true, y_pred)
         xp = namespace(y_pred)
         p, q = at_least_tiny(y_pred), at_least_tiny(1.0 - y_pred)
         losses = -(y_true * xp.log(p) + (1.0 - y_true) * xp.log(q))

@@ -147,7 +147,7 @@ def pick(values: Array, y_true: Array) -> Array:
     return xp.take_along_axis(values, y_true[:, None], axis=1)[:, 0]
 
 
-def check_labels(where: str, y_pred: Array, y_true: Array) -> None:
+def check_labels(where: str, y_true: Array, y_pred: Array) -> None:
     """Raise unless y_true is (N,) or has y_pred's shape (N, C)."""
     if len(y_pred.shape) != 2 or tuple(y_true.shape) not in ((y_pred.shape[0],), tuple(y_pred.shape)):
         raise ValueError(
@@ -182,7 +182,7 @@ class SoftmaxCrossEntropy(ClassLoss):
     Examples
     --------
     >>> import numpy as np
-    >>> loss, cache = SoftmaxCrossEntropy().forward(np.array([[0.0, 0.0]]), np.array([1]))
+    >>> loss, cache = SoftmaxCrossEntropy().forward(np.array([1]), np.array([[0.0, 0.0]]))
     >>> print(loss.round(4), SoftmaxCrossEntropy().backward(cache))
     0.6931 [[ 0.5 -0.5]]
 
@@ -194,8 +194,8 @@ class SoftmaxCrossEntropy(ClassLoss):
 
     expects = "logits"
 
-    def per_example(self, y_pred: Array, y_true: Array) -> tuple[Array, Cache]:
-        check_labels("SoftmaxCrossEntropy", y_pred, y_true)
+    def per_example(self, y_true: Array, y_pred: Array) -> tuple[Array, Cache]:
+        check_labels("SoftmaxCrossEntropy", y_true, y_pred)
         xp, y_true = namespace(y_pred), self.distribution(y_true, like=y_pred)
         z, e = _shifted_exp(y_pred, xp.max(y_pred, axis=1, keepdims=True))
         sums = total(e, axis=1, keepdims=True)
@@ -248,15 +248,15 @@ class CategoricalCrossEntropy(ClassLoss):
     Examples
     --------
     >>> import numpy as np
-    >>> loss, cache = CategoricalCrossEntropy().forward(np.array([[0.5, 0.5]]), np.array([1]))
+    >>> loss, cache = CategoricalCrossEntropy().forward(np.array([1]), np.array([[0.5, 0.5]]))
     >>> print(loss.round(4), CategoricalCrossEntropy().backward(cache))
     0.6931 [[-0. -2.]]
     """
 
     expects = "probabilities"
 
-    def per_example(self, y_pred: Array, y_true: Array) -> tuple[Array, Cache]:
-        check_labels("CategoricalCrossEntropy", y_pred, y_true)
+    def per_example(self, y_true: Array, y_pred: Array) -> tuple[Array, Cache]:
+        check_labels("CategoricalCrossEntropy", y_true, y_pred)
         p, y_true = at_least_tiny(y_pred), self.distribution(y_true, like=y_pred)
         return -pick(namespace(p).log(p), y_true), (p, y_true)
 

@@ -42,7 +42,7 @@ class Poisson(Loss):
     Examples
     --------
     >>> import numpy as np
-    >>> print(Poisson().forward(np.array([[0.0]]), np.array([[3.0]]))[0])
+    >>> print(Poisson().forward(np.array([[3.0]]), np.array([[0.0]]))[0])
     1.0
 
     References
@@ -57,8 +57,8 @@ class Poisson(Loss):
     def __post_init__(self) -> None:
         check_number("Poisson", "epsilon", self.epsilon, "(0, inf)")
 
-    def per_example(self, y_pred: Array, y_true: Array) -> tuple[Array, Cache]:
-        check_same_shape("Poisson", y_pred, y_true)
+    def per_example(self, y_true: Array, y_pred: Array) -> tuple[Array, Cache]:
+        check_same_shape("Poisson", y_true, y_pred)
         xp = namespace(y_pred)
         if self.log_input:
             rate = xp.exp(y_pred)
@@ -89,7 +89,7 @@ class KLDivergence(Loss):
     Examples
     --------
     >>> import numpy as np
-    >>> print(KLDivergence().forward(np.log([[0.25, 0.75]]), np.array([[1.0, 0.0]]))[0].round(4))
+    >>> print(KLDivergence().forward(np.array([[1.0, 0.0]]), np.log([[0.25, 0.75]]))[0].round(4))
     1.3863
 
     References
@@ -97,8 +97,8 @@ class KLDivergence(Loss):
     Kullback, Leibler (1951), "On information and sufficiency", eq. 2.4.
     """
 
-    def per_example(self, y_pred: Array, y_true: Array) -> tuple[Array, Cache]:
-        check_same_shape("KLDivergence", y_pred, y_true)
+    def per_example(self, y_true: Array, y_pred: Array) -> tuple[Array, Cache]:
+        check_same_shape("KLDivergence", y_true, y_pred)
         xp = namespace(y_pred)
         tiny = float(xp.finfo(y_true.dtype).smallest_normal)
         return total(y_true * (xp.log(xp.maximum(y_true, tiny)) - y_pred), axis=outputs(y_pred)), y_true

@@ -32,7 +32,7 @@ class Hinge(Loss):
     Examples
     --------
     >>> import numpy as np
-    >>> print(Hinge().forward(np.array([[0.5, -3.0]]), np.array([[1.0, 0.0]]))[0])
+    >>> print(Hinge().forward(np.array([[1.0, 0.0]]), np.array([[0.5, -3.0]]))[0])
     0.25
 
     References
@@ -43,8 +43,8 @@ class Hinge(Loss):
     threshold = 0.0
     expects = "logits"
 
-    def per_example(self, y_pred: Array, y_true: Array) -> tuple[Array, Cache]:
-        check_same_shape("Hinge", y_pred, y_true)
+    def per_example(self, y_true: Array, y_pred: Array) -> tuple[Array, Cache]:
+        check_same_shape("Hinge", y_true, y_pred)
         xp = namespace(y_pred)
         side = 2.0 * xp.astype(y_true > 0, y_pred.dtype) - 1.0
         short = 1.0 - side * y_pred
@@ -88,7 +88,7 @@ class FocalLoss(BinaryLoss):
     Examples
     --------
     >>> import numpy as np
-    >>> print(FocalLoss(alpha=None).forward(np.array([[0.0]]), np.array([[1.0]]))[0].round(4))
+    >>> print(FocalLoss(alpha=None).forward(np.array([[1.0]]), np.array([[0.0]]))[0].round(4))
     0.1733
 
     References
@@ -107,8 +107,8 @@ class FocalLoss(BinaryLoss):
         if self.alpha is not None:
             check_number("FocalLoss", "alpha", self.alpha, "[0, 1]")
 
-    def per_example(self, y_pred: Array, y_true: Array) -> tuple[Array, Cache]:
-        check_same_shape("FocalLoss", y_pred, y_true)
+    def per_example(self, y_true: Array, y_pred: Array) -> tuple[Array, Cache]:
+        check_same_shape("FocalLoss", y_true, y_pred)
         xp, z, y, no = namespace(y_pred), y_pred, y_true, 1.0 - y_true
         p, p_no = sigmoid(z), sigmoid(-z)
         q = at_least_tiny(no * p + y * p_no)  # 1 − p_t would lose digits where it is small

@@ -41,12 +41,12 @@ class HalfSquaredError(Loss):
     Examples
     --------
     >>> import numpy as np
-    >>> print(HalfSquaredError().forward(np.array([[1.0, 3.0]]), np.array([[0.0, 1.0]]))[0])
+    >>> print(HalfSquaredError().forward(np.array([[0.0, 1.0]]), np.array([[1.0, 3.0]]))[0])
     2.5
     """
 
-    def per_example(self, y_pred: Array, y_true: Array) -> tuple[Array, Cache]:
-        check_same_shape("HalfSquaredError", y_pred, y_true)
+    def per_example(self, y_true: Array, y_pred: Array) -> tuple[Array, Cache]:
+        check_same_shape("HalfSquaredError", y_true, y_pred)
         error = y_pred - y_true
         return 0.5 * total(error * error, axis=outputs(error)), error
 
@@ -69,12 +69,12 @@ class MeanSquaredError(Loss):
     Examples
     --------
     >>> import numpy as np
-    >>> print(MeanSquaredError().forward(np.array([[1.0, 3.0]]), np.array([[0.0, 1.0]]))[0])
+    >>> print(MeanSquaredError().forward(np.array([[0.0, 1.0]]), np.array([[1.0, 3.0]]))[0])
     2.5
     """
 
-    def per_example(self, y_pred: Array, y_true: Array) -> tuple[Array, Cache]:
-        check_same_shape("MeanSquaredError", y_pred, y_true)
+    def per_example(self, y_true: Array, y_pred: Array) -> tuple[Array, Cache]:
+        check_same_shape("MeanSquaredError", y_true, y_pred)
         error = y_pred - y_true
         return namespace(error).mean(error * error, axis=outputs(error)), error
 
@@ -98,12 +98,12 @@ class MeanAbsoluteError(Loss):
     Examples
     --------
     >>> import numpy as np
-    >>> print(MeanAbsoluteError().forward(np.array([[1.0, 3.0]]), np.array([[0.0, 1.0]]))[0])
+    >>> print(MeanAbsoluteError().forward(np.array([[0.0, 1.0]]), np.array([[1.0, 3.0]]))[0])
     1.5
     """
 
-    def per_example(self, y_pred: Array, y_true: Array) -> tuple[Array, Cache]:
-        check_same_shape("MeanAbsoluteError", y_pred, y_true)
+    def per_example(self, y_true: Array, y_pred: Array) -> tuple[Array, Cache]:
+        check_same_shape("MeanAbsoluteError", y_true, y_pred)
         xp, error = namespace(y_pred), y_pred - y_true
         return xp.mean(xp.abs(error), axis=outputs(error)), error
 
@@ -132,7 +132,7 @@ class Huber(Loss):
     Examples
     --------
     >>> import numpy as np
-    >>> print(Huber(1.0).forward(np.array([[1.0, 3.0]]), np.array([[0.5, 1.0]]))[0])
+    >>> print(Huber(1.0).forward(np.array([[0.5, 1.0]]), np.array([[1.0, 3.0]]))[0])
     0.8125
 
     References
@@ -145,8 +145,8 @@ class Huber(Loss):
     def __post_init__(self) -> None:
         check_number("Huber", "delta", self.delta, "(0, inf)")
 
-    def per_example(self, y_pred: Array, y_true: Array) -> tuple[Array, Cache]:
-        check_same_shape("Huber", y_pred, y_true)
+    def per_example(self, y_true: Array, y_pred: Array) -> tuple[Array, Cache]:
+        check_same_shape("Huber", y_true, y_pred)
         xp, error = namespace(y_pred), y_pred - y_true
         size = xp.abs(error)
         inner = xp.minimum(size, self.delta)
@@ -173,12 +173,12 @@ class LogCosh(Loss):
     Examples
     --------
     >>> import numpy as np
-    >>> print(LogCosh().forward(np.array([[1e4]]), np.array([[0.0]]))[0].round(4))
+    >>> print(LogCosh().forward(np.array([[0.0]]), np.array([[1e4]]))[0].round(4))
     9999.3069
     """
 
-    def per_example(self, y_pred: Array, y_true: Array) -> tuple[Array, Cache]:
-        check_same_shape("LogCosh", y_pred, y_true)
+    def per_example(self, y_true: Array, y_pred: Array) -> tuple[Array, Cache]:
+        check_same_shape("LogCosh", y_true, y_pred)
         xp, error = namespace(y_pred), y_pred - y_true
         size = xp.abs(error)
         return xp.mean(size + xp.log1p(0.5 * xp.expm1(-2.0 * size)), axis=outputs(error)), error

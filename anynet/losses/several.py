@@ -39,7 +39,7 @@ class Losses(Loss):
     >>> import numpy as np
     >>> from anynet import HalfSquaredError, MeanSquaredError
     >>> loss = Losses([HalfSquaredError(), MeanSquaredError()], weights=[2.0, 1.0])
-    >>> value, _ = loss.forward((np.ones((1, 1)), np.ones((1, 1))), (np.zeros((1, 1)), np.zeros((1, 1))))
+    >>> value, _ = loss.forward((np.zeros((1, 1)), np.zeros((1, 1))), (np.ones((1, 1)), np.ones((1, 1))))
     >>> print(value)
     2.0
 
@@ -71,8 +71,8 @@ class Losses(Loss):
         for loss, shape in zip(self.losses, output_shape, strict=True):
             loss.check_outputs(shape)
 
-    def per_example(self, y_pred: Arrays, y_true: Targets) -> tuple[Array, Cache]:
-        parts = [loss.per_example(p, t) for loss, p, t in zip(self.losses, y_pred, y_true, strict=True)]
+    def per_example(self, y_true: Targets, y_pred: Arrays) -> tuple[Array, Cache]:
+        parts = [loss.per_example(t, p) for loss, t, p in zip(self.losses, y_true, y_pred, strict=True)]
         each, caches = zip(*parts, strict=True)
         return sum(w * one for w, one in zip(self.weights, each, strict=True)), list(caches)
 
@@ -80,8 +80,8 @@ class Losses(Loss):
         parts = zip(self.weights, self.losses, cache, strict=True)
         return tuple(_scaled(w, loss.derivative(c)) for w, loss, c in parts)
 
-    def forward(self, y_pred: Arrays, y_true: Targets, sample_weight: Array | None = None) -> tuple[Array, Cache]:
-        parts = [loss.forward(p, t, sample_weight) for loss, p, t in zip(self.losses, y_pred, y_true, strict=True)]
+    def forward(self, y_true: Targets, y_pred: Arrays, sample_weight: Array | None = None) -> tuple[Array, Cache]:
+        parts = [loss.forward(t, p, sample_weight) for loss, t, p in zip(self.losses, y_true, y_pred, strict=True)]
         values, caches = zip(*parts, strict=True)
         return sum(w * value for w, value in zip(self.weights, values, strict=True)), list(caches)
 
@@ -89,9 +89,9 @@ class Losses(Loss):
     def term_weights(self) -> tuple[float, ...]:
         return tuple(w * part for w, loss in zip(self.weights, self.losses, strict=True) for part in loss.term_weights)
 
-    def sums(self, y_pred: Arrays, y_true: Targets, sample_weight: Array | None = None) -> tuple[Array, ...]:
-        parts = zip(self.losses, y_pred, y_true, strict=True)
-        return tuple(total for loss, p, t in parts for total in loss.sums(p, t, sample_weight))
+    def sums(self, y_true: Targets, y_pred: Arrays, sample_weight: Array | None = None) -> tuple[Array, ...]:
+        parts = zip(self.losses, y_true, y_pred, strict=True)
+        return tuple(total for loss, t, p in parts for total in loss.sums(t, p, sample_weight))
 
     def backward(self, cache: Cache) -> Arrays:
         parts = zip(self.weights, self.losses, cache, strict=True)

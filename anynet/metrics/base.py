@@ -9,7 +9,7 @@ Sums are computed on the device, in the model's dtype. They are added, and conve
 >>> import numpy as np
 >>> from anynet import Accuracy
 >>> metric = Accuracy()
->>> float(metric.value(metric.sums(np.array([[0.2, 0.8], [0.9, 0.1]]), np.array([1, 1]))))
+>>> float(metric.value(metric.sums(np.array([1, 1]), np.array([[0.2, 0.8], [0.9, 0.1]]))))
 0.5
 """
 
@@ -43,9 +43,9 @@ class Metric:
         """Key in the history, by default the class name in snake case."""
         return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(self).__name__).lower()
 
-    def sums(self, y_pred: Array, y_true: Array, sample_weight: Array | None = None) -> tuple[Array, ...]:
+    def sums(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> tuple[Array, ...]:
         """Return the arrays that are added over batches and passed to `value`."""
-        raise NotImplementedError(f"{type(self).__name__}: expected sums(y_pred, y_true) to be implemented, got none")
+        raise NotImplementedError(f"{type(self).__name__}: expected sums(y_true, y_pred) to be implemented, got none")
 
     def value(self, sums: tuple[Any, ...]) -> Any:
         """Return the metric from the totals or concatenated arrays, on the host in float64."""
@@ -56,14 +56,14 @@ class Metric:
 class Mean(Metric):
     """Base class of (weighted) means over the examples; subclasses implement `per_example`."""
 
-    def per_example(self, y_pred: Array, y_true: Array) -> Array:
+    def per_example(self, y_true: Array, y_pred: Array) -> Array:
         """Return one number per example, shape (N,)."""
         raise NotImplementedError(
-            f"{type(self).__name__}: expected per_example(y_pred, y_true) to be implemented, got none"
+            f"{type(self).__name__}: expected per_example(y_true, y_pred) to be implemented, got none"
         )
 
-    def sums(self, y_pred: Array, y_true: Array, sample_weight: Array | None = None) -> tuple[Array, ...]:
-        each = widened(self.per_example(y_pred, y_true))
+    def sums(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> tuple[Array, ...]:
+        each = widened(self.per_example(y_true, y_pred))
         xp = namespace(each)
         weight = xp.ones_like(each) if sample_weight is None else sample_weight
         return xp.sum(each * weight), xp.sum(weight)
@@ -98,8 +98,8 @@ class OutputMetric(Metric):
     def name(self) -> str:
         return f"output_{self.index}_{self.metric.name}"
 
-    def sums(self, y_pred: Any, y_true: Any, sample_weight: Array | None = None) -> tuple[Array, ...]:
-        return self.metric.sums(y_pred[self.index], y_true[self.index], sample_weight)
+    def sums(self, y_true: Any, y_pred: Any, sample_weight: Array | None = None) -> tuple[Array, ...]:
+        return self.metric.sums(y_true[self.index], y_pred[self.index], sample_weight)
 
     def value(self, sums: tuple[Array, ...]) -> Any:
         return self.metric.value(sums)
@@ -116,8 +116,8 @@ class LossMetric(Mean):
     def name(self) -> str:
         return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(self.loss).__name__).lower()
 
-    def sums(self, y_pred: Array, y_true: Array, sample_weight: Array | None = None) -> tuple[Array, ...]:
-        return self.loss.sums(y_pred, y_true, sample_weight)
+    def sums(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> tuple[Array, ...]:
+        return self.loss.sums(y_true, y_pred, sample_weight)
 
     def value(self, sums: tuple[Array, ...]) -> Any:
         means = zip(self.loss.term_weights, sums[::2], sums[1::2], strict=True)
@@ -151,7 +151,7 @@ class Custom(Metric):
     def name(self) -> str:
         return self.function.__name__.strip("<>")
 
-    def sums(self, y_pred: Array, y_true: Array, sample_weight: Array | None = None) -> tuple[Array, ...]:
+    def sums(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> tuple[Array, ...]:
         return (y_true, y_pred) if sample_weight is None else (y_true, y_pred, sample_weight)
 
     def value(self, sums: tuple[Any, ...]) -> Any:

@@ -42,7 +42,7 @@ class Accuracy(Mean):
     threshold: float | None = None
     greater_is_better = True
 
-    def per_example(self, y_pred: Array, y_true: Array) -> Array:
+    def per_example(self, y_true: Array, y_pred: Array) -> Array:
         xp = namespace(y_pred)
         single = y_pred.shape[1:] == (1,)
         if self.threshold is None and not single:
@@ -60,7 +60,7 @@ def check_classes(where: str, y_pred: Array) -> None:
         raise ValueError(f"{where}: expected outputs of shape (N, C) or (N, 1), got {tuple(y_pred.shape)}")
 
 
-def true_classes(y_pred: Array, y_true: Array) -> Array:
+def true_classes(y_true: Array, y_pred: Array) -> Array:
     """Return the classes (N,) from integers, one-hot rows, or binary labels of a single output."""
     xp = namespace(y_pred)
     if y_pred.shape[1] == 1:
@@ -108,7 +108,7 @@ class TopK(Mean):
     def name(self) -> str:
         return f"top_{self.k}"
 
-    def per_example(self, y_pred: Array, y_true: Array) -> Array:
+    def per_example(self, y_true: Array, y_pred: Array) -> Array:
         if len(y_pred.shape) != 2 or y_pred.shape[1] < 2:
             raise ValueError(f"TopK: expected one output per class, shape (N, C), got {tuple(y_pred.shape)}")
         xp = namespace(y_pred)
@@ -135,16 +135,16 @@ class ConfusionMatrix(Metric):
     Examples
     --------
     >>> metric = ConfusionMatrix()
-    >>> metric.value(metric.sums(np.array([[0.2, 0.8], [0.9, 0.1], [0.3, 0.7]]), np.array([1, 1, 0])))
+    >>> metric.value(metric.sums(np.array([1, 1, 0]), np.array([[0.2, 0.8], [0.9, 0.1], [0.3, 0.7]])))
     array([[0., 1.],
            [1., 1.]])
     """
 
     threshold: float | None = None
 
-    def sums(self, y_pred: Array, y_true: Array, sample_weight: Array | None = None) -> tuple[Array, ...]:
+    def sums(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> tuple[Array, ...]:
         check_classes(type(self).__name__, y_pred)
-        true = members(true_classes(y_pred, y_true), y_pred)
+        true = members(true_classes(y_true, y_pred), y_pred)
         if sample_weight is not None:
             true = true * sample_weight[:, None]
         given = members(given_classes(y_pred, self.threshold), y_pred)
@@ -172,12 +172,12 @@ class ClassScore(Metric):
             f"{type(self).__name__}: expected score(hits, calls, true) to be implemented, got none"
         )
 
-    def sums(self, y_pred: Array, y_true: Array, sample_weight: Array | None = None) -> tuple[Array, ...]:
+    def sums(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> tuple[Array, ...]:
         where, xp = type(self).__name__, namespace(y_pred)
         check_classes(where, y_pred)
         if self.average == "binary" and y_pred.shape[1] > 2:
             raise ValueError(f"{where}: expected two classes with average='binary', got {y_pred.shape[1]}")
-        true = widened(members(true_classes(y_pred, y_true), y_pred))
+        true = widened(members(true_classes(y_true, y_pred), y_pred))
         given = widened(members(given_classes(y_pred, self.threshold), y_pred))
         seen = xp.sum(true + given, axis=0)
         weight = xp.ones_like(true[:, :1]) if sample_weight is None else sample_weight[:, None]
@@ -272,12 +272,12 @@ class ROCAUC(Metric):
     def name(self) -> str:
         return "roc_auc"
 
-    def sums(self, y_pred: Array, y_true: Array, sample_weight: Array | None = None) -> tuple[Array, ...]:
+    def sums(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> tuple[Array, ...]:
         if len(y_pred.shape) != 2 or y_pred.shape[1] > 2:
             raise ValueError(f"ROCAUC: expected one output or two, got {tuple(y_pred.shape)}")
         scores = y_pred[:, 0] if y_pred.shape[1] == 1 else y_pred[:, 1] - y_pred[:, 0]
         weight = namespace(scores).ones_like(scores) if sample_weight is None else sample_weight
-        return scores, true_classes(y_pred, y_true), weight
+        return scores, true_classes(y_true, y_pred), weight
 
     def value(self, sums: tuple[Any, ...]) -> float:
         scores, yes, weight = sums

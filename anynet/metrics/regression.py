@@ -16,7 +16,7 @@ from anynet.arrays.reduce import widened
 from anynet.metrics.base import Mean, Metric
 
 
-def _flat(y_pred: Array, y_true: Array) -> tuple[Array, Array]:
+def _flat(y_true: Array, y_pred: Array) -> tuple[Array, Array]:
     """Return both as matrices (N, O), of 32 bits or more."""
     if y_pred.shape != y_true.shape:
         raise ValueError(
@@ -24,7 +24,7 @@ def _flat(y_pred: Array, y_true: Array) -> tuple[Array, Array]:
         )
     shape = (y_pred.shape[0], math.prod(y_pred.shape[1:]))
     reshape = namespace(y_pred).reshape
-    return widened(reshape(y_pred, shape)), widened(reshape(y_true, shape))
+    return widened(reshape(y_true, shape)), widened(reshape(y_pred, shape))
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,14 @@ class MAE(Mean):
 
     Examples
     --------
-    >>> MAE().per_example(np.array([[1.0, 5.0]]), np.array([[2.0, 2.0]]))
+    >>> MAE().per_example(np.array([[2.0, 2.0]]), np.array([[1.0, 5.0]]))
     array([2.])
     """
 
     greater_is_better = False
 
-    def per_example(self, y_pred: Array, y_true: Array) -> Array:
-        y_pred, y_true = _flat(y_pred, y_true)
+    def per_example(self, y_true: Array, y_pred: Array) -> Array:
+        y_true, y_pred = _flat(y_true, y_pred)
         xp = namespace(y_pred)
         return xp.mean(xp.abs(y_pred - y_true), axis=1)
 
@@ -51,8 +51,8 @@ class RMSE(Metric):
 
     greater_is_better = False
 
-    def sums(self, y_pred: Array, y_true: Array, sample_weight: Array | None = None) -> tuple[Array, ...]:
-        y_pred, y_true = _flat(y_pred, y_true)
+    def sums(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> tuple[Array, ...]:
+        y_true, y_pred = _flat(y_true, y_pred)
         xp = namespace(y_pred)
         weight = xp.ones_like(y_pred[:, 0]) if sample_weight is None else sample_weight
         return xp.sum((y_pred - y_true) ** 2 * weight[:, None], axis=0), xp.sum(weight)
@@ -82,8 +82,8 @@ class R2(Metric):
     keeps_examples = True
     greater_is_better = True
 
-    def sums(self, y_pred: Array, y_true: Array, sample_weight: Array | None = None) -> tuple[Array, ...]:
-        y_pred, y_true = _flat(y_pred, y_true)
+    def sums(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> tuple[Array, ...]:
+        y_true, y_pred = _flat(y_true, y_pred)
         xp = namespace(y_pred)
         weight = xp.ones_like(y_pred[:, 0]) if sample_weight is None else sample_weight
         total = xp.maximum(xp.sum(weight), float(xp.finfo(weight.dtype).smallest_normal))

@@ -19,8 +19,8 @@ class SummedSigmoidCrossEntropy(SigmoidCrossEntropy):
     .. math:: ℓ_n = \sum_o \max(z, 0) - y z + \log(1 + e^{-|z|}), \qquad \frac{∂ℓ_n}{∂z_n} = σ(z_n) - y_n
     """
 
-    def per_example(self, y_pred: Array, y_true: Array) -> tuple[Array, Cache]:
-        losses, cache = super().per_example(y_pred, y_true)
+    def per_example(self, y_true: Array, y_pred: Array) -> tuple[Array, Cache]:
+        losses, cache = super().per_example(y_true, y_pred)
         return losses * y_pred.shape[1], cache
 
     def derivative(self, cache: Cache) -> Array:
@@ -43,8 +43,8 @@ class HalfPoissonDeviance(Loss):
     McCullagh, Nelder (1989), "Generalized linear models", section 2.3.
     """
 
-    def per_example(self, y_pred: Array, y_true: Array) -> tuple[Array, Cache]:
-        check_same_shape("HalfPoissonDeviance", y_pred, y_true)
+    def per_example(self, y_true: Array, y_pred: Array) -> tuple[Array, Cache]:
+        check_same_shape("HalfPoissonDeviance", y_true, y_pred)
         xp, rate = namespace(y_pred), namespace(y_pred).exp(y_pred)
         tiny = float(xp.finfo(y_true.dtype).smallest_normal)
         best = y_true * xp.log(xp.maximum(y_true, tiny)) - y_true

@@ -60,7 +60,7 @@ def make_objective(
         used = cast_floats(params, compute_dtype)
         y_pred, cache = layer.forward(used, cast(x, compute_dtype or dtype, integers=integers), key=key)
         y_pred = y_pred if compute_dtype is None else cast_floats(y_pred, dtype)
-        value, loss_cache = loss.forward(y_pred, y, weight)
+        value, loss_cache = loss.forward(y, y_pred, weight)
         dy = loss.backward(loss_cache)
         dy = dy if scale is None else tree.map(lambda a: a * scale, dy)
         _, grads = layer.backward(used, cache, cast_floats(dy, compute_dtype), need_dx=False)
@@ -107,7 +107,7 @@ def make_step(
         params = layer.update_buffers(params, cache)
         shares = loss.effective_weights(value, y, weight)
         total = None if shares is None else namespace(shares).sum(shares)
-        sums = [metric.sums(y_pred, y, weight) for metric in metrics]
+        sums = [metric.sums(y, y_pred, weight) for metric in metrics]
         return TrainState(params, opt_state, next_key(key) if layer.uses_key else key), (value, total, sums)
 
     return step
@@ -131,6 +131,6 @@ def make_evaluate(layer: Layer, metrics: Sequence[Metric], dtype: Any, compute_d
 
     def evaluate(params: Any, x: Array, y: Array, weight: Array | None = None) -> Any:
         y_pred = predict(params, x)
-        return [metric.sums(y_pred, y, weight) for metric in metrics]
+        return [metric.sums(y, y_pred, weight) for metric in metrics]
 
     return evaluate

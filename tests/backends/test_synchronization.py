@@ -140,7 +140,7 @@ def test_losses(row, weighted, backend):
 
     def passes():
         targets = loss.targets(at["y_true"], y_pred.shape[1:], backend.dtype("float32"))
-        value, cache = loss.forward(at["y_pred"], targets, weight)
+        value, cache = loss.forward(targets, at["y_pred"], weight)
         return value, loss.backward(cache), loss.effective_weights(value, targets, weight)
 
     check(backend.compile(passes))
@@ -156,7 +156,7 @@ def test_the_table_has_every_metric():
 def test_metrics(metric, data, weighted, backend):
     y_pred, y_true = place(backend, data, "float32")
     weight = place(backend, np.ones(6), "float32") if weighted else None
-    check(backend.compile(lambda: metric.sums(y_pred, y_true, weight)))
+    check(backend.compile(lambda: metric.sums(y_true, y_pred, weight)))
 
 
 def model(backend, **settings):

@@ -71,7 +71,7 @@ def test_layers(row, training, fake):
 def test_losses(row, weighted, fake):
     loss, y_pred, y_true = row
     targets = loss.targets(fake(y_true), y_pred.shape[1:], torch.float64)
-    value, cache = loss.forward(fake(y_pred), targets, fake(np.ones(len(y_pred))) if weighted else None)
+    value, cache = loss.forward(targets, fake(y_pred), fake(np.ones(len(y_pred))) if weighted else None)
     assert on_device(value, cache, loss.backward(cache))
 
 

@@ -45,7 +45,7 @@ def parts(backend, network):
     backend.expected_steps = 10**9
 
     forward = backend.compile(lambda params, x: layer.forward(params, x, key=key))
-    cost = backend.compile(lambda y_pred, y: loss.backward(loss.forward(y_pred, y)[1]))
+    cost = backend.compile(lambda y_pred, y: loss.backward(loss.forward(y, y_pred)[1]))
     backward = backend.compile(lambda params, cache, dy: layer.backward(params, cache, dy, need_dx=False)[1])
     update = backend.compile(lambda p, g, s: optimizer.update(p, g, s, backend.elementwise))
     y_pred, cache = forward(params, x)

@@ -40,7 +40,7 @@ def test_step_is_that_of_anynet():
     value, updated = example.train_step(layers, params, x, labels, learning_rate=1.0)
 
     y_pred, cache = network.forward(params, x)
-    expected, loss_cache = loss.forward(y_pred, labels)
+    expected, loss_cache = loss.forward(labels, y_pred)
     _, grads = network.backward(params, cache, loss.backward(loss_cache))
     assert value == pytest.approx(float(expected), rel=1e-12)
     for before, after, grad in zip(params, updated, grads, strict=True):

@@ -73,7 +73,7 @@ def test_gradients_of_several_inputs_and_outputs(backend):
 def test_several_losses_are_their_weighted_sum():
     model = both(dtype="float64")
     logits, numbers = model.predict((X, INDEX))
-    expected = SoftmaxCrossEntropy().forward(logits, LABELS)[0] + 0.5 * HalfSquaredError().forward(numbers, NUMBERS)[0]
+    expected = SoftmaxCrossEntropy().forward(LABELS, logits)[0] + 0.5 * HalfSquaredError().forward(NUMBERS, numbers)[0]
     assert model.evaluate((X, INDEX), (LABELS, NUMBERS))["loss"] == pytest.approx(expected, rel=1e-12)
     assert model.gradients((X, INDEX), (LABELS, NUMBERS))[0] == pytest.approx(expected, rel=1e-12)
 

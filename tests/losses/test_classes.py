@@ -23,8 +23,8 @@ WEIGHT = (0.5, 3.0, 2.0)
 
 def test_class_weights_are_sample_weights_for_integer_labels():
     samples = np.array([1.0, 2.0, 0.5, 0.0])
-    value, cache = SoftmaxCrossEntropy(class_weight=WEIGHT).forward(Z, Y, samples)
-    expected, same = SoftmaxCrossEntropy().forward(Z, Y, samples * np.array(WEIGHT)[Y])
+    value, cache = SoftmaxCrossEntropy(class_weight=WEIGHT).forward(Y, Z, samples)
+    expected, same = SoftmaxCrossEntropy().forward(Y, Z, samples * np.array(WEIGHT)[Y])
     np.testing.assert_allclose(value, expected, rtol=1e-14)
     np.testing.assert_allclose(
         SoftmaxCrossEntropy(class_weight=WEIGHT).backward(cache), SoftmaxCrossEntropy().backward(same), rtol=1e-13
@@ -38,28 +38,28 @@ def test_fit_and_evaluate_report_the_weighted_mean():
     from anynet import SGD
 
     model = Model([Dense(3)], input_shape=4, loss=loss, optimizer=SGD(1e-12), dtype="float64")
-    value = float(loss.forward(model.predict(x), y)[0])
+    value = float(loss.forward(y, model.predict(x))[0])
     np.testing.assert_allclose(model.evaluate(x, y)["loss"], value, rtol=1e-12)
     np.testing.assert_allclose(model.fit(x, y, batch_size=7, progress=False)["loss"], [value], rtol=1e-9)
 
 
 def test_integer_and_one_hot_labels_are_smoothed_alike():
     loss = SoftmaxCrossEntropy(label_smoothing=0.2)
-    np.testing.assert_allclose(loss.forward(Z, Y)[0], loss.forward(Z, np.eye(3)[Y])[0], rtol=1e-14)
+    np.testing.assert_allclose(loss.forward(Y, Z)[0], loss.forward(np.eye(3)[Y], Z)[0], rtol=1e-14)
 
 
 @pytest.mark.parametrize("loss", [FocalLoss(), FocalLoss(0.5), SigmoidCrossEntropy(), Hinge(), LogCosh(), Huber()])
 def test_large_outputs_stay_finite(loss):
     z = np.array([[1e4, -1e4, 1e4, -1e4]], dtype=np.float32)
     y = np.array([[1.0, 1.0, 0.0, 0.0]], dtype=np.float32)
-    value, cache = loss.forward(z, y)
+    value, cache = loss.forward(y, z)
     assert np.isfinite(value) and np.isfinite(loss.backward(cache)).all()
     assert value.dtype == loss.backward(cache).dtype == np.float32
 
 
 def test_log_cosh_of_a_small_error_is_half_its_square():
     error = np.array([[1e-5]], dtype=np.float32)
-    np.testing.assert_allclose(LogCosh().forward(error, np.zeros_like(error))[0], 0.5e-10, rtol=1e-2)
+    np.testing.assert_allclose(LogCosh().forward(np.zeros_like(error), error)[0], 0.5e-10, rtol=1e-2)
 
 
 @pytest.mark.parametrize(

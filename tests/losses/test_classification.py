@@ -27,9 +27,9 @@ def test_integers_are_one_hot_rows(loss, y_pred, kind, backend):
     column = loss.targets(backend.asarray(labels(6, 4).astype(kind)[:, None]), (4,), dtype)
     rows = loss.targets(backend.asarray(one_hot(6, 4).astype(kind)), (4,), dtype)
     at = place(backend, y_pred)
-    expected_cache = loss.forward(at, rows)
+    expected_cache = loss.forward(rows, at)
     for y in (integers, column):
-        value, cache = loss.forward(at, y)
+        value, cache = loss.forward(y, at)
         assert_close(fetch(backend, value), fetch(backend, expected_cache[0]), rtol=1e-15)
         expected = fetch(backend, loss.backward(expected_cache[1]))
         assert_close(fetch(backend, loss.backward(cache)), expected, rtol=1e-15)
@@ -71,7 +71,7 @@ def test_small_losses_keep_their_digits(dtype, backend):
 def test_losses_of_extreme_probabilities_are_finite(loss, layer, y_true, dtype, backend):
     logits = np.array([[1e4, -1e4, 0.0], [-1e4, 1e4, 1e4], [0.0, 0.0, -1e4], [1e4, 1e4, 1e4]])
     p, cache = layer.forward({}, place(backend, logits, dtype))
-    value, inner = loss.forward(p, place(backend, y_true, dtype))
+    value, inner = loss.forward(place(backend, y_true, dtype), p)
     dy = loss.backward(inner)
     dx, _ = layer.backward({}, cache, dy)
     assert all(np.isfinite(fetch(backend, a)).all() for a in (value, dy, dx))
@@ -89,7 +89,7 @@ def test_activations_of_extreme_inputs_are_finite(layer, dtype, backend):
 def test_fused_softmax_cross_entropy_equals_the_composition(backend):
     """The Jacobian product of Softmax and the derivative of CategoricalCrossEntropy also give A₂ − Y."""
     logits, y = place(backend, numbers(6, 4)), backend.asarray(labels(6, 4))
-    fused, fused_cache = SoftmaxCrossEntropy().forward(logits, y)
+    fused, fused_cache = SoftmaxCrossEntropy().forward(y, logits)
     p, cache = Softmax().forward({}, logits)
     value, loss_cache = CategoricalCrossEntropy().forward(p, y)
     dx, _ = Softmax().backward({}, cache, CategoricalCrossEntropy().backward(loss_cache))

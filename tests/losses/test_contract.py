@@ -28,7 +28,7 @@ def weight(request, row):
 def run(backend, loss, y_pred, y_true, weight=None, dtype="float64"):
     """Return loss, cache and dy_pred, from separately compiled forward and backward passes."""
     at = place(backend, {"y_pred": y_pred, "y_true": y_true, "weight": weight}, dtype)
-    value, cache = backend.compile(lambda *args: loss.forward(*args))(at["y_pred"], at["y_true"], at["weight"])
+    value, cache = backend.compile(lambda *args: loss.forward(*args))(at["y_true"], at["y_pred"], at["weight"])
     return value, cache, backend.compile(lambda cache: loss.backward(cache))(cache)
 
 
@@ -43,7 +43,7 @@ def test_gradient(row, backend, weight):
 
         def along(t, d=d):
             y = place(backend, y_pred + t * d)
-            return float(loss.forward(y, at["y_true"], at["weight"])[0])
+            return float(loss.forward(at["y_true"], y, at["weight"])[0])
 
         numeric = (8 * (along(h) - along(-h)) - (along(2 * h) - along(-2 * h))) / (12 * h)
         assert np.sum(dy * d) == pytest.approx(numeric, rel=1e-7, abs=1e-10)
@@ -52,13 +52,13 @@ def test_gradient(row, backend, weight):
 @pytest.mark.without("numpy-readonly", "strict", "strict:device1", "jax")
 def test_large_batches_in_half(row, backend, weight):
     """Sums over 65 536 examples in 16 bits, against float64."""
-    loss, *arrays = row
-    batch = [None if a is None else np.concatenate([a] * (65536 // len(a))) for a in (*arrays, weight)]
+    loss, y_pred, y_true = row
+    batch = [None if a is None else np.concatenate([a] * (65536 // len(a))) for a in (y_true, y_pred, weight)]
     for name in halves(backend):
         at = cast(backend, place(backend, batch, "float32"), getattr(backend.xp, name))
         expected = loss.forward(*fetch(NUMPY, place(NUMPY, fetch(backend, cast(backend, at, backend.xp.float32)))))
         value, cache = loss.forward(*at)
-        assert value.dtype == at[0].dtype
+        assert value.dtype == at[1].dtype
         assert float(value) == pytest.approx(float(expected[0]), rel=0.02)
         dy = fetch(backend, cast(backend, loss.backward(cache), backend.xp.float32))
         assert np.linalg.norm(dy - loss.backward(expected[1])) <= 0.02 * np.linalg.norm(loss.backward(expected[1]))
@@ -70,7 +70,7 @@ def test_autodiff_of_forward(row, autodiff, weight):
     def f(at):
         xp = anynet.arrays.namespace.namespace(at)
         w = None if weight is None else xp.asarray(weight)
-        return loss.forward(at, xp.asarray(y_true), w)[0]
+        return loss.forward(xp.asarray(y_true), at, w)[0]
 
     value, dy = autodiff(f, y_pred, np.asarray(1.0))
     ours, _, ours_dy = run(NUMPY, *row, weight)
@@ -97,7 +97,7 @@ def test_types_and_shapes(row, backend, weight):
 
 def test_arguments_are_unchanged(row, backend, weight):
     loss, y_pred, y_true = row
-    at = place(backend, [y_pred, y_true, weight])
+    at = place(backend, [y_true, y_pred, weight])
     before = fetch(backend, at)
     _, cache = loss.forward(*at)
     remembered = fetch(backend, cache)
@@ -143,10 +143,10 @@ def test_targets_of_the_wrong_shape_are_refused(row, backend):
     loss, y_pred, y_true = row
     wrong = y_true[:-1]
     with pytest.raises(ValueError, match=f"{type(loss).__name__}: expected .*, got "):
-        loss.forward(place(backend, y_pred), place(backend, wrong))
+        loss.forward(place(backend, wrong), place(backend, y_pred))
     if y_true.dtype.kind == "f":
         with pytest.raises(ValueError, match=f"{type(loss).__name__}: expected .*, got "):
-            loss.forward(place(backend, y_pred), place(backend, np.concatenate([y_true, y_true], axis=-1)))
+            loss.forward(place(backend, np.concatenate([y_true, y_true], axis=-1)), place(backend, y_pred))
         with pytest.raises(ValueError, match=f"{type(loss).__name__}: expected y of .*, got "):
             wide = place(backend, np.concatenate([y_true, y_true], axis=-1))
             loss.targets(wide, y_pred.shape[1:], backend.dtype("float64"))

@@ -20,7 +20,7 @@ def name(case):
 def test_value_and_gradient_equal_pytorch(case, backend):
     loss = getattr(anynet, case["loss"])(**case["fields"])
     y_pred, y_true = (backend.asarray(np.array(case[part])) for part in ("y_pred", "y_true"))
-    value, cache = backend.compile(loss.forward)(y_pred, y_true)
+    value, cache = backend.compile(loss.forward)(y_true, y_pred)
     gradient = backend.compile(loss.backward)(cache)
     np.testing.assert_allclose(backend.to_numpy(value), case["value"], rtol=1e-10, atol=0)
     np.testing.assert_allclose(backend.to_numpy(gradient), case["gradient"], rtol=1e-10, atol=1e-10)

@@ -18,7 +18,7 @@ def value(metric, backend, y_pred, y_true, weight=None, batches=(50,)):
     sums, start = [], 0
     for size in batches:
         rows = slice(start, start + size)
-        part = [None if at[k] is None else at[k][rows, ...] for k in ("y_pred", "y_true", "weight")]
+        part = [None if at[k] is None else at[k][rows, ...] for k in ("y_true", "y_pred", "weight")]
         sums.append(fetch(backend, backend.compile(lambda *args: metric.sums(*args))(*part)))
         start += size
     return metric.value(tuple(sum(column) for column in zip(*sums, strict=True)))
@@ -32,7 +32,7 @@ def test_counts_of_large_batches_in_half(metric, backend):
     expected = value(metric, backend, many, labels, batches=(100_000,))
     for name in halves(backend):
         at = cast(backend, place(backend, many, "float32"), getattr(backend.xp, name))
-        sums = metric.sums(at, place(backend, labels))
+        sums = metric.sums(place(backend, labels), at)
         assert metric.value(tuple(fetch(backend, sums))) == pytest.approx(expected, rel=0.02)
 
 
@@ -88,6 +88,6 @@ def test_invalid_metrics_raise(metrics, kind, match):
 
 def test_an_unimplemented_metric_raises():
     with pytest.raises(
-        NotImplementedError, match=r"Metric: expected sums\(y_pred, y_true\) to be implemented, got none"
+        NotImplementedError, match=r"Metric: expected sums\(y_true, y_pred\) to be implemented, got none"
     ):
         Metric().sums(None, None)

@@ -89,7 +89,7 @@ def test_equals_scikit_learn(metric, data, expected, weighted, backend):
     for start, stop in pairwise(CUTS):
         p, t = (backend.asarray(a[start:stop].copy()) for a in data)
         w = backend.asarray(weights[start:stop].copy()) if weighted else None
-        totals.add([backend.compile(metric.sums)(p, t, w)])
+        totals.add([backend.compile(metric.sums)(t, p, w)])
     value = totals.values()["it"]
     # the reference computes in float64 from the same float32 values
     y_pred, y_true = (a.astype(np.float64) if a.dtype == np.float32 else a for a in data)
@@ -144,7 +144,7 @@ def test_a_function_may_take_weights_or_return_one_number_per_example():
         return 0.0 if sample_weight is None else sample_weight.sum()
 
     for metric, expected in ((Custom(each), None), (Custom(weighted), weights.sum())):
-        sums = metric.sums(guesses, numbers, weights)
+        sums = metric.sums(numbers, guesses, weights)
         wanted = np.average(each(numbers, guesses), weights=weights) if expected is None else expected
         assert metric.value(sums) == pytest.approx(wanted)
 
@@ -155,14 +155,14 @@ def test_a_function_may_take_weights_or_return_one_number_per_example():
         (lambda: TopK(0), ValueError, "TopK: expected k >= 1, got 0"),
         (lambda: F1("micro"), ValueError, "F1: expected average 'binary', 'macro' or None, got 'micro'"),
         (
-            lambda: F1("binary").sums(scores, labels),
+            lambda: F1("binary").sums(labels, scores),
             ValueError,
             "F1: expected two classes with average='binary', got 5",
         ),
-        (lambda: ROCAUC().sums(scores, labels), ValueError, r"ROCAUC: expected one output or two, got \(203, 5\)"),
-        (lambda: TopK().sums(coarse, yes), ValueError, r"TopK: expected one output per class, shape \(N, C\), got"),
+        (lambda: ROCAUC().sums(labels, scores), ValueError, r"ROCAUC: expected one output or two, got \(203, 5\)"),
+        (lambda: TopK().sums(yes, coarse), ValueError, r"TopK: expected one output per class, shape \(N, C\), got"),
         (
-            lambda: R2().sums(guesses, yes),
+            lambda: R2().sums(yes, guesses),
             ValueError,
             r"expected targets of shape \(203, 3\), as the output, got \(203, 1",
         ),

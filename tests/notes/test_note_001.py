@@ -147,7 +147,7 @@ def test_one_forward_pass_per_weight(array: Any) -> None:
     x, y, loss = array([[0.2, -0.4, 0.9]]), array([[1.0]]), HalfSquaredError()
 
     def cost(params: Any) -> float:
-        return float(loss.forward(watched.forward(params, x)[0], y)[0])
+        return float(loss.forward(y, watched.forward(params, x)[0])[0])
 
     h, slopes, at = 1e-3, [], [np.array(backends.to_numpy(p)) for p in tree.leaves(params)]
     base = cost(params)
@@ -161,7 +161,7 @@ def test_one_forward_pass_per_weight(array: Any) -> None:
 
     calls.clear()
     y_pred, cache = watched.forward(params, x)
-    _, grads = watched.backward(params, cache, loss.backward(loss.forward(y_pred, y)[1]), need_dx=False)
+    _, grads = watched.backward(params, cache, loss.backward(loss.forward(y, y_pred)[1]), need_dx=False)
     assert calls == ["forward", "backward"]
     exact = np.concatenate([backends.to_numpy(g).ravel() for g in tree.leaves(grads, like=params)])
     np.testing.assert_allclose(slopes, exact, atol=2e-3)

@@ -88,7 +88,7 @@ def test_first_example(neuron: Any, array: Any, close: Any) -> None:
     """ŷ = 0.5, loss 0.125, ∂L/∂ŷ = 0.5, ∂ŷ/∂z = 0.25, ∂L/∂z = 0.125, ∂L/∂w = 0, ∂L/∂b = 0.125."""
     z = array([[0.0]])
     y_pred, cache = Sigmoid().forward({}, z)
-    loss, loss_cache = HalfSquaredError().forward(y_pred, array([[0.0]]))
+    loss, loss_cache = HalfSquaredError().forward(array([[0.0]]), y_pred)
     dy = HalfSquaredError().backward(loss_cache)
     close(y_pred, [[0.5]])
     close(loss, 0.125)
@@ -110,7 +110,7 @@ def test_step_on_the_first_example(neuron: Any, array: Any, close: Any, digits: 
     y_pred = neuron.predict([X[0]])
     assert abs(float(y_pred[0, 0]) - 0.46879063) < 5e-9
     digits(y_pred, [[0.469]])
-    close(HalfSquaredError().forward(array([[0.469]]), array([[0.0]]))[0], 0.1099805)
+    close(HalfSquaredError().forward(array([[0.0]]), array([[0.469]]))[0], 0.1099805)
     digits(neuron.evaluate([X[0]], [Y[0]])["loss"], 0.10988, places=5)
 
 
@@ -120,10 +120,10 @@ def test_step_on_the_first_example(neuron: Any, array: Any, close: Any, digits: 
 def test_cost_and_jacobian_of_two_examples(array: Any, close: Any) -> None:
     """Cost = 1/2m Σ (y − ŷ)², ∂Cost/∂ŷ⁽ⁱ⁾ = −1/m (y⁽ⁱ⁾ − ŷ⁽ⁱ⁾); for a single loss the 1/m is missing."""
     y, y_pred = np.array([[1.0], [0.0]]), np.array([[0.3], [0.8]])
-    cost, cache = HalfSquaredError().forward(array(y_pred), array(y))
+    cost, cache = HalfSquaredError().forward(array(y), array(y_pred))
     close(cost, ((1.0 - 0.3) ** 2 + (0.0 - 0.8) ** 2) / 4)
     close(HalfSquaredError().backward(cache), -(y - y_pred) / 2)
-    _, cache = HalfSquaredError().forward(array(y_pred[:1]), array(y[:1]))
+    _, cache = HalfSquaredError().forward(array(y[:1]), array(y_pred[:1]))
     close(HalfSquaredError().backward(cache), -(y - y_pred)[:1])
 
 
@@ -145,7 +145,7 @@ def test_backward(array: Any, digits: Any) -> None:
     params, x = {"weight": array(W), "bias": array([0.0])}, array(X)
     z, dense_cache = Dense(1).forward(params, x)
     y_pred, cache = Sigmoid().forward({}, z)
-    _, loss_cache = HalfSquaredError().forward(y_pred, array(np.array(Y)[:, None]))
+    _, loss_cache = HalfSquaredError().forward(array(np.array(Y)[:, None]), y_pred)
     dy = HalfSquaredError().backward(loss_cache)
     digits(dy[:, 0], [0.125, -0.089, -0.119, -0.083])
     digits(Sigmoid().backward({}, cache, array(np.ones((4, 1))))[0][:, 0], [0.25, 0.229, 0.249, 0.222])

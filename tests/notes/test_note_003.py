@@ -37,11 +37,11 @@ def test_dz2_is_prediction_minus_label(array: Any, close: Any) -> None:
     expected = (a2 - one_hot(labels)) / m
 
     loss = SoftmaxCrossEntropy()
-    _, cache = loss.forward(array(z), array(one_hot(labels)))
+    _, cache = loss.forward(array(one_hot(labels)), array(z))
     close(loss.backward(cache), expected)
 
     probabilities, softmax_cache = Softmax().forward({}, array(z))
-    _, cache = CategoricalCrossEntropy().forward(probabilities, array(one_hot(labels)))
+    _, cache = CategoricalCrossEntropy().forward(array(one_hot(labels)), probabilities)
     dz, _ = Softmax().backward({}, softmax_cache, CategoricalCrossEntropy().backward(cache))
     close(probabilities, a2)
     close(dz, expected)

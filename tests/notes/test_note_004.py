@@ -68,7 +68,7 @@ def test_softmax_jacobian_is_the_fast_form(n: int, array: Any, close: Any) -> No
 def test_mean_squared_error(array: Any, close: Any) -> None:
     """C = 1/n Σ (yᵢ* − yᵢ)², ∂C/∂Y = 2/n (Y − Y*), for one example of n outputs."""
     y, target, n = RNG.normal(size=5), RNG.normal(size=5), 5
-    loss, cache = MeanSquaredError().forward(array(y[None, :]), array(target[None, :]))
+    loss, cache = MeanSquaredError().forward(array(target[None, :]), array(y[None, :]))
     close(loss, ((target - y) ** 2).sum() / n)
     close(MeanSquaredError().backward(cache)[0, :], 2 / n * (y - target))
 
@@ -82,7 +82,7 @@ def test_sequential(make: Any, array: Any, close: Any) -> None:
     for layer, params in zip(layers, model.params, strict=True):
         a, cache = layer.forward(params, a)
         caches.append(cache)
-    _, loss_cache = MeanSquaredError().forward(a, array(target))
+    _, loss_cache = MeanSquaredError().forward(array(target), a)
     da, grads = MeanSquaredError().backward(loss_cache), []
     for layer, params, cache in zip(reversed(layers), reversed(model.params), reversed(caches), strict=True):
         da, g = layer.backward(params, cache, da)

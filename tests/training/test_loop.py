@@ -115,7 +115,7 @@ def test_validation_data_is_evaluated_after_each_epoch(backend):
 class Sizes(Metric):
     """How many examples were seen, of which class: what a split left on this side."""
 
-    def sums(self, y_pred, y_true, sample_weight=None):
+    def sums(self, y_true, y_pred, sample_weight=None):
         from anynet.arrays.namespace import namespace
 
         xp = namespace(y_true)
