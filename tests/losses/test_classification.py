@@ -91,7 +91,7 @@ def test_fused_softmax_cross_entropy_equals_the_composition(backend):
     logits, y = place(backend, numbers(6, 4)), backend.asarray(labels(6, 4))
     fused, fused_cache = SoftmaxCrossEntropy().forward(y, logits)
     p, cache = Softmax().forward({}, logits)
-    value, loss_cache = CategoricalCrossEntropy().forward(p, y)
+    value, loss_cache = CategoricalCrossEntropy().forward(y, p)
     dx, _ = Softmax().backward({}, cache, CategoricalCrossEntropy().backward(loss_cache))
     assert_close(fetch(backend, value), fetch(backend, fused), rtol=1e-13)
     assert_close(fetch(backend, dx), fetch(backend, SoftmaxCrossEntropy().backward(fused_cache)), rtol=1e-13)
