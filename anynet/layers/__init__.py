@@ -3,6 +3,7 @@
 ========================================================  ======================================
 `Dense`                                                   affine map
 `Conv1D`, `Conv2D`                                        the same affine map at every position
+`MaxPool1D`, `AvgPool1D`, `GlobalAvgPool1D`               downsampling of sequences
 `MaxPool2D`, `AvgPool2D`, `GlobalAvgPool2D`               downsampling of images
 `Embedding`                                               a vector for each integer
 `Sigmoid`, `Tanh`, `Softplus`, `Identity`                 elementwise activations
@@ -27,10 +28,16 @@ from anynet.layers.dense import Dense as Dense
 from anynet.layers.dropout import Dropout as Dropout
 from anynet.layers.embedding import Embedding as Embedding
 from anynet.layers.frozen import Frozen as Frozen
+from anynet.layers.global_pooling import GlobalAvgPool1D as GlobalAvgPool1D, GlobalAvgPool2D as GlobalAvgPool2D
 from anynet.layers.noise import AlphaDropout as AlphaDropout, GaussianNoise as GaussianNoise
 from anynet.layers.normalization import BatchNorm as BatchNorm, LayerNorm as LayerNorm, RMSNorm as RMSNorm
 from anynet.layers.parallel import Parallel as Parallel
-from anynet.layers.pooling import AvgPool2D as AvgPool2D, GlobalAvgPool2D as GlobalAvgPool2D, MaxPool2D as MaxPool2D
+from anynet.layers.pooling import (
+    AvgPool1D as AvgPool1D,
+    AvgPool2D as AvgPool2D,
+    MaxPool1D as MaxPool1D,
+    MaxPool2D as MaxPool2D,
+)
 from anynet.layers.rectifiers import ELU as ELU, SELU as SELU, LeakyReLU as LeakyReLU, PReLU as PReLU
 from anynet.layers.rescale import Rescale as Rescale
 from anynet.layers.reshape import Flatten as Flatten, Reshape as Reshape

@@ -177,6 +177,11 @@ CASES = [
         {"weight": randn(4, 3)},
         lambda x, weight: F.embedding(x, weight),
     ),
+    ("MaxPool1D(2)", randn(2, 5, 2), {}, lambda x: F.max_pool1d(x.mT, 2).mT),
+    ("MaxPool1D(3, stride=2, padding=(1, 1))", randn(1, 6, 2), {}, lambda x: F.max_pool1d(x.mT, 3, 2, 1).mT),
+    ("AvgPool1D(3, stride=1)", randn(2, 5, 2), {}, lambda x: F.avg_pool1d(x.mT, 3, 1).mT),
+    ("AvgPool1D(3, stride=2, padding=1)", randn(1, 6, 2), {}, lambda x: F.avg_pool1d(x.mT, 3, 2, 1).mT),
+    ("GlobalAvgPool1D()", randn(2, 3, 4), {}, lambda x: x.mean(1)),
 ]
 
 BUFFERS = ("running_mean", "running_var")
