@@ -86,6 +86,7 @@ from .losses import (
     BinaryCrossEntropy as BinaryCrossEntropy,
     CategoricalCrossEntropy as CategoricalCrossEntropy,
     FocalLoss as FocalLoss,
+    GaussianNLL as GaussianNLL,
     HalfSquaredError as HalfSquaredError,
     Hinge as Hinge,
     Huber as Huber,
@@ -96,6 +97,7 @@ from .losses import (
     MeanAbsoluteError as MeanAbsoluteError,
     MeanSquaredError as MeanSquaredError,
     Poisson as Poisson,
+    Quantile as Quantile,
     SigmoidCrossEntropy as SigmoidCrossEntropy,
     SoftmaxCrossEntropy as SoftmaxCrossEntropy,
 )

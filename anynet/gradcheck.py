@@ -192,7 +192,7 @@ def _model_objective(model: Model, backend: Backend, y: Any) -> Objective:
         raise ValueError("check_gradients: expected y for a model, got None")
     placed = (
         tree.map(lambda a: backend.asarray(backends.to_numpy(a)), y)
-        if is_multi(model.output_shape)
+        if is_multi(loss.target_shape(model.output_shape))
         else backend.asarray(backends.to_numpy(y))
     )
     targets = loss.targets(placed, model.output_shape, backend.dtype("float64"))

@@ -39,6 +39,7 @@ class DataAdapter:
 
     def __init__(self, config: ModelConfig, backend: Backend, output_shape: Any) -> None:
         self._config, self._backend, self._output_shape = config, backend, output_shape
+        self._target_shape = output_shape if config.loss is None else config.loss.target_shape(output_shape)
         self._dtype = backend.dtype(config.dtype)
         self._ready: Any = None
 
@@ -72,7 +73,7 @@ class DataAdapter:
     def _convert(self, where: str, x: Any, y: Any, sample_weight: Any) -> Batch:
         loss, shape = self._config.required_loss, self._output_shape
         inputs = self.inputs(where, x)
-        targets = loss.targets(as_targets(self._backend, where, y, shape), shape, self._dtype)
+        targets = loss.targets(as_targets(self._backend, where, y, self._target_shape), shape, self._dtype)
         weight = as_weights(self._backend, where, sample_weight, self._dtype)
         same_length(where, inputs, y=targets, sample_weight=weight)
         return Batch(inputs, targets, weight)
@@ -138,7 +139,7 @@ class DataAdapter:
         `class_weight` is applied here only to an iterable."""
         if y is None:
             return self._iterable(where, x, sample_weight, class_weight)
-        x, y = _parts(x, self._config.input_shape), _parts(y, self._output_shape)
+        x, y = _parts(x, self._config.input_shape), _parts(y, self._target_shape)
         if self._is_too_large(x) or self._is_too_large(y):
             return self._streamed(where, x, y, sample_weight)
         return ArraySource(self._backend, self.check(where, self.batch(where, x, y, sample_weight)))

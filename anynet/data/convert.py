@@ -102,11 +102,11 @@ def as_inputs(backend: Backend, where: str, x: ArrayLike, input_shape: Any, dtyp
     return x if x.dtype in (dtype, xp.uint8) else xp.astype(x, dtype)
 
 
-def as_targets(backend: Backend, where: str, y: ArrayLike, output_shape: Any) -> Any:
-    """Return targets as an array of the backend, a tuple for several outputs."""
-    if not is_multi(output_shape):
+def as_targets(backend: Backend, where: str, y: ArrayLike, target_shape: Any) -> Any:
+    """Return targets as an array of the backend, a tuple if `target_shape` is one of several shapes."""
+    if not is_multi(target_shape):
         return as_array(backend, where, "y", y)
-    parts = zip(as_parts(where, "y", y, len(output_shape)), output_shape, strict=True)
+    parts = zip(as_parts(where, "y", y, len(target_shape)), target_shape, strict=True)
     return tuple(as_targets(backend, f"{where}: output {i}", *each) for i, each in enumerate(parts))
 
 

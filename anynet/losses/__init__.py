@@ -6,6 +6,7 @@ from anynet.losses.classification import (
     CategoricalCrossEntropy as CategoricalCrossEntropy,
     SoftmaxCrossEntropy as SoftmaxCrossEntropy,
 )
+from anynet.losses.distribution import GaussianNLL as GaussianNLL, Quantile as Quantile
 from anynet.losses.divergence import KLDivergence as KLDivergence, Poisson as Poisson
 from anynet.losses.margin import FocalLoss as FocalLoss, Hinge as Hinge
 from anynet.losses.regression import (

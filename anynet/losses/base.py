@@ -98,28 +98,35 @@ class Loss:
         counted = xp.ones_like(losses) if shares is None else widened(shares)
         return xp.sum(losses if sample_weight is None else losses * sample_weight), xp.sum(counted)
 
+    def target_shape(self, output_shape: OutputShape) -> OutputShape:
+        """Return the shape of the targets of one example, by default that of the output.
+
+        Override this for another number of targets than outputs, and for one target of several outputs.
+        """
+        return output_shape
+
     def targets(self, y: Targets, output_shape: OutputShape, dtype: DType) -> Targets:
         """Return targets in the shape and dtype that `per_example` expects.
 
-        Only shape and dtype are checked, so this can run in every step. The default is for numeric targets, one per output.
+        Only shape and dtype are checked, so this can run in every step. The default is for
+        numbers of shape `target_shape`.
 
         Raises
         ------
         TypeError, ValueError
             If the dtype or the shape does not fit.
         """
-        where = type(self).__name__
-        xp = namespace(y)
+        where, xp, shape = type(self).__name__, namespace(y), self.target_shape(output_shape)
         if not xp.isdtype(y.dtype, ("bool", "integral", "real floating")):
             raise TypeError(f"{where}: expected y of real numbers, got dtype {y.dtype}")
-        if y.shape[1:] != output_shape and math.prod(y.shape[1:]) == math.prod(output_shape) == 1:
-            y = xp.reshape(y, (y.shape[0], *output_shape))  # (N,) and (N, 1) would broadcast to (N, N)
-        if y.shape[1:] != output_shape:
+        if y.shape[1:] != shape and math.prod(y.shape[1:]) == math.prod(shape) == 1:
+            y = xp.reshape(y, (y.shape[0], *shape))  # (N,) and (N, 1) would broadcast to (N, N)
+        if y.shape[1:] != shape:
             classes = len(y.shape) == 1 and xp.isdtype(y.dtype, "integral")
             hint = "; if these are classes, use SoftmaxCrossEntropy or pass one-hot rows" if classes else ""
+            reason = "as the model's output" if shape == output_shape else f"for the model's output {output_shape}"
             raise ValueError(
-                f"{where}: expected y of shape (N, {', '.join(map(str, output_shape))}), as the model's output, "
-                f"got {tuple(y.shape)}{hint}"
+                f"{where}: expected y of shape (N, {', '.join(map(str, shape))}), {reason}, got {tuple(y.shape)}{hint}"
             )
         return y if y.dtype == dtype else xp.astype(y, dtype)
 

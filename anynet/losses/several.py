@@ -97,6 +97,9 @@ class Losses(Loss):
         parts = zip(self.weights, self.losses, cache, strict=True)
         return tuple(_scaled(w, loss.backward(c)) for w, loss, c in parts)
 
+    def target_shape(self, output_shape: OutputShape) -> OutputShape:
+        return tuple(loss.target_shape(shape) for loss, shape in zip(self.losses, output_shape, strict=True))
+
     def targets(self, y: Targets, output_shape: OutputShape, dtype: DType) -> Targets:
         parts = zip(self.losses, y, output_shape, strict=True)
         return tuple(loss.targets(one, shape, dtype) for loss, one, shape in parts)

@@ -6,6 +6,7 @@ from anynet import (
     BinaryCrossEntropy,
     CategoricalCrossEntropy,
     FocalLoss,
+    GaussianNLL,
     HalfSquaredError,
     Hinge,
     Huber,
@@ -14,6 +15,7 @@ from anynet import (
     MeanAbsoluteError,
     MeanSquaredError,
     Poisson,
+    Quantile,
     SigmoidCrossEntropy,
     SoftmaxCrossEntropy,
 )
@@ -81,4 +83,10 @@ LOSSES = [
     (SigmoidCrossEntropy(pos_weight=(0.5, 2.0, 1.0)), numbers(4, 3), answers(4, 3)),
     (BinaryCrossEntropy(), fractions(4, 1), answers(4, 1)),
     (BinaryCrossEntropy(), fractions(4, 3), fractions(4, 3, seed=9)),
+    (GaussianNLL(), numbers(4, 2), numbers(4, 1, seed=9)),
+    (GaussianNLL(epsilon=0.1), numbers(4, 2, 6), numbers(4, 2, 3, seed=9)),
+    (GaussianNLL(log_variance=False), fractions(4, 4), numbers(4, 2, seed=9)),
+    (Quantile(), numbers(4, 3), 0.1 * numbers(4, 1, seed=9)),
+    (Quantile((0.25, 0.8)), numbers(4, 1, 2), 0.1 * numbers(4, 1, 1, seed=9)),
+    (Quantile(0.3), numbers(4, 2), 0.1 * numbers(4, 2, seed=9)),
 ]

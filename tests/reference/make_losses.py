@@ -32,6 +32,16 @@ def focal(z, y, gamma, alpha):
     return (a * (1 - p_t) ** gamma * F.binary_cross_entropy_with_logits(z, y, reduction="none")).mean()
 
 
+def gaussian(z, y, log_variance=True):
+    mean, s = z.chunk(2, -1)
+    return F.gaussian_nll_loss(mean, y, (s.exp() if log_variance else s) + 1e-6, eps=1e-30)
+
+
+def pinball(z, y, levels):
+    errors = [y - part for part in z.chunk(len(levels), -1)]
+    return torch.cat([torch.max(t * e, (t - 1) * e) for t, e in zip(levels, errors, strict=True)], -1).mean()
+
+
 W, P = torch.tensor(class_weight), torch.tensor(pos_weight)
 CASES = [
     ("MeanAbsoluteError", {}, numbers, targets, F.l1_loss),
@@ -89,6 +99,10 @@ CASES += [
         lambda z, y: F.binary_cross_entropy_with_logits(z, y, pos_weight=P),
     ),
     ("BinaryCrossEntropy", {}, probabilities, answers, F.binary_cross_entropy),
+    ("GaussianNLL", {}, numbers, targets[:, :2], gaussian),
+    ("GaussianNLL", {"log_variance": False}, numbers.exp(), targets[:, :2], lambda z, y: gaussian(z, y, False)),
+    ("Quantile", {"levels": [0.1, 0.9]}, numbers, targets[:, :2], lambda z, y: pinball(z, y, [0.1, 0.9])),
+    ("Quantile", {"levels": 0.3}, numbers, targets, lambda z, y: pinball(z, y, [0.3])),
 ]
 
 made = []
