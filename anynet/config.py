@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from anynet.checks import check_int, check_kind, check_shapes
@@ -54,7 +54,6 @@ class ModelConfig:
         normal = {"layer": layer, "input_shape": check_shapes("Model", "input_shape", self.input_shape)}
         if self.loss is not None:
             check_kind("Model", "loss", self.loss, Loss, "SoftmaxCrossEntropy()")
-            _warn_if_output_mismatches_loss(layer, self.loss)
         if self.optimizer is not None:
             check_kind("Model", "optimizer", self.optimizer, Optimizer, "Adam()")
         if self.regularizer is not None:
@@ -65,6 +64,21 @@ class ModelConfig:
         }
         for name, value in normal.items():
             object.__setattr__(self, name, value)
+
+    def in_steps(self, batches: int | None) -> ModelConfig:
+        """Return the configuration with all schedules in steps.
+
+        It is the same object if no schedule is in epochs. `batches` is the number per epoch, None if unknown.
+        """
+        optimizer = self.required_optimizer.in_steps(batches or 1)
+        if optimizer is self.optimizer:
+            return self
+        if batches is None:
+            raise ValueError(
+                "fit: expected batches of a known number with a schedule in epochs, got an iterable without a length; "
+                "define its __len__, or give the schedule steps=..."
+            )
+        return replace(self, optimizer=optimizer)
 
     @property
     def required_loss(self) -> Loss:
@@ -105,11 +119,13 @@ class Setting(Generic[T]):
         )
 
 
-def _warn_if_output_mismatches_loss(layer: Layer, loss: Loss) -> None:
-    """Warn if a loss on logits follows a layer of probabilities, or a loss on probabilities follows a Dense layer.
+def warn_if_output_mismatches_loss(layer: Layer, loss: Loss | None) -> None:
+    """Warn if a loss and the last layer disagree about logits and probabilities.
 
-    Only layers whose output is certain count; any other layer may return either.
+    The warning points at the caller's caller. Only layers whose output is certain count; any other layer may return either.
     """
+    if loss is None:
+        return
     last = layer
     while isinstance(last, Sequential) and last.layers:
         last = last.layers[-1]
@@ -121,7 +137,7 @@ def _warn_if_output_mismatches_loss(layer: Layer, loss: Loss) -> None:
     else:
         return
     warnings.warn(
-        f"Model: expected {loss.expects} for {name}, got a network that ends in {ends}; {advice}", stacklevel=5
+        f"Model: expected {loss.expects} for {name}, got a network that ends in {ends}; {advice}", stacklevel=3
     )
 
 

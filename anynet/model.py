@@ -29,7 +29,7 @@ from anynet.callbacks.base import Run
 from anynet.callbacks.progress import should_show
 from anynet.checkpoint import snapshot
 from anynet.checks import is_multi
-from anynet.config import ModelConfig
+from anynet.config import ModelConfig, warn_if_output_mismatches_loss
 from anynet.data.batch import Chunk, eval_batch_size
 from anynet.data.convert import copy_if_shared
 from anynet.data.plan import Order, make_plan
@@ -109,10 +109,9 @@ class Model(Network):
         compute_dtype: str | None = None,
         seed: int = 0,
     ) -> None:
-        self._initialize(
-            ModelConfig(layers, input_shape, loss, optimizer, regularizer, metrics, dtype, compute_dtype, seed),  # type: ignore[arg-type]
-            backends.get(backend, device),
-        )
+        config = ModelConfig(layers, input_shape, loss, optimizer, regularizer, metrics, dtype, compute_dtype, seed)  # type: ignore[arg-type]
+        warn_if_output_mismatches_loss(config.layer, config.loss)
+        self._initialize(config, backends.get(backend, device))
 
     # -- training -----------------------------------------------------------------------------------------------------
 
@@ -197,11 +196,13 @@ class Model(Network):
                 validation_data=validation_data,
                 validation_split=validation_split,
             )
-            run = make_run(
-                self, source, validation, plan, [*callbacks, ProgressBar()] if should_show(progress) else callbacks
-            )
+            config = self.config.in_steps(source.batches(plan.batch_size))
+            callbacks = [*callbacks, ProgressBar()] if should_show(progress) else callbacks
+            run = make_run(self, config, source, validation, plan, callbacks)
             if resume is not None:
-                self._resume(run, Path(resume))
+                self._resume(run, Path(resume), config)
+            if config is not self.config:
+                self._configure(config)
             self.history, self._run = run.history, weakref.ref(run)
             try:
                 train(run, source, validation, plan, self._advance, self._evaluate)
@@ -209,11 +210,11 @@ class Model(Network):
                 self._run = None
             return run.history
 
-    def _resume(self, run: Run, path: Path) -> None:
+    def _resume(self, run: Run, path: Path, config: ModelConfig) -> None:
         where = "fit: resume"
         saved = snapshot.read(where, path)
         with saved.wrong_content_is_value_error(where):
-            saved.check_same(where, self.config, run.settings)
+            saved.check_same(where, config, run.settings)
             with self._owner.read() as present:
                 state = saved.state(where, present)
             saved.restore(run)

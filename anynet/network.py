@@ -105,14 +105,14 @@ class Network:
         else:
             expected = placeholder_state(config, params)
             state = fit_state(expected, find(expected), backend, backend.dtype(config.dtype))
-        self._configure(config, state)
+        self._configure(config)
+        self._owner = StateOwner(state, self.backend)
 
-    def _configure(self, config: ModelConfig, state: TrainState) -> None:
-        """Take a configuration and a state that fits it; the state's arrays belong to the model from now on."""
+    def _configure(self, config: ModelConfig) -> None:
+        """Take a configuration; the state must fit it."""
         self.config = config
         self._compiled = Compiled(config, self.backend)
         self._data = DataAdapter(config, self.backend, self.output_shape)
-        self._owner = StateOwner(state, self.backend)
 
     # -- state --------------------------------------------------------------------------------------------------------
 
@@ -182,7 +182,8 @@ class Network:
     def _set_frozen(self, numbers: Sequence[int], frozen: bool) -> None:
         with self._on_device:
             config, state = self._owner.update(lambda state: (state, set_frozen(self.config, state, numbers, frozen)))
-            self._configure(config, place_state(state, self.backend))
+            self._configure(config)
+            self._owner = StateOwner(place_state(state, self.backend), self.backend)
 
     def summary(self) -> str:
         """Return a table of the layers with their output shapes and numbers of parameters."""

@@ -103,10 +103,10 @@ class Snapshot(NamedTuple):
 
     def check_same(self, where: str, config: ModelConfig, settings: dict[str, Any]) -> None:
         """Raise ValueError unless model and settings are those that wrote the file."""
-        _check_same(where, self.path, "model", describe(config), self.description.get("model"))
         fit = self.description.get("fit")
         if fit is not None:
             _check_same(where, self.path, "fit", settings, _unpacked(fit["settings"], {}))
+        _check_same(where, self.path, "model", describe(config), self.description.get("model"))
 
     def restore(self, run: Run) -> None:
         """Restore the history, the metrics and the callbacks of a run."""

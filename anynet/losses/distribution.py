@@ -40,7 +40,7 @@ class DistributionLoss(Loss):
             )
 
     def split(self, y_true: Array, y_pred: Array) -> list[Array]:
-        """Return the k parts of the output, each of y_true's shape; raise ValueError if the shapes do not fit."""
+        """Return the k parts of the output, each of y_true's shape; check both shapes."""
         count = self.outputs_per_target
         if y_pred.shape[:-1] != y_true.shape[:-1] or y_pred.shape[-1] != count * y_true.shape[-1]:
             raise ValueError(

@@ -3,6 +3,7 @@ r"""Gradient accumulation, for batches that do not fit into memory."""
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
+from typing import Self
 
 from anynet import tree
 from anynet.arrays.namespace import Array, namespace
@@ -52,6 +53,9 @@ class Accumulate(StatefulWrapper):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_int("Accumulate", "steps", self.steps, at_least=1)
+
+    def in_steps(self, per_epoch: float) -> Self:
+        return super().in_steps(per_epoch / self.steps)
 
     def init(self, params: tree.Tree) -> State:
         return wrapper_state(self.optimizer, params, running="sum", counter="count")

@@ -17,12 +17,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from array_api_compat import device
 
 from anynet import tree
 from anynet.arrays.namespace import Array, namespace
+from anynet.durations import fields_in_steps
 from anynet.optimizers import scalars
 
 Rule = Callable[..., tuple[Array, ...]]
@@ -98,6 +99,10 @@ class Optimizer:
         xp = namespace(arrays[0])
         step = xp.zeros((), dtype=xp.int32, device=device(arrays[0]))
         return {"step": step, **{slot: tree.map(xp.zeros_like, params) for slot in self.slots}}
+
+    def in_steps(self, per_epoch: float) -> Self:
+        """Return the optimizer with schedules in epochs converted to steps, for a number of updates per epoch."""
+        return fields_in_steps(self, per_epoch)
 
     def check_parameters(self, named: Sequence[tuple[tree.Path, Array]]) -> None:
         """Raise ValueError if the optimizer names parameters that the model lacks."""

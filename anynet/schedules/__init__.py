@@ -1,8 +1,9 @@
 r"""Schedules: hyper-parameters that change with the step.
 
 A schedule is a frozen dataclass, called with the number of earlier updates, a 0-d float array, that returns a nonnegative 0-d
-array. All numeric hyper-parameters of optimizers accept schedules, except counts and those of `LossScale` and `LBFGS`.
-Schedules use array API functions only, so they work inside a compiled step.
+array. All numeric hyper-parameters of optimizers accept schedules, except counts and those of `LossScale` and `LBFGS`. A
+length can be given in epochs instead of steps; the first `Model.fit` converts it. Schedules use array API functions only, so
+they work inside a compiled step.
 
 ====================  ================================================================================================
 `ConstantSchedule`    constant; equivalent to a number
@@ -21,6 +22,7 @@ Schedules use array API functions only, so they work inside a compiled step.
 >>> [round(float(schedule(np.asarray(float(step)))), 7) for step in (0, 50, 100, 550, 1000)]
 [0.0, 0.0005, 0.001, 0.0005, 0.0]
 >>> optimizer = Adam(schedule)
+>>> optimizer = Adam(CosineDecay(1e-3, epochs=20))
 """
 
 from anynet.schedules.cycles import CosineRestarts as CosineRestarts, OneCycle as OneCycle, Warmup as Warmup

@@ -8,11 +8,12 @@ from dataclasses import KW_ONLY, dataclass
 
 from anynet.arrays.namespace import Array, namespace
 from anynet.checks import check_hyperparameter, check_int, check_number
+from anynet.schedules.base import TimedSchedule
 from anynet.schedules.decay import check_range, half_cosine
 
 
 @dataclass(frozen=True)
-class CosineRestarts:
+class CosineRestarts(TimedSchedule):
     r"""Repeat `CosineDecay` in cycles, each f times as long as the previous one.
 
     .. math:: v_1 + \tfrac12 (v_0 - v_1)\Big(1 + \cos π \frac{t - t_i}{T_i}\Big), \qquad
@@ -22,8 +23,10 @@ class CosineRestarts:
     ----------
     initial, final : float, in [0, inf)
         Values v₀ and v₁ at the start and end of each cycle.
-    steps : int, in [1, inf)
+    steps : int, in [1, inf), optional
         Length T₀ of the first cycle, in steps.
+    epochs : float, in (0, inf), optional
+        The same in epochs, as an alternative to `steps`; see `CosineDecay`.
     factor : int, in [1, inf)
         Ratio f of the lengths of consecutive cycles.
 
@@ -44,16 +47,18 @@ class CosineRestarts:
 
     initial: float
     _: KW_ONLY
-    steps: int
+    steps: int | None = None
+    epochs: float | None = None
     factor: int = 1
     final: float = 0.0
 
     def __post_init__(self) -> None:
-        check_range("CosineRestarts", self.initial, self.final, self.steps)
+        check_range("CosineRestarts", self.initial, self.final)
+        self.check_length()
         check_int("CosineRestarts", "factor", self.factor, at_least=1)
 
     def __call__(self, step: Array) -> Array:
-        xp, first, f = namespace(step), self.steps, self.factor
+        xp, first, f = namespace(step), self.length, self.factor
         cycles = step + 0.5  # halfway between steps, so that rounding cannot assign a step to the wrong cycle
         if f == 1:
             begin, length = xp.floor(cycles / first) * first, float(first)
@@ -64,15 +69,17 @@ class CosineRestarts:
 
 
 @dataclass(frozen=True)
-class OneCycle:
+class OneCycle(TimedSchedule):
     r"""Increase to a peak along half a cosine, then decrease along another.
 
     Parameters
     ----------
     peak : float, in [0, inf)
         Maximum value.
-    steps : int, in [2, inf)
+    steps : int, in [2, inf), optional
         Length of the cycle, in steps; the final value is kept afterwards.
+    epochs : float, in (0, inf), optional
+        The same in epochs, as an alternative to `steps`; see `CosineDecay`.
     rise : float, in (0, 1)
         Fraction of the steps in which the value increases.
     start : float, in [0, inf)
@@ -98,31 +105,35 @@ class OneCycle:
     with cosines instead of straight lines.
     """
 
+    least = 2
+
     peak: float
     _: KW_ONLY
-    steps: int
+    steps: int | None = None
+    epochs: float | None = None
     rise: float = 0.3
     start: float = 1 / 25
     end: float = 1 / 25e4
 
     def __post_init__(self) -> None:
         check_number("OneCycle", "peak", self.peak, "[0, inf)")
-        check_int("OneCycle", "steps", self.steps, at_least=2)
+        self.check_length()
         check_number("OneCycle", "rise", self.rise, "(0, 1)")
-        if self.rise * self.steps <= 1.0:
+        if self.steps is not None and self.rise * self.steps <= 1.0:
             raise ValueError(f"OneCycle: expected rise · steps > 1, got {self.rise} · {self.steps}; take more steps")
         check_number("OneCycle", "start", self.start, "[0, inf)")
         check_number("OneCycle", "end", self.end, "[0, inf)")
 
     def __call__(self, step: Array) -> Array:
-        xp, top = namespace(step), self.rise * self.steps - 1.0
+        xp, steps = namespace(step), self.length
+        top = self.rise * steps - 1.0
         up = half_cosine(self.start * self.peak, self.peak, xp.minimum(step / top, 1.0))
-        fall = xp.minimum(xp.maximum((step - top) / (self.steps - 1.0 - top), 0.0), 1.0)
+        fall = xp.minimum(xp.maximum((step - top) / (steps - 1.0 - top), 0.0), 1.0)
         return xp.where(step < top, up, half_cosine(self.peak, self.end * self.peak, fall))
 
 
 @dataclass(frozen=True)
-class Warmup:
+class Warmup(TimedSchedule):
     r"""Increase linearly to the first value of another schedule, then follow that schedule.
 
     .. math:: v(t) = \big(a + (1 - a) \min(t/T, 1)\big) \, \text{after}(\max(t - T, 0))
@@ -131,8 +142,10 @@ class Warmup:
     ----------
     after : float or Schedule, in [0, inf)
         Schedule after the warm-up; its steps count from the end of the warm-up.
-    steps : int, in [1, inf)
+    steps : int, in [1, inf), optional
         Number T of warm-up steps.
+    epochs : float, in (0, inf), optional
+        The same in epochs, as an alternative to `steps`; see `CosineDecay`.
     start : float, in [0, 1]
         Start a, as a fraction of the first value of `after`.
 
@@ -149,15 +162,16 @@ class Warmup:
 
     after: float | Callable[[Array], Array]
     _: KW_ONLY
-    steps: int
+    steps: int | None = None
+    epochs: float | None = None
     start: float = 0.0
 
     def __post_init__(self) -> None:
         check_hyperparameter("Warmup", "after", self.after, "[0, inf)")
-        check_int("Warmup", "steps", self.steps, at_least=1)
+        self.check_length()
         check_number("Warmup", "start", self.start, "[0, 1]")
 
     def __call__(self, step: Array) -> Array:
-        xp = namespace(step)
-        share = self.start + (1.0 - self.start) * xp.minimum(step / self.steps, 1.0)
-        return share * (self.after(xp.maximum(step - self.steps, 0.0)) if callable(self.after) else self.after)
+        xp, steps = namespace(step), self.length
+        share = self.start + (1.0 - self.start) * xp.minimum(step / steps, 1.0)
+        return share * (self.after(xp.maximum(step - steps, 0.0)) if callable(self.after) else self.after)

@@ -6,7 +6,8 @@ import math
 from dataclasses import KW_ONLY, dataclass
 
 from anynet.arrays.namespace import Array, namespace
-from anynet.checks import check_int, check_number
+from anynet.checks import check_number
+from anynet.schedules.base import TimedSchedule
 
 
 @dataclass(frozen=True)
@@ -34,15 +35,17 @@ class ConstantSchedule:
 
 
 @dataclass(frozen=True)
-class StepDecay:
+class StepDecay(TimedSchedule):
     r"""Multiply by a factor every T steps: :math:`v_0 γ^{⌊t/T⌋}`.
 
     Parameters
     ----------
     initial : float, in [0, inf)
         Initial value v₀.
-    every : int, in [1, inf)
-        Period T, in steps, not epochs.
+    every : int, in [1, inf), optional
+        Period T in steps.
+    epochs : float, in (0, inf), optional
+        Period in epochs, as an alternative to `every`; see `CosineDecay`.
     factor : float, in [0, inf)
         Factor γ.
 
@@ -57,22 +60,25 @@ class StepDecay:
     0.25
     """
 
+    in_steps_field = "every"
+
     initial: float
-    every: int
+    every: int | None = None
     _: KW_ONLY
+    epochs: float | None = None
     factor: float = 0.1
 
     def __post_init__(self) -> None:
         check_number("StepDecay", "initial", self.initial, "[0, inf)")
-        check_int("StepDecay", "every", self.every, at_least=1)
+        self.check_length()
         check_number("StepDecay", "factor", self.factor, "[0, inf)")
 
     def __call__(self, step: Array) -> Array:
-        return self.initial * self.factor ** namespace(step).floor(step / self.every)
+        return self.initial * self.factor ** namespace(step).floor(step / self.length)
 
 
 @dataclass(frozen=True)
-class ExponentialDecay:
+class ExponentialDecay(TimedSchedule):
     r"""Multiply by a factor per T steps, continuously: :math:`v_0 γ^{t/T}`.
 
     Parameters
@@ -81,8 +87,10 @@ class ExponentialDecay:
         Initial value v₀.
     factor : float, in [0, inf)
         Factor γ.
-    steps : int, in [1, inf)
-        Number T of steps per factor.
+    steps : int, in [1, inf), optional
+        Number T of steps per factor; 1 if `epochs` is not given either.
+    epochs : float, in (0, inf), optional
+        T in epochs, as an alternative to `steps`; see `CosineDecay`.
 
     Notes
     -----
@@ -98,19 +106,22 @@ class ExponentialDecay:
     initial: float
     _: KW_ONLY
     factor: float
-    steps: int = 1
+    steps: int | None = None
+    epochs: float | None = None
 
     def __post_init__(self) -> None:
         check_number("ExponentialDecay", "initial", self.initial, "[0, inf)")
         check_number("ExponentialDecay", "factor", self.factor, "[0, inf)")
-        check_int("ExponentialDecay", "steps", self.steps, at_least=1)
+        if self.steps is None and self.epochs is None:
+            object.__setattr__(self, "steps", 1)
+        self.check_length()
 
     def __call__(self, step: Array) -> Array:
-        return self.initial * self.factor ** (step / self.steps)
+        return self.initial * self.factor ** (step / self.length)
 
 
 @dataclass(frozen=True)
-class PolynomialDecay:
+class PolynomialDecay(TimedSchedule):
     r"""Change as a power of the remaining time.
 
     .. math:: v_1 + (v_0 - v_1)(1 - \min(t/T, 1))^p
@@ -119,8 +130,10 @@ class PolynomialDecay:
     ----------
     initial, final : float, in [0, inf)
         Values v₀ and v₁; the final value is kept after T steps, and may be larger than the initial one.
-    steps : int, in [1, inf)
+    steps : int, in [1, inf), optional
         Number T of steps.
+    epochs : float, in (0, inf), optional
+        T in epochs, as an alternative to `steps`; see `CosineDecay`.
     power : float, in (0, inf)
         Exponent p; 1 is linear.
 
@@ -137,21 +150,23 @@ class PolynomialDecay:
 
     initial: float
     _: KW_ONLY
-    steps: int
+    steps: int | None = None
+    epochs: float | None = None
     final: float = 0.0
     power: float = 1.0
 
     def __post_init__(self) -> None:
-        check_range("PolynomialDecay", self.initial, self.final, self.steps)
+        check_range("PolynomialDecay", self.initial, self.final)
+        self.check_length()
         check_number("PolynomialDecay", "power", self.power, "(0, inf)")
 
     def __call__(self, step: Array) -> Array:
-        left = 1.0 - namespace(step).minimum(step / self.steps, 1.0)
+        left = 1.0 - namespace(step).minimum(step / self.length, 1.0)
         return self.final + (self.initial - self.final) * left**self.power
 
 
 @dataclass(frozen=True)
-class CosineDecay:
+class CosineDecay(TimedSchedule):
     r"""Change along half a cosine.
 
     .. math:: v_1 + \tfrac12 (v_0 - v_1)(1 + \cos π \min(t/T, 1))
@@ -160,8 +175,11 @@ class CosineDecay:
     ----------
     initial, final : float, in [0, inf)
         Values v₀ and v₁; the final value is kept after T steps.
-    steps : int, in [1, inf)
-        Number T of steps.
+    steps : int, in [1, inf), optional
+        Number T of steps; a step is a batch, or `Accumulate.steps` batches.
+    epochs : float, in (0, inf), optional
+        T in epochs, as an alternative to `steps`. The first `Model.fit` converts it to steps, which the model keeps from then
+        on; `Model.train_step` before that raises ValueError.
 
     Notes
     -----
@@ -181,14 +199,16 @@ class CosineDecay:
 
     initial: float
     _: KW_ONLY
-    steps: int
+    steps: int | None = None
+    epochs: float | None = None
     final: float = 0.0
 
     def __post_init__(self) -> None:
-        check_range("CosineDecay", self.initial, self.final, self.steps)
+        check_range("CosineDecay", self.initial, self.final)
+        self.check_length()
 
     def __call__(self, step: Array) -> Array:
-        return half_cosine(self.initial, self.final, namespace(step).minimum(step / self.steps, 1.0))
+        return half_cosine(self.initial, self.final, namespace(step).minimum(step / self.length, 1.0))
 
 
 def half_cosine(begin: float, end: float, part: Array) -> Array:
@@ -196,7 +216,6 @@ def half_cosine(begin: float, end: float, part: Array) -> Array:
     return end + (begin - end) * 0.5 * (1.0 + namespace(part).cos(math.pi * part))
 
 
-def check_range(where: str, initial: float, final: float, steps: int) -> None:
+def check_range(where: str, initial: float, final: float) -> None:
     check_number(where, "initial", initial, "[0, inf)")
     check_number(where, "final", final, "[0, inf)")
-    check_int(where, "steps", steps, at_least=1)

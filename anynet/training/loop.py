@@ -19,6 +19,7 @@ import numpy as np
 
 from anynet.callbacks.base import Callback, Run
 from anynet.checks import check_kind
+from anynet.config import ModelConfig
 from anynet.data.batch import Chunk
 from anynet.data.plan import Plan
 from anynet.data.sources import Source
@@ -125,8 +126,15 @@ def check_callbacks(callbacks: Any) -> list[Callback]:
     return list(callbacks)
 
 
-def make_run(model: Model, source: Source, validation: Source | None, plan: Plan, callbacks: Sequence[Callback]) -> Run:
-    """Return the run of a fit before its first epoch."""
+def make_run(
+    model: Model,
+    config: ModelConfig,
+    source: Source,
+    validation: Source | None,
+    plan: Plan,
+    callbacks: Sequence[Callback],
+) -> Run:
+    """Return the run of a fit before its first epoch; `config` is the model's, with schedules in steps."""
     settings = {"batch_size": plan.batch_size, "validation_split": plan.validation_split, "shuffle": bool(plan.shuffle)}
     if isinstance(source, Sized):
         settings["examples"] = len(source)
@@ -136,7 +144,7 @@ def make_run(model: Model, source: Source, validation: Source | None, plan: Plan
         batches=source.batches(plan.batch_size),
         history=History(),
         metrics=RunningMetrics(model.backend, {"loss": StepLoss(), **{m.name: m for m in model.metrics}}),
-        repeat_steps=partial(repeat_steps, model.config, model.backend),
+        repeat_steps=partial(repeat_steps, config, model.backend),
         validated=validation is not None,
         callbacks=tuple(sorted(callbacks, key=lambda callback: callback.last)),
         settings=settings,
