@@ -12,6 +12,8 @@ from typing import Any
 
 import cupy
 
+from anynet.arrays import products
+
 C_NAMES = {"int32": "int", "int64": "long long"}
 
 _take = cupy.ElementwiseKernel(
@@ -42,8 +44,8 @@ def matmul(a: Any, b: Any, /) -> Any:
     CuPy's product of stacks copies transposed operands, and computes float16 in float32.
     """
     if a.ndim == b.ndim == 3 and a.shape[0] == b.shape[0] == 1:
-        return cupy.matmul(a[0], b[0])[None, ...]
-    return cupy.matmul(a, b)
+        return products.matmul(a[0], b[0])[None, ...]
+    return products.matmul(a, b)
 
 
 PATCH_ELEMENTS = 2**26

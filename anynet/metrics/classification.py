@@ -22,6 +22,7 @@ import numpy as np
 from array_api_compat import device
 
 from anynet.arrays.namespace import Array, namespace
+from anynet.arrays.products import matmul
 from anynet.arrays.reduce import widened
 from anynet.checks import check_int
 from anynet.metrics.base import Mean, Metric
@@ -148,7 +149,7 @@ class ConfusionMatrix(Metric):
         if sample_weight is not None:
             true = true * sample_weight[:, None]
         given = members(given_classes(y_pred, self.threshold), y_pred)
-        return (namespace(y_pred).matrix_transpose(true) @ given,)
+        return (matmul(namespace(y_pred).matrix_transpose(true), given),)
 
     def value(self, sums: tuple[Any, ...]) -> Any:
         return sums[0]
