@@ -2,6 +2,7 @@ from . import (
     backends as backends,
     callbacks as callbacks,
     datasets as datasets,
+    onnx as onnx,
     random as random,
     schedules as schedules,
 )

@@ -23,6 +23,7 @@ from anynet.layers import Layer
 from anynet.layers.summary import summary
 from anynet.losses.base import Loss
 from anynet.metrics import Metric
+from anynet.onnx import to_onnx
 from anynet.optimizers import lr_factor
 from anynet.optimizers.base import Optimizer
 from anynet.regularizers import Regularizer
@@ -221,6 +222,13 @@ class Network:
             run, history = None, history.complete()
         with self._owner.read() as state:
             snapshot.write(Path(path), self.config, state, self.epoch, history, run)
+
+    def to_onnx(self, path: str | Path | None = None, **options: Any) -> Any:
+        """Convert to ONNX, write a file if a path is given, and return the `onnx.ModelProto`.
+
+        `anynet.onnx.to_onnx` documents the options `opset`, `dtype` and `softmax`.
+        """
+        return to_onnx(self, path, **options)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what pickle stores: settings and host arrays, no compiled functions."""

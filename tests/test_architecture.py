@@ -15,7 +15,7 @@ FLOORS = (
     ("_version", "arrays", "datasets", "durations", "files", "tree"),
     ("backends", "checks", "initializers", "plots", "random"),
     ("__main__", "history", "layers", "losses", "optimizers", "regularizers", "schedules"),
-    ("callbacks", "gradcheck", "metrics"),
+    ("callbacks", "gradcheck", "metrics", "onnx"),
     ("config",),
     ("data",),
     ("training",),
@@ -31,8 +31,8 @@ MAX_LINES = 320
 MAX_METHODS = 15
 
 OPTIONAL = {
-    *("IPython", "array_api_strict", "cupy", "cupyx", "jax", "matplotlib", "numba", "pandas", "safetensors", "scipy"),
-    *("sklearn", "threadpoolctl", "torch", "tqdm"),
+    *("IPython", "array_api_strict", "cupy", "cupyx", "h5py", "jax", "matplotlib", "numba", "onnx", "pandas"),
+    *("safetensors", "scipy", "sklearn", "threadpoolctl", "torch", "tqdm"),
     *("array_api_compat.cupy", "array_api_compat.torch", "http.client", "urllib.request"),
 }
 """Libraries that a function may import: extras, and those that would make ``import anynet`` slow."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numbers import Real
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -13,12 +14,14 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
+from sklearn.utils.validation import check_is_fitted
 
 from anynet import backends
 from anynet.arrays.namespace import Array, namespace
 from anynet.arrays.special import sigmoid
 from anynet.layers import Softmax
 from anynet.losses import Loss, SigmoidCrossEntropy, SoftmaxCrossEntropy
+from anynet.onnx.estimators import classifier_to_onnx
 from anynet.sklearn.losses import SummedSigmoidCrossEntropy
 from anynet.sklearn.parameters import ATTRIBUTES, CONSTRAINTS, LAST, NETWORK, TRAINING
 from anynet.sklearn.training import TrainableMLP
@@ -261,6 +264,21 @@ class MLPClassifier(ClassifierMixin, TrainableMLP):
         p = self.predict_proba(X)
         with np.errstate(divide="ignore"), backends.of(p).activate():
             return namespace(p).log(p)
+
+    def to_onnx(self, path: str | Path | None = None, *, opset: int = 18, dtype: str = "float32") -> Any:
+        """Convert to ONNX, write a file if a path is given, and return the `onnx.ModelProto`.
+
+        The input ``X`` has shape (N, n_features). The outputs are those of sklearn-onnx without its ZipMap: ``label``, of shape
+        (N,), with integers or strings as in `classes_`, or (N, n_classes) of 0 and 1 for multilabel targets; and
+        ``probabilities``, of shape (N, n_classes), as `predict_proba` returns.
+
+        Parameters
+        ----------
+        path, opset, dtype
+            As for `anynet.onnx.to_onnx`.
+        """
+        check_is_fitted(self)
+        return classifier_to_onnx(self, path, opset=opset, dtype=dtype)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the accuracy; a multilabel prediction is correct if all its labels are."""

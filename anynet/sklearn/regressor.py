@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -9,9 +10,11 @@ from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
 
 from anynet.arrays.namespace import Array, namespace
 from anynet.losses import HalfSquaredError, Loss, Poisson
+from anynet.onnx.estimators import regressor_to_onnx
 from anynet.sklearn.losses import HalfPoissonDeviance
 from anynet.sklearn.parameters import ATTRIBUTES, CONSTRAINTS, LAST, NETWORK, TRAINING
 from anynet.sklearn.training import TrainableMLP
@@ -172,6 +175,20 @@ class MLPRegressor(RegressorMixin, TrainableMLP):
             The same kind of array as X, on its device.
         """
         return self._map_outputs(X, lambda y: y[:, 0] if self.n_outputs_ == 1 else y)
+
+    def to_onnx(self, path: str | Path | None = None, *, opset: int = 18, dtype: str = "float32") -> Any:
+        """Convert to ONNX, write a file if a path is given, and return the `onnx.ModelProto`.
+
+        The input ``X`` has shape (N, n_features), and the output ``variable`` (N, n_outputs), also for one output, as in
+        sklearn-onnx.
+
+        Parameters
+        ----------
+        path, opset, dtype
+            As for `anynet.onnx.to_onnx`.
+        """
+        check_is_fitted(self)
+        return regressor_to_onnx(self, path, opset=opset, dtype=dtype)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return R², the fraction of the variance of y that is explained; the best value is 1."""

@@ -20,8 +20,9 @@ def test_examples(name, monkeypatch):
         if error.name.partition(".")[0] not in {"cupy", "torch", "jax", "numba", "sklearn"}:
             raise
         pytest.skip(f"{error.name} is not installed")
-    if name == "anynet.plots":
-        pytest.importorskip("matplotlib")
+    for part, library in (("anynet.plots", "matplotlib"), ("anynet.onnx", "onnx")):
+        if name.startswith(part):
+            pytest.importorskip(library)
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
     for test in doctest.DocTestFinder(exclude_empty=True).find(module):
         out: list[str] = []
