@@ -2,6 +2,7 @@ from . import (
     backends as backends,
     callbacks as callbacks,
     datasets as datasets,
+    interop as interop,
     onnx as onnx,
     random as random,
     schedules as schedules,

@@ -15,7 +15,7 @@ FLOORS = (
     ("_version", "arrays", "datasets", "durations", "files", "tree"),
     ("backends", "checks", "initializers", "plots", "random"),
     ("__main__", "history", "layers", "losses", "optimizers", "regularizers", "schedules"),
-    ("callbacks", "gradcheck", "metrics", "onnx"),
+    ("callbacks", "gradcheck", "interop", "metrics", "onnx"),
     ("config",),
     ("data",),
     ("training",),
@@ -40,6 +40,7 @@ OPTIONAL = {
 NEED_OPTIONAL = {
     "anynet.arrays.cupy_namespace",
     *(f"anynet.backends.{name}" for name in ("cupy", "jax", "numba_rules", "strict", "torch")),
+    "anynet.interop.jax",
 }
 """Modules of anynet that import such a library at their top, and therefore may be imported by a function."""
 
