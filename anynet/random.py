@@ -12,6 +12,7 @@ of its arguments, and a seed gives the same dropout masks on NumPy, CuPy, torch 
 `uniform`          floats in [0, 1)
 `normal`           standard normal floats
 `bernoulli`        masks that are true with a given probability
+`RowsKey`          key of some of the examples of a batch
 =================  ==============================================================
 
 A key is an int32 array of shape (2,). Keys are *derived* by cheap affine maps, because every layer derives a key in every
@@ -29,6 +30,8 @@ Salmon, Moraes, Dror, Shaw (2011), "Parallel random numbers: as easy as 1, 2, 3"
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from array_api_compat import device as _device
@@ -37,7 +40,17 @@ from anynet.arrays.fused import fused
 from anynet.arrays.namespace import Array, namespace
 from anynet.arrays.reduce import is_half, narrowed
 
-__all__ = ["bernoulli", "fold_in", "make_key", "next_key", "normal", "random_bits", "threefry2x32", "uniform"]
+__all__ = [
+    "RowsKey",
+    "bernoulli",
+    "fold_in",
+    "make_key",
+    "next_key",
+    "normal",
+    "random_bits",
+    "threefry2x32",
+    "uniform",
+]
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = 0x1BD11BDA  # Skein's key schedule constant, low word
@@ -63,11 +76,50 @@ def make_key(seed: int, stream: int = 0) -> np.ndarray:
     return np.random.SeedSequence((seed, stream)).generate_state(2).view(np.int32)
 
 
+class RowsKey(NamedTuple):
+    """A key to draw only the numbers of some examples of a batch.
+
+    `uniform`, `normal` and `bernoulli` return for these examples what they return for the whole batch, of which they draw all.
+    The first axis of the arrays consists of the examples, or of the same number of rows per example.
+
+    Attributes
+    ----------
+    key : array of shape (2,)
+        Key of the batch.
+    first, own, whole : int
+        Number of examples before the first one, number of examples to draw for, and number of examples in the batch.
+
+    Examples
+    --------
+    >>> key = make_key(0)
+    >>> whole = bernoulli(key, 0.5, (5, 3))
+    >>> bool((bernoulli(RowsKey(key, 1, 2, 5), 0.5, (2, 3)) == whole[1:3]).all())
+    True
+    """
+
+    key: Array
+    first: int
+    own: int
+    whole: int
+
+    def draw(self, draw: Callable[[Array, tuple[int, ...]], Array], shape: tuple[int, ...]) -> Array:
+        """Return the rows of these examples of ``draw(key, shape of the batch)``."""
+        rows = shape[0] // self.own if shape and self.own else 1
+        if not shape or shape[0] != rows * self.own:
+            raise ValueError(
+                f"random: expected a shape whose first axis consists of the {self.own} examples of this process, got {shape}"
+            )
+        drawn = draw(self.key, (self.whole * rows, *shape[1:]))
+        return drawn[self.first * rows : self.first * rows + shape[0], ...]
+
+
 def fold_in(key: Array, index: int) -> Array:
     """Return the key of part `index`, ``child = a·key + (c + index·d)``, modulo 2³².
 
     Two paths through nested containers have the same key only if they agree in a 32-bit polynomial of their indices.
     """
+    if isinstance(key, RowsKey):
+        return key._replace(key=fold_in(key.key, index))
     return _child(key, _int32(_CHILD_START + index * _CHILD_STEP))
 
 
@@ -133,6 +185,8 @@ def random_bits(key: Array, size: int) -> Array:
 
 def uniform(key: Array, shape: tuple[int, ...], dtype: object) -> Array:
     """Return uniform floats in [0, 1), multiples of 2⁻²⁴ and identical for every float dtype."""
+    if isinstance(key, RowsKey):
+        return key.draw(lambda key, shape: uniform(key, shape, dtype), shape)
     xp = namespace(key)
     bits = _upper_24_bits(random_bits(key, math.prod(shape)))
     return xp.reshape(xp.astype(bits, dtype) * 2.0**-24, shape)
@@ -150,6 +204,8 @@ def normal(key: Array, shape: tuple[int, ...], dtype: object) -> Array:
     ----------
     Box, Muller (1958), "A note on the generation of random normal deviates", Annals of Mathematical Statistics 29, eq. 1.
     """
+    if isinstance(key, RowsKey):
+        return key.draw(lambda key, shape: normal(key, shape, dtype), shape)
     xp = namespace(key)
     size = math.prod(shape)
     half = (size + 1) // 2
@@ -171,6 +227,8 @@ def bernoulli(key: Array, probability: float, shape: tuple[int, ...]) -> Array:
 
     Each element uses 16 random bits, half a 32-bit word. `rounded_probability` returns the actual probability.
     """
+    if isinstance(key, RowsKey):
+        return key.draw(lambda key, shape: bernoulli(key, probability, shape), shape)
     xp = namespace(key)
     size = math.prod(shape)
     words = random_bits(key, (size + 1) // 2)

@@ -86,6 +86,31 @@ def test_keys_are_derived_alike_everywhere(backend):
     assert_same(fetch(backend, backend.compile(derive)(backend.asarray(key))), derive(key))
 
 
+@pytest.mark.without("jax-jit")
+@pytest.mark.parametrize("tail", [(), (3,), (2, 5)])
+def test_rows_of_a_batch(tail, backend):
+    """A part of a batch, possibly empty, draws the numbers of the whole."""
+    key = backend.asarray(random.make_key(16))
+    draws = {
+        "uniform": lambda key, shape: random.uniform(key, shape, backend.xp.float32),
+        "normal": lambda key, shape: random.normal(key, shape, backend.xp.float32),
+        "bernoulli": lambda key, shape: random.bernoulli(key, 0.3, shape),
+    }
+    for draw in draws.values():
+        for rows in (1, 4):
+            whole = fetch(backend, draw(random.fold_in(key, 2), (7 * rows, *tail)))
+            for first, own in ((0, 3), (3, 0), (3, 4)):
+                part = random.fold_in(random.RowsKey(key, first, own, 7), 2)
+                found = fetch(backend, draw(part, (own * rows, *tail)))
+                assert_same(found, whole[first * rows : (first + own) * rows])
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (5, 2)])
+def test_rows_of_a_batch_need_the_axis_of_examples(shape):
+    with pytest.raises(ValueError, match="first axis consists of the 2 examples"):
+        random.bernoulli(random.RowsKey(random.make_key(0), 0, 2, 4), 0.5, shape)
+
+
 # Statistics, on NumPy, since all backends have the same bits. Bounds are five standard deviations. ----------------------------
 
 N = 1_000_000

@@ -95,8 +95,8 @@ class _RecordingLoss(Loss):
     loss: Loss
     recorded: list[Any]
 
-    def forward(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tuple[Any, Any]:
-        value, cache = self.loss.forward(y_true, y_pred, sample_weight)
+    def forward(self, y_true: Any, y_pred: Any, sample_weight: Any = None, denominators: Any = None) -> tuple[Any, Any]:
+        value, cache = self.loss.forward(y_true, y_pred, sample_weight, denominators)
         self.recorded.append(value)
         return value, cache
 

@@ -16,6 +16,7 @@ Legend: N batch, O outputs, C classes.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeAlias
 
@@ -62,13 +63,38 @@ class Loss:
         """
         return sample_weight
 
-    def forward(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> tuple[Array, Cache]:
+    @property
+    def weights_targets(self) -> bool:
+        """Whether `effective_weights` may return weights without sample weights."""
+        return type(self).effective_weights is not Loss.effective_weights
+
+    def denominators(self, like: Array, y_true: Targets, sample_weight: Array | None) -> tuple[Array | float, ...]:
+        """Return the denominator of each mean of `term_weights`.
+
+        It is the number of examples or the sum of their weights. `like` is an array of the dtype and the device of the losses.
+        """
+        shares = self.effective_weights(like, y_true, sample_weight)
+        return (float(y_true.shape[0]) if shares is None else namespace(shares).sum(widened(shares)),)
+
+    def forward(
+        self,
+        y_true: Array,
+        y_pred: Array,
+        sample_weight: Array | None = None,
+        denominators: Sequence[Array | float] | None = None,
+    ) -> tuple[Array, Cache]:
         """Return the mean loss of a batch, a 0-d array, and the cache for `backward`.
 
         If all weights of a batch are zero, its loss and gradient are 0.
+
+        `denominators`, positive numbers, replace those of these examples, which are then part of a larger batch: its loss is
+        the sum over its parts, and so are its gradients. A part may be empty.
         """
         losses, cache = self.per_example(y_true, y_pred)
         xp = namespace(losses)
+        if denominators is not None:
+            weight = (xp.ones_like(losses) if sample_weight is None else sample_weight) / denominators[0]
+            return total(weight * losses), (cache, weight)
         shares = self.effective_weights(losses, y_true, sample_weight)
         if shares is None:
             mean = xp.sum(widened(losses)) * (1.0 / losses.shape[0])

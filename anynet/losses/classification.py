@@ -64,6 +64,10 @@ class ClassLoss(Loss):
         q = (1.0 - self.label_smoothing) * one_hot(y_true, like) + self.label_smoothing / like.shape[1]
         return q if self.class_weight is None else q * constant(self.class_weight, like)
 
+    @property
+    def weights_targets(self) -> bool:
+        return self.class_weight is not None
+
     def effective_weights(self, losses: Array, y_true: Array, sample_weight: Array | None) -> Array | None:
         if self.class_weight is None or len(y_true.shape) == 2:
             return sample_weight

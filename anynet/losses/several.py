@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from anynet import tree
@@ -80,8 +82,26 @@ class Losses(Loss):
         parts = zip(self.weights, self.losses, cache, strict=True)
         return tuple(_scaled(w, loss.derivative(c)) for w, loss, c in parts)
 
-    def forward(self, y_true: Targets, y_pred: Arrays, sample_weight: Array | None = None) -> tuple[Array, Cache]:
-        parts = [loss.forward(t, p, sample_weight) for loss, t, p in zip(self.losses, y_true, y_pred, strict=True)]
+    @property
+    def weights_targets(self) -> bool:
+        return any(loss.weights_targets for loss in self.losses)
+
+    def denominators(self, like: Array, y_true: Targets, sample_weight: Array | None) -> tuple[Array | float, ...]:
+        parts = zip(self.losses, y_true, strict=True)
+        return tuple(number for loss, t in parts for number in loss.denominators(like, t, sample_weight))
+
+    def forward(
+        self,
+        y_true: Targets,
+        y_pred: Arrays,
+        sample_weight: Array | None = None,
+        denominators: Sequence[Array | float] | None = None,
+    ) -> tuple[Array, Cache]:
+        rest = None if denominators is None else iter(denominators)
+        parts = []
+        for loss, t, p in zip(self.losses, y_true, y_pred, strict=True):
+            own = None if rest is None else tuple(islice(rest, len(loss.term_weights)))
+            parts.append(loss.forward(t, p, sample_weight, own))
         values, caches = zip(*parts, strict=True)
         return sum(w * value for w, value in zip(self.weights, values, strict=True)), list(caches)
 

@@ -87,7 +87,8 @@ class R2(Metric):
         xp = namespace(y_pred)
         weight = xp.ones_like(y_pred[:, 0]) if sample_weight is None else sample_weight
         total = xp.maximum(xp.sum(weight), float(xp.finfo(weight.dtype).smallest_normal))
-        mean = y_true[0, ...] + xp.sum((y_true - y_true[0, ...]) * weight[:, None], axis=0) / total
+        first = xp.sum(y_true[: min(1, y_true.shape[0]), ...], axis=0)  # zero without examples
+        mean = first + xp.sum((y_true - first) * weight[:, None], axis=0) / total
         around = xp.sum((y_true - mean) ** 2 * weight[:, None], axis=0)
         off = xp.sum((y_pred - y_true) ** 2 * weight[:, None], axis=0)
         return total, mean[None, ...], around[None, ...], off[None, ...]

@@ -152,6 +152,14 @@ def test_several_losses_that_weigh_classes_train_and_evaluate_alike(sample_weigh
     ]
     assert nested.evaluate(batches)["loss"] == pytest.approx(trained, rel=1e-12)
 
+    outputs = nested.predict(X)
+    whole = nested.loss.denominators(np.zeros(()), y, sample_weight)
+    losses = []
+    for rows in (slice(15), slice(15, 15), slice(15, None)):
+        part = tree.map_arrays(lambda a, rows=rows: a[rows], (y, outputs, sample_weight))
+        losses.append(nested.loss.forward(*part, whole)[0])
+    assert nested.loss.weights_targets and sum(losses) == pytest.approx(trained, rel=1e-12)
+
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("shuffle", [True, False])

@@ -64,6 +64,23 @@ def test_large_batches_in_half(row, backend, weight):
         assert np.linalg.norm(dy - loss.backward(expected[1])) <= 0.02 * np.linalg.norm(loss.backward(expected[1]))
 
 
+def test_parts_of_a_batch(row, backend, weight):
+    """Parts with the denominators of the whole batch have losses that add up to its loss."""
+    loss, y_pred, y_true = row
+    value, _, dy = run(backend, *row, weight)
+    at = place(backend, {"y_pred": y_pred, "y_true": y_true, "weight": weight})
+    whole = loss.denominators(backend.asarray(0.0, backend.xp.float64), at["y_true"], at["weight"])
+    assert loss.weights_targets or weight is not None or whole == (len(y_pred),)
+    values, derivatives = [], []
+    for rows in (slice(0, 1), slice(1, 1), slice(1, None)):
+        own = {name: None if a is None else a[rows, ...] for name, a in at.items()}
+        part, cache = loss.forward(own["y_true"], own["y_pred"], own["weight"], whole)
+        values.append(float(part))
+        derivatives.append(fetch(backend, loss.backward(cache)))
+    assert sum(values) == pytest.approx(float(value), rel=1e-14)
+    assert_close(np.concatenate(derivatives), fetch(backend, dy), rtol=1e-14)
+
+
 def test_autodiff_of_forward(row, autodiff, weight):
     loss, y_pred, y_true = row
 

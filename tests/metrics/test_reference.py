@@ -84,6 +84,20 @@ CASES = [
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize(("metric", "data", "expected"), CASES, ids=lambda case: getattr(case, "name", None))
+def test_no_examples_add_nothing(metric, data, expected, weighted, backend):
+    """A process may have none of a batch's examples."""
+    values = []
+    for cuts in ((0, 50), (0, 0, 50, 50)):
+        totals = RunningMetrics(backend, {"it": metric})
+        for start, stop in pairwise(cuts):
+            p, t, w = (backend.asarray(a[start:stop].copy()) for a in (*data, weights))
+            totals.add([backend.compile(metric.sums)(t, p, w if weighted else None)])
+        values.append(totals.values()["it"])
+    np.testing.assert_allclose(values[1], values[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(("metric", "data", "expected"), CASES, ids=lambda case: getattr(case, "name", None))
 def test_equals_scikit_learn(metric, data, expected, weighted, backend):
     totals = RunningMetrics(backend, {"it": metric})
     for start, stop in pairwise(CUTS):
