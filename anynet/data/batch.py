@@ -61,6 +61,31 @@ class Chunk(NamedTuple):
         return (Batch(*parts) for parts in batches(*self))
 
 
+class Portion(NamedTuple):
+    """The examples of a batch that belong to one of several processes.
+
+    `first` is the number of examples before them in the batch, and `whole` the number of examples in the batch; both are None
+    if they depend on the other processes.
+    """
+
+    batch: Batch
+    first: int | None = None
+    whole: int | None = None
+
+
+def share(start: int, stop: int, rank: int, ranks: int) -> tuple[int, int]:
+    """Return the range of positions from `start` to before `stop` that belongs to a process.
+
+    The ranges of all processes are contiguous, and their lengths differ by at most one.
+
+    Examples
+    --------
+    >>> [share(10, 15, rank, 3) for rank in range(3)]
+    [(10, 11), (11, 13), (13, 15)]
+    """
+    return start + rank * (stop - start) // ranks, start + (rank + 1) * (stop - start) // ranks
+
+
 def eval_batch_size(input_shape: Any) -> int:
     """Return the number of examples to evaluate at a time, to limit memory."""
     shapes = input_shape if is_multi(input_shape) else (input_shape,)

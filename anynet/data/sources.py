@@ -14,7 +14,7 @@ Legend: N examples.
 from __future__ import annotations
 
 import mmap
-from collections.abc import Callable, Generator, Iterable, Iterator, Sized
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence, Sized
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ import numpy as np
 from anynet import tree
 from anynet.arrays.namespace import Array
 from anynet.backends.base import Backend
-from anynet.data.batch import Batch, Chunk
+from anynet.data.batch import Batch, Chunk, Portion, share
 from anynet.data.plan import Plan
 from anynet.data.prefetch import prefetch
 
@@ -33,6 +33,7 @@ MAX_RANDOM_READS = 32
 
 Chunks = Generator[Chunk, None, None]
 Batches = Generator[Batch, None, None]
+Portions = Generator[Portion, None, None]
 
 
 class Source:
@@ -46,9 +47,20 @@ class Source:
         """Yield the rest of an epoch after `skip` batches."""
         raise NotImplementedError
 
-    def eval_batches(self, size: int) -> Batches:
-        """Yield all examples in order, if possible at most `size` at a time."""
+    def portions(self, plan: Plan, epoch: int, skip: int, rank: int, ranks: int) -> Portions:
+        """Yield one process's portion of each batch in the rest of an epoch."""
         raise NotImplementedError
+
+    def eval_batches(self, size: int, rank: int = 0, ranks: int = 1) -> Batches:
+        """Yield all examples in order, if possible at most `size` at a time.
+
+        One of several processes gets every one of `ranks` such batches, except of an iterable.
+        """
+        raise NotImplementedError
+
+    def stop(self, interrupted: bool) -> bool:
+        """Return whether Ctrl-C ended the epoch, which training leaves early; other processes are informed."""
+        return interrupted
 
 
 class ArraySource(Source):
@@ -64,15 +76,27 @@ class ArraySource(Source):
         return -(-len(self) // min(size or len(self), len(self)))
 
     def chunks(self, plan: Plan, epoch: int, skip: int) -> Chunks:
-        count, size = len(self), min(plan.batch_size or len(self), len(self))
-        rows = plan.order(epoch, count, size)
-        order = None if rows is None else self._backend.asarray(rows, self._backend.index_dtype)
+        count, size, order = self._order(plan, epoch)
         step = size * self._backend.steps_per_call
         for start in range(skip * size, count, step):
             yield Chunk(self.data, order, start, min(start + step, count), size)
 
-    def eval_batches(self, size: int) -> Batches:
-        for start in range(0, len(self), size):
+    def portions(self, plan: Plan, epoch: int, skip: int, rank: int, ranks: int) -> Portions:
+        count, size, order = self._order(plan, epoch)
+        for start in range(skip * size, count, size):
+            stop = min(start + size, count)
+            begin, end = share(start, stop, rank, ranks)
+            own = self.data.slice(begin, end) if order is None else self.data.take(order[begin:end])
+            yield Portion(own, begin - start, stop - start)
+
+    def _order(self, plan: Plan, epoch: int) -> tuple[int, int, Array | None]:
+        """Return the number of examples, the batch size and the order of an epoch."""
+        count, size = len(self), min(plan.batch_size or len(self), len(self))
+        rows = plan.order(epoch, count, size)
+        return count, size, None if rows is None else self._backend.asarray(rows, self._backend.index_dtype)
+
+    def eval_batches(self, size: int, rank: int = 0, ranks: int = 1) -> Batches:
+        for start in range(rank * size, len(self), ranks * size):
             yield self.data.slice(start, start + size)
 
     def take(self, index: np.ndarray) -> ArraySource:
@@ -122,11 +146,19 @@ class StreamedSource(Source):
         count, size = len(self), min(plan.batch_size or len(self), len(self))
         order = plan.order(epoch, count, size)
         step = size * self._backend.steps_per_call
-        for data in prefetch(self._prepared(order, skip * size, step), self._backend.activate()):
+        for data in self._prefetched(order, _ranges(skip * size, count, step, step)):
             yield Chunk(data, None, 0, len(data), size)
 
-    def eval_batches(self, size: int) -> Batches:
-        return prefetch(self._prepared(None, 0, size), self._backend.activate())
+    def portions(self, plan: Plan, epoch: int, skip: int, rank: int, ranks: int) -> Portions:
+        count, size = len(self), min(plan.batch_size or len(self), len(self))
+        order = plan.order(epoch, count, size)
+        batches = _ranges(skip * size, count, size, size)
+        own = [share(*each, rank, ranks) for each in batches]
+        for data, (begin, _), (start, stop) in zip(self._prefetched(order, own), own, batches, strict=True):
+            yield Portion(data, begin - start, stop - start)
+
+    def eval_batches(self, size: int, rank: int = 0, ranks: int = 1) -> Batches:
+        return self._prefetched(None, _ranges(rank * size, len(self), size, ranks * size))
 
     def take(self, rows: np.ndarray) -> StreamedSource:
         """Return a source of some of the examples."""
@@ -146,9 +178,14 @@ class StreamedSource(Source):
             self._backend, (x, y, each if weight is None else each * weight), self._prepare, self._index
         )
 
-    def _prepared(self, order: np.ndarray | None, start: int, step: int) -> Iterator[Batch]:
-        for begin in range(start, len(self), step):
-            end = min(begin + step, len(self))
+    def _prefetched(self, order: np.ndarray | None, ranges: Sequence[tuple[int, int]]) -> Batches:
+        return prefetch(self._prepared(order, ranges), self._backend.activate())
+
+    def _prepared(self, order: np.ndarray | None, ranges: Sequence[tuple[int, int]]) -> Iterator[Batch]:
+        for begin, end in ranges:
+            if begin == end:  # checks need an example
+                yield next(self._prepared(None, [(0, 1)])).slice(0, 0)
+                continue
             rows: Any = slice(begin, end) if order is None else order[begin:end]
             if self._index is not None:
                 rows = self._index[rows]
@@ -156,6 +193,11 @@ class StreamedSource(Source):
 
     def _read(self, array: Any, rows: Any) -> Any:
         return read_rows(array, rows)
+
+
+def _ranges(start: int, stop: int, size: int, step: int) -> list[tuple[int, int]]:
+    """Return ranges of at most `size` positions, one every `step`."""
+    return [(begin, min(begin + size, stop)) for begin in range(start, stop, step)]
 
 
 class IterableSource(Source):
@@ -188,7 +230,16 @@ class IterableSource(Source):
         for batch in self._prepared(skip):
             yield Chunk(batch, None, 0, len(batch), len(batch))
 
-    def eval_batches(self, size: int) -> Batches:
+    def portions(self, plan: Plan, epoch: int, skip: int, rank: int, ranks: int) -> Portions:
+        """Yield each batch, which is a portion already, and then portions without examples."""
+        batch: Any = None
+        for number, batch in enumerate(self._prepared(0)):
+            if number >= skip:
+                yield Portion(batch)
+        while True:
+            yield Portion(batch.slice(0, 0))
+
+    def eval_batches(self, size: int, rank: int = 0, ranks: int = 1) -> Batches:
         return self._prepared(0)
 
     def _prepared(self, skip: int) -> Batches:
