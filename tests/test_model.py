@@ -305,6 +305,12 @@ def test_summary(model, backend):
     assert repr(model).startswith("Model(Sequential(layers=(Dense(units=8")
 
 
+def test_summary_aligns_names():
+    """Numbers of layers have one width, from 10 layers on too."""
+    lines = Model([Dense(3)] * 11, input_shape=3).summary().splitlines()
+    assert {line.index("Dense") for line in lines[2:-2]} == {4}
+
+
 def test_float64_is_float64(backend):
     model = network(backend, dtype="float64")
     assert all(a.dtype == backend.dtype("float64") for a in tree.leaves(model.params))

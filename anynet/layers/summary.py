@@ -29,16 +29,20 @@ def summary(layer: Layer, input_shape: Shape, params: Params) -> str:
     ------------------------------------------------------
     8 parameters, 8 trained; 0.00 MiB
     """
-    rows = [("layer", "output shape", "parameters", "numbers")]
+    names: list[tuple[str, str]] = []
+    cells = [("output shape", "parameters", "numbers")]
 
     def add_row(call: LayerCall) -> None:
-        label = f"{tree.name(call.path)}  {type(call.layer).__name__}".strip()
         shapes = ", ".join(
             f"{tree.name(path)} {tuple(array.shape)}" for path, array in tree.leaves_with_paths(call.params)
         )
-        rows.append((label, _with_batch(call.output), shapes, f"{_count(call.params):,}"))
+        names.append((tree.name(call.path), type(call.layer).__name__))
+        cells.append((_with_batch(call.output), shapes, f"{_count(call.params):,}"))
 
     with_hook(layer, add_row).init(PlaceholderGenerator(), input_shape)
+    width = max(len(path) for path, _ in names)
+    labels = ["layer", *(f"{path:{width}}  {kind}" if width else kind for path, kind in names)]
+    rows = [(label, *row) for label, row in zip(labels, cells, strict=True)]
     widths = [max(len(row[i]) for row in rows) for i in range(4)]
     header, *lines = [
         "  ".join((*(cell.ljust(w) for cell, w in zip(row[:3], widths, strict=False)), row[3].rjust(widths[3])))
