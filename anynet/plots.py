@@ -6,6 +6,7 @@
 `plot_weights`             weights of each neuron of a first layer, as images
 `plot_predictions`         images with their true and predicted classes
 `save_or_show`             save a figure, or show it
+`check_output`             check that a figure can be saved
 =========================  =====================================================
 
 Each plot function returns the matplotlib Axes, so that titles, limits and colors can be changed as in any other plot.
@@ -258,6 +259,21 @@ def save_or_show(figure: Any, path: str | Path | None = None) -> None:
     else:
         plt.show()
     plt.close(figure)
+
+
+def check_output(path: str | Path | None) -> None:
+    """Raise OSError or ValueError if a figure cannot be saved to this file; call it before a long computation."""
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    if path is None:
+        return
+    path, formats = Path(path), sorted(FigureCanvasBase.get_supported_filetypes())
+    if path.suffix[1:].lower() not in ("", *formats):
+        raise ValueError(f"{path}: expected the suffix of a figure, one of {', '.join(formats)}, got {path.suffix}")
+    new = not path.exists()
+    path.open("ab").close()
+    if new:
+        path.unlink()
 
 
 def _axes(ax: Any) -> Any:

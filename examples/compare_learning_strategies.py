@@ -12,11 +12,10 @@ from __future__ import annotations
 
 import argparse
 import warnings
-from pathlib import Path
 
 import numpy as np
 
-from anynet.plots import save_or_show
+from anynet.plots import check_output, save_or_show
 
 SGD = {"solver": "sgd", "learning_rate_init": 0.2}
 STRATEGIES = {
@@ -53,7 +52,9 @@ def main(*, epochs: int | None = None, backend: str | None = None, output: str |
 
     from anynet.sklearn import MLPClassifier
 
-    Path(output or "").parent.resolve(strict=True)  # a missing folder is an error before training, not after
+    if epochs is not None and epochs < 1:
+        raise ValueError(f"epochs: expected at least 1, got {epochs}")
+    check_output(output)
     warnings.simplefilter("ignore", ConvergenceWarning)
     figure, panels = plt.subplots(2, 2, figsize=(12, 8), layout="constrained")
     largest = 0.0
@@ -88,5 +89,5 @@ if __name__ == "__main__":
     parser.add_argument("--output", help="write the figure to this file instead of showing it")
     try:
         main(**vars(parser.parse_args()))
-    except (ModuleNotFoundError, FileNotFoundError) as error:
+    except (ImportError, OSError, RuntimeError, ValueError) as error:
         parser.exit(1, f"{parser.prog}: {error}\n")

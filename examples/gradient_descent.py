@@ -11,14 +11,13 @@ Needs matplotlib (extra `plots`).
 
 import argparse
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from anynet import SGD, Dense, HalfSquaredError, Model
 from anynet.callbacks import Callback
-from anynet.plots import save_or_show
+from anynet.plots import check_output, save_or_show
 
 KINDS = {"batch": (None, 0.5), "mini-batch of 32": (32, 0.2), "stochastic": (1, 0.02)}
 TRUE = np.array([1.5, -1.0])
@@ -53,7 +52,9 @@ def main(seconds: float = 0.5, output: str | None = None) -> dict[str, float]:
     """Run each method for `seconds`, draw paths and costs, and return the final costs."""
     import matplotlib.pyplot as plt
 
-    Path(output or "").parent.resolve(strict=True)  # a missing folder is an error before training, not after
+    if not seconds > 0:
+        raise ValueError(f"seconds: expected a positive number, got {seconds}")
+    check_output(output)
     x, y = make_data()
     moment, cross, square = x.T @ x / len(x), x.T @ y / len(x), float(y @ y) / len(x)
 
@@ -100,5 +101,5 @@ if __name__ == "__main__":
     parser.add_argument("--output", help="write the figure to this file instead of showing it")
     try:
         main(**vars(parser.parse_args()))
-    except (ModuleNotFoundError, FileNotFoundError) as error:
+    except (ImportError, OSError, RuntimeError, ValueError) as error:
         parser.exit(1, f"{parser.prog}: {error}\n")

@@ -10,12 +10,11 @@ Needs matplotlib (extra `plots`).
 """
 
 import argparse
-from pathlib import Path
 
 import numpy as np
 
 from anynet import SGD, Dense, HalfSquaredError, Model
-from anynet.plots import save_or_show
+from anynet.plots import check_output, save_or_show
 
 X, Y = np.array([[0.5], [1.0], [1.5]]), np.array([1.0, 2.0, 3.0])  # y = 2x
 CURVATURE = float(np.mean(X**2))  # c
@@ -40,15 +39,17 @@ def main(steps: int = 12, output: str | None = None) -> dict[str, list[float]]:
     """Descend with each learning rate, draw the paths, and return the costs."""
     import matplotlib.pyplot as plt
 
-    Path(output or "").parent.resolve(strict=True)  # a missing folder is an error before training, not after
+    if steps < 1:
+        raise ValueError(f"steps: expected at least 1, got {steps}")
+    check_output(output)
     paths = {name: descend(rate, steps) for name, rate in RATES.items()}
     figure, axes = plt.subplots(1, 4, figsize=(14, 3.6), layout="constrained")
     for i, (name, (weights, costs)) in enumerate(paths.items()):
         ax = axes[i]
         reach = max(2.2, max(abs(w - 2) for w in weights) * 1.05)
         w = np.linspace(2 - reach, 2 + reach, 200)
-        ax.plot(w, 0.5 * CURVATURE * (w - 2) ** 2, color="lightgray", linewidth=3)
-        ax.plot(weights, costs, ".-", color=f"C{i}")
+        ax.plot(w, 0.5 * CURVATURE * (w - 2) ** 2, color="lightgray", linewidth=3, label="cost(w)")
+        ax.plot(weights, costs, ".-", color=f"C{i}", label="steps")
         ax.plot(weights[0], costs[0], "ko", markersize=8, fillstyle="none", linestyle="none", label="start")
         ax.set(title=f"{name}: α = {RATES[name]:.2f}", xlabel="w", ylabel="cost")
         axes[-1].plot(costs, ".-", label=name)
@@ -67,5 +68,5 @@ if __name__ == "__main__":
     parser.add_argument("--output", help="write the figure to this file instead of showing it")
     try:
         main(**vars(parser.parse_args()))
-    except (ModuleNotFoundError, FileNotFoundError) as error:
+    except (ImportError, OSError, RuntimeError, ValueError) as error:
         parser.exit(1, f"{parser.prog}: {error}\n")

@@ -20,7 +20,6 @@ the first layer. The first run downloads 11 MB into your cache unless ANYNET_DAT
 
 import argparse
 import math
-from pathlib import Path
 
 import numpy as np
 
@@ -40,6 +39,7 @@ from anynet import (
     SoftmaxCrossEntropy,
     load_mnist,
 )
+from anynet.plots import check_output
 
 BATCH = 128
 EPOCHS = {"mlp": 10, "mlp-dropout": 20, "conv": 5}
@@ -74,13 +74,13 @@ def main(
     output: str | None = None,
 ) -> float:
     """Train the network, draw a figure if requested, and return the test accuracy."""
-    if output is not None:  # a missing library or folder is an error before training, not after
-        import matplotlib.pyplot  # noqa: F401
-
-        Path(output).parent.resolve(strict=True)
+    if epochs is not None and epochs < 1:
+        raise ValueError(f"epochs: expected at least 1, got {epochs}")
+    if output is not None:
+        check_output(output)
     (x_train, y_train), (x_test, y_test) = load_mnist()
     x_train, x_test = x_train.astype("float32") / 255, x_test.astype("float32") / 255
-    epochs = epochs or EPOCHS[model]
+    epochs = EPOCHS[model] if epochs is None else epochs
     steps = epochs * math.ceil(len(x_train) / BATCH)
     network = build(model, steps, backend=backend, device=device, seed=seed)
     print(network.summary(), end="\n\n")
@@ -104,12 +104,12 @@ def draw(model: Model, x: np.ndarray, y: np.ndarray, output: str) -> None:
     worst = np.argsort(-margin)[: min(30, int((margin > 0).sum()))]
     figure, (left, right) = plt.subplots(1, 2, figsize=(13, 6.2), layout="constrained")
     plot_predictions(x[worst].reshape(-1, 28, 28), y[worst], logits[worst], count=30, columns=6, ax=left)
-    left.set_title("misread with the largest margin")
+    left.set_title("misread with the largest margin: the digit, not the prediction")
     weight = to_numpy(next(part for part in model.params if part)["weight"])
     shape = (28, 28) if weight.ndim == 2 else weight.shape[:2]
     plot_weights(weight.reshape(-1, weight.shape[-1]), shape=shape, count=64, ax=right)
     count, kind = weight.shape[-1], "neurons" if weight.ndim == 2 else "filters"
-    right.set_title(f"weights of {min(64, count)} of {count} {kind} in the first layer")
+    right.set_title(f"weights of {min(64, count)} of {count} {kind} in the first layer: red positive, blue negative")
     save_or_show(figure, output)
 
 
@@ -123,5 +123,5 @@ if __name__ == "__main__":
     parser.add_argument("--output", help="write a figure to this file; needs matplotlib")
     try:
         main(**vars(parser.parse_args()))
-    except (ModuleNotFoundError, FileNotFoundError) as error:
+    except (ImportError, OSError, RuntimeError, ValueError) as error:
         parser.exit(1, f"{parser.prog}: {error}\n")

@@ -9,10 +9,9 @@ Needs matplotlib (extra `plots`).
 """
 
 import argparse
-from pathlib import Path
 
 from anynet import SGD, Dense, HalfSquaredError, Model, Sigmoid
-from anynet.plots import plot_decision_boundary, plot_history, save_or_show
+from anynet.plots import check_output, plot_decision_boundary, plot_history, save_or_show
 
 X = [[0, 0], [0, 1], [1, 0], [1, 1]]
 Y = [0, 1, 1, 1]
@@ -22,7 +21,7 @@ def main(epochs: int = 5000, backend: str = "numpy", output: str | None = None) 
     """Train the neuron, draw its cost and decision boundary, and return the model."""
     import matplotlib.pyplot as plt
 
-    Path(output or "").parent.resolve(strict=True)  # a missing folder is an error before training, not after
+    check_output(output)
     model = Model(
         [Dense(1, weight=[[0.1], [0.6]], bias=[0.0]), Sigmoid()],
         input_shape=2,
@@ -50,5 +49,5 @@ if __name__ == "__main__":
     parser.add_argument("--output", help="write the figure to this file instead of showing it")
     try:
         main(**vars(parser.parse_args()))
-    except (ModuleNotFoundError, FileNotFoundError) as error:
+    except (ImportError, OSError, RuntimeError, ValueError) as error:
         parser.exit(1, f"{parser.prog}: {error}\n")

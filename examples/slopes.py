@@ -7,12 +7,11 @@ Needs matplotlib (extra `plots`).
 """
 
 import argparse
-from pathlib import Path
 
 import numpy as np
 
 from anynet import Dense, MeanSquaredError, Model, ReLU, Sigmoid
-from anynet.plots import save_or_show
+from anynet.plots import check_output, save_or_show
 
 
 def slope_of_error(weight: float) -> float:
@@ -27,7 +26,7 @@ def main(output: str | None = None) -> dict[str, float]:
     """Draw the functions and their slopes, and return some of the slopes."""
     import matplotlib.pyplot as plt
 
-    Path(output or "").parent.resolve(strict=True)  # a missing folder is an error before computing, not after
+    check_output(output)
     slopes = {"error at -1": slope_of_error(-1.0)}
     figure, (left, *others) = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
     w = np.linspace(-2.2, 2.2, 200)
@@ -64,5 +63,5 @@ if __name__ == "__main__":
     parser.add_argument("--output", help="write the figure to this file instead of showing it")
     try:
         main(**vars(parser.parse_args()))
-    except (ModuleNotFoundError, FileNotFoundError) as error:
+    except (ImportError, OSError, RuntimeError, ValueError) as error:
         parser.exit(1, f"{parser.prog}: {error}\n")

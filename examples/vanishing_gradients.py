@@ -10,12 +10,11 @@ Needs matplotlib (extra `plots`).
 """
 
 import argparse
-from pathlib import Path
 
 import numpy as np
 
 from anynet import Dense, GlorotUniform, HeNormal, Model, ReLU, Sigmoid, SoftmaxCrossEntropy, Tanh, load_digits
-from anynet.plots import save_or_show
+from anynet.plots import check_output, save_or_show
 
 KINDS = {"sigmoid": (Sigmoid(), GlorotUniform()), "tanh": (Tanh(), GlorotUniform()), "ReLU": (ReLU(), HeNormal())}
 
@@ -26,7 +25,7 @@ def main(depth: int = 10, width: int = 64, output: str | None = None) -> dict[st
 
     if depth < 1:
         raise ValueError(f"depth: expected at least 1 hidden layer, got {depth}")
-    Path(output or "").parent.resolve(strict=True)  # a missing folder is an error before computing, not after
+    check_output(output)
     (x, y), _ = load_digits()
     norms = {}
     for name, (activation, weight) in KINDS.items():
@@ -54,5 +53,5 @@ if __name__ == "__main__":
     parser.add_argument("--output", help="write the figure to this file instead of showing it")
     try:
         main(**vars(parser.parse_args()))
-    except (ModuleNotFoundError, FileNotFoundError, ValueError) as error:
+    except (ImportError, OSError, RuntimeError, ValueError) as error:
         parser.exit(1, f"{parser.prog}: {error}\n")

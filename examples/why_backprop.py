@@ -13,13 +13,12 @@ Needs matplotlib (extra `plots`).
 import argparse
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from anynet import Dense, HalfSquaredError, Sequential, Tanh, tree
-from anynet.plots import save_or_show
+from anynet.plots import check_output, save_or_show
 
 WIDTHS = (1, 3, 8, 16, 32, 64)
 H = 1e-6
@@ -67,7 +66,9 @@ def main(repeats: int = 3, output: str | None = None) -> float:
     """Time both methods, draw the times, and return the log-log slope of their ratio."""
     import matplotlib.pyplot as plt
 
-    Path(output or "").parent.resolve(strict=True)  # a missing folder is an error before computing, not after
+    if repeats < 1:
+        raise ValueError(f"repeats: expected at least 1, got {repeats}")
+    check_output(output)
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(32, 8)), rng.normal(size=(32, 1))
     counts, slow, fast = [], [], []
@@ -89,7 +90,7 @@ def main(repeats: int = 3, output: str | None = None) -> float:
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
     left.loglog(counts, np.array(slow) * 1e3, "o-", label="finite differences")
     left.loglog(counts, np.array(fast) * 1e3, "o-", label="backpropagation")
-    left.set(title="time per gradient", xlabel="number of weights", ylabel="milliseconds")
+    left.set(title="time per gradient", xlabel="number of weights", ylabel="milliseconds of CPU time, fastest run")
     left.legend()
     right.loglog(counts, ratio, "o", label="measured")
     right.loglog(counts, np.exp(offset) * np.array(counts) ** slope, "k--", label=f"slope {slope:.2f}")
@@ -107,5 +108,5 @@ if __name__ == "__main__":
     parser.add_argument("--output", help="write the figure to this file instead of showing it")
     try:
         main(**vars(parser.parse_args()))
-    except (ModuleNotFoundError, FileNotFoundError) as error:
+    except (ImportError, OSError, RuntimeError, ValueError) as error:
         parser.exit(1, f"{parser.prog}: {error}\n")

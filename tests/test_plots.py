@@ -17,7 +17,7 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt
 
 from anynet import plot_decision_boundary, plot_history, plot_predictions, plot_weights
-from anynet.plots import save_or_show
+from anynet.plots import check_output, save_or_show
 
 
 @pytest.fixture(autouse=True)
@@ -110,3 +110,19 @@ def test_without_matplotlib():
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert 'pip install "anynet-nn[plots]"' in out
+
+
+def test_check_output(tmp_path):
+    """A file that exists keeps its content, and none is created."""
+    path = tmp_path / "picture.png"
+    check_output(None)
+    check_output(path)
+    assert not path.exists()
+    path.write_bytes(b"old")
+    check_output(path)
+    assert path.read_bytes() == b"old"
+    with pytest.raises(ValueError, match=r"expected the suffix of a figure, one of .*png.*, got \.txt"):
+        check_output(tmp_path / "picture.txt")
+    for missing in (tmp_path, tmp_path / "missing" / "picture.png"):
+        with pytest.raises(OSError, match=str(missing)):
+            check_output(missing)

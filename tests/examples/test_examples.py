@@ -74,7 +74,7 @@ def test_command_line(example):
 
 def test_missing_libraries(example):
     """An example that draws says in one line, and before it computes, which library is missing."""
-    if "save_or_show" not in example.read_text(encoding="utf-8"):
+    if "check_output" not in example.read_text(encoding="utf-8"):
         pytest.skip("it draws nothing")
     run = command("sys.modules['matplotlib'] = None", example, "--output", "figure.png")
     assert run.returncode == 1
@@ -82,21 +82,39 @@ def test_missing_libraries(example):
     assert re.fullmatch(rf"{example.name}: .*matplotlib.*\n", run.stderr)
 
 
-def test_missing_folder(example):
+@pytest.mark.parametrize("output", ["missing/figure.png", "folder", "figure.txt"])
+def test_unwritable_output(example, output):
     """A figure that cannot be written is an error of one line before anything is computed."""
-    if "save_or_show" not in example.read_text(encoding="utf-8"):
+    if "check_output" not in example.read_text(encoding="utf-8"):
         pytest.skip("it draws nothing")
     pytest.importorskip("matplotlib")
     if "sklearn" in example.read_text(encoding="utf-8"):
         pytest.importorskip("sklearn")
-    run = command("pass", example, "--output", "missing/figure.png")
+    Path("folder").mkdir()
+    run = command("pass", example, "--output", output)
     assert run.returncode == 1
     assert not run.stdout
-    assert re.fullmatch(rf"{example.name}: .*missing.*\n", run.stderr)
+    assert re.fullmatch(rf"{example.name}: .*{output}.*\n", run.stderr)
+    assert os.listdir() == ["folder"]
 
 
-def test_depth_of_zero():
+@pytest.mark.parametrize(
+    "name, option, value, expected",
+    [
+        ("vanishing_gradients", "depth", "0", "at least 1 hidden layer"),
+        ("learning_rates", "steps", "0", "at least 1"),
+        ("why_backprop", "repeats", "0", "at least 1"),
+        ("gradient_descent", "seconds", "0", "a positive number"),
+        ("digits", "epochs", "0", "at least 1"),
+        ("mnist", "epochs", "0", "at least 1"),
+        ("compare_learning_strategies", "epochs", "0", "at least 1"),
+    ],
+)
+def test_numbers_out_of_range(name, option, value, expected):
     pytest.importorskip("matplotlib")
-    run = command("pass", FOLDER / "vanishing_gradients.py", "--depth", "0")
+    if name == "compare_learning_strategies":
+        pytest.importorskip("sklearn")
+    run = command("pass", FOLDER / f"{name}.py", f"--{option}", value)
     assert run.returncode == 1
-    assert run.stderr == "vanishing_gradients.py: depth: expected at least 1 hidden layer, got 0\n"
+    assert not run.stdout
+    assert re.fullmatch(rf"{name}\.py: {option}: expected {expected}, got {value}(\.0)?\n", run.stderr)
