@@ -2,9 +2,15 @@ from . import (
     backends as backends,
     callbacks as callbacks,
     datasets as datasets,
+    initializers as initializers,
     interop as interop,
+    layers as layers,
+    losses as losses,
+    metrics as metrics,
     onnx as onnx,
+    optimizers as optimizers,
     random as random,
+    regularizers as regularizers,
     schedules as schedules,
 )
 from ._version import __version__ as __version__
@@ -16,7 +22,6 @@ from .callbacks import (
     LambdaCallback as LambdaCallback,
     ProgressBar as ProgressBar,
     ReduceLROnPlateau as ReduceLROnPlateau,
-    Run as Run,
     StopOnNaN as StopOnNaN,
 )
 from .datasets import load_digits as load_digits, load_mnist as load_mnist
@@ -29,7 +34,6 @@ from .gradcheck import (
 from .history import History as History
 from .initializers import (
     Constant as Constant,
-    Given as Given,
     GlorotNormal as GlorotNormal,
     GlorotUniform as GlorotUniform,
     HeNormal as HeNormal,
@@ -82,9 +86,12 @@ from .layers import (
     SiLU as SiLU,
     Softmax as Softmax,
     Softplus as Softplus,
+    Swish as Swish,
     Tanh as Tanh,
 )
+from .loading import load as load
 from .losses import (
+    MSE as MSE,
     BinaryCrossEntropy as BinaryCrossEntropy,
     CategoricalCrossEntropy as CategoricalCrossEntropy,
     FocalLoss as FocalLoss,
@@ -111,15 +118,13 @@ from .metrics import (
     ROCAUC as ROCAUC,
     Accuracy as Accuracy,
     ConfusionMatrix as ConfusionMatrix,
-    Custom as Custom,
-    Mean as Mean,
     Metric as Metric,
     OutputMetric as OutputMetric,
     Precision as Precision,
     Recall as Recall,
     TopK as TopK,
 )
-from .model import Model as Model, load as load
+from .model import Model as Model
 from .optimizers import (
     EMA as EMA,
     LBFGS as LBFGS,

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -244,12 +244,45 @@ class Model(Network):
     def predict(self, x: ArrayLike) -> Arrays:
         """Return the output for each example.
 
-        The output is the same kind of array as x, on the same device, or a NumPy array if x is a list.
+        The output is the same kind of array as x, on the same device, or a NumPy array if x is a list. For a loss on logits it
+        is logits; `predict_proba` returns probabilities.
         """
+        return self._predict(x, lambda y: y)
+
+    def predict_proba(self, x: ArrayLike) -> Any:
+        """Return the probability of each class (N, C), as the loss defines it.
+
+        A single output of two classes gives two columns, for classes 0 and 1; several independent labels give one column each.
+        For `Losses`, a tuple with None for outputs without classes.
+
+        Raises
+        ------
+        ValueError
+            If the loss is not one of classes, or its outputs are not probabilities, as for `Hinge`.
+
+        Examples
+        --------
+        >>> from anynet import Dense, Model, SoftmaxCrossEntropy
+        >>> model = Model([Dense(2, weight=[[1.0, 3.0]])], input_shape=1, loss=SoftmaxCrossEntropy())
+        >>> model.predict([[1.0]]).round(2), model.predict_proba([[1.0]]).round(2), model.predict_classes([[1.0]])
+        (array([[1., 3.]], dtype=float32), array([[0.12, 0.88]], dtype=float32), array([1]))
+        """
+        return self._predict(x, self.config.required_loss.probabilities)
+
+    def predict_classes(self, x: ArrayLike) -> Any:
+        """Return the predicted classes (N,) as integers; 0 or 1 for each of several independent labels (N, O).
+
+        See `predict_proba` for `Losses` and errors.
+        """
+        return self._predict(x, self.config.required_loss.classes)
+
+    def _predict(self, x: ArrayLike, convert: Callable[[Arrays], Any]) -> Any:
+        """Return converted outputs, as arrays of the library of x."""
         with self._on_device, self._owner.read() as state:
             predict, params = self._compiled.predict, state.params
             parts = [copy_if_shared(self.backend, predict(params, part), part) for part in self._data.input_batches(x)]
             y = parts[0] if len(parts) == 1 else tree.map(lambda *a: self.backend.xp.concat(a, axis=0), *parts)
+            y = convert(y)
             target = backends.of(tree.leaves(x)[0] if is_multi(self.input_shape) else x)
             return y if target.name == self.backend.name else tree.map(target.asarray, y)
 
@@ -271,37 +304,3 @@ class Model(Network):
             if self.regularizer is not None:
                 values["loss"] += float(self.regularizer.value(self.layer.trainable(params), examples or math.inf))
         return values
-
-
-def load(
-    path: str | Path, backend: str | Backend = "numpy", device: str | None = None, *, custom: Iterable[Any] = ()
-) -> Model:
-    """Load a model written by `Model.save` or `Checkpoint`, from any backend to any backend.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file.
-    backend, device : str
-        Backend for the loaded model; it may differ from the one that wrote the file.
-    custom : classes and functions
-        Your own layers, losses, optimizers, metrics and schedules that the model uses.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If the file is damaged or incomplete, was not written by anynet, or names classes that are neither in anynet nor in
-        `custom`.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from anynet import Dense, Model, load
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     Model([Dense(2)], input_shape=3).save(f"{folder}/model.safetensors")
-    ...     load(f"{folder}/model.safetensors").output_shape
-    (2,)
-    """
-    return Model.from_snapshot("load", snapshot.read("load", Path(path)), backend, device, custom)

@@ -22,7 +22,7 @@ FLOORS = (
     ("checkpoint", "explain"),
     ("anynet", "network"),
     ("model",),
-    ("selfcheck", "sklearn"),
+    ("loading", "selfcheck", "sklearn"),
 )
 """The rooms from the bottom up; a room imports only from lower floors. ``anynet`` is the package's own ``__init__``."""
 

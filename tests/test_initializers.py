@@ -6,7 +6,6 @@ import pytest
 from anynet import (
     Constant,
     Dense,
-    Given,
     GlorotNormal,
     GlorotUniform,
     HeNormal,
@@ -18,7 +17,7 @@ from anynet import (
     Uniform,
     Zeros,
 )
-from anynet.initializers import fans
+from anynet.initializers import Given, fans
 
 SHAPES = [((300, 200), 300, 200), ((3, 3, 40, 60), 360, 540)]
 

@@ -67,7 +67,7 @@ assert before == (dict(os.environ), np.geterr(), np.get_printoptions(), np.rando
 
 
 PACKAGES = ["callbacks", "initializers", "layers", "losses", "metrics", "optimizers", "regularizers", "schedules"]
-NOT_FOR_EVERYBODY = {"LossMetric", "Mean", "Penalty", "Both"}
+NOT_FOR_EVERYBODY = {"Both", "Custom", "Given", "LossMetric", "Mean", "Penalty", "Run"}
 PUBLIC = {
     name: value
     for name, value in ((name, getattr(anynet, name)) for name in anynet.__all__)

@@ -6,8 +6,9 @@ import threading
 import numpy as np
 import pytest
 
-from anynet import Adam, Dense, Given, MeanAbsoluteError, MeanSquaredError, Model, Parallel, backends, load
+from anynet import Adam, Dense, MeanAbsoluteError, MeanSquaredError, Model, Parallel, backends, load
 from anynet.callbacks import LambdaCallback
+from anynet.initializers import Given
 from anynet.training.state import StateOwner, TrainState
 from tests.tools import assert_same, fetch
 

@@ -6,8 +6,8 @@ import anynet
 from anynet import tree
 from anynet.random import make_key
 
-PUBLIC = {name: getattr(anynet, name) for name in anynet.__all__}
-"""Every public name, for ``eval`` of a repr."""
+PUBLIC = {name: getattr(anynet, name) for name in anynet.__all__} | {"Given": anynet.initializers.Given}
+"""Every public name and `Given`, for ``eval`` of a repr."""
 
 
 def place(backend, values, dtype="float64"):

@@ -43,5 +43,5 @@ from anynet.layers.rescale import Rescale as Rescale
 from anynet.layers.reshape import Flatten as Flatten, Reshape as Reshape
 from anynet.layers.residual import Residual as Residual
 from anynet.layers.sharing import Repeat as Repeat, Shared as Shared
-from anynet.layers.smooth import GELU as GELU, Mish as Mish, SiLU as SiLU, Softplus as Softplus
+from anynet.layers.smooth import GELU as GELU, Mish as Mish, SiLU as SiLU, Softplus as Softplus, Swish as Swish
 from anynet.layers.softmax import LogSoftmax as LogSoftmax, Softmax as Softmax

@@ -94,6 +94,9 @@ class SiLU(Layer):
         return (_silu_gradient(dy, y, gate) if need_dx else None), {}
 
 
+Swish = SiLU
+
+
 @fused
 def _silu_gradient(dy: Array, y: Array, gate: Array) -> Array:
     return dy * (gate + y * (1.0 - gate))

@@ -10,6 +10,7 @@ from anynet.losses.distribution import GaussianNLL as GaussianNLL, Quantile as Q
 from anynet.losses.divergence import KLDivergence as KLDivergence, Poisson as Poisson
 from anynet.losses.margin import FocalLoss as FocalLoss, Hinge as Hinge
 from anynet.losses.regression import (
+    MSE as MSE,
     HalfSquaredError as HalfSquaredError,
     Huber as Huber,
     LogCosh as LogCosh,

@@ -164,6 +164,32 @@ class Loss:
                 f"{', '.join(map(str, output_shape))}; use Losses([...]) with one loss per output"
             )
 
+    @property
+    def has_classes(self) -> bool:
+        """Whether the outputs stand for classes: whether the loss overrides `classes`."""
+        return type(self).classes is not Loss.classes
+
+    def probabilities(self, y_pred: Array) -> Any:
+        """Return the probability of each class (N, C), or of each of several labels (N, O).
+
+        A single output of two classes gives two columns, for classes 0 and 1. ValueError if the loss defines none.
+        """
+        hint = "; Model.predict_classes returns the classes" if self.has_classes else "; use Model.predict"
+        raise ValueError(
+            f"predict_proba: expected a loss with probabilities of classes, such as SoftmaxCrossEntropy, got "
+            f"{type(self).__name__}{hint}"
+        )
+
+    def classes(self, y_pred: Array) -> Any:
+        """Return the predicted classes (N,), or 0 or 1 for each of several labels (N, O), as integers.
+
+        ValueError if the outputs are not classes.
+        """
+        raise ValueError(
+            f"predict_classes: expected a loss of classes, such as SoftmaxCrossEntropy, got {type(self).__name__}; "
+            "use Model.predict"
+        )
+
     def check_values(self, y: Targets, output_shape: OutputShape) -> None:
         """Raise ValueError if a target has an impossible value; runs once per data set."""
         check_finite(type(self).__name__, "y", y)
@@ -175,6 +201,23 @@ def check_same_shape(where: str, y_true: Array, y_pred: Array) -> None:
         raise ValueError(
             f"{where}: expected y_true of shape {tuple(y_pred.shape)}, as y_pred, got {tuple(y_true.shape)}"
         )
+
+
+def largest(y_pred: Array) -> Array:
+    """Return the index of the largest output of each example, as an integer (N,)."""
+    return namespace(y_pred).argmax(y_pred, axis=-1)
+
+
+def above(y_pred: Array, threshold: float) -> Array:
+    """Return 1 where an output exceeds a threshold and 0 elsewhere, as integers; (N,) for a single output."""
+    xp = namespace(y_pred)
+    found = xp.astype(y_pred > threshold, xp.__array_namespace_info__().default_dtypes()["indexing"])
+    return found[:, 0] if found.shape[1:] == (1,) else found
+
+
+def of_both_classes(p: Array) -> Array:
+    """Return the probabilities of classes 0 and 1 (N, 2) for a single output, and several outputs unchanged."""
+    return namespace(p).concat([1.0 - p, p], axis=1) if p.shape[1:] == (1,) else p
 
 
 def outputs(x: Array) -> tuple[int, ...]:

@@ -7,16 +7,25 @@ from __future__ import annotations
 
 import math
 from dataclasses import KW_ONLY, dataclass
+from typing import ClassVar
 
 from anynet.arrays.namespace import Array, DType, namespace
 from anynet.arrays.special import sigmoid
-from anynet.losses.base import Cache, Loss, check_same_shape, outputs
+from anynet.losses.base import Cache, Loss, above, check_same_shape, of_both_classes, outputs
 from anynet.losses.classification import at_least_tiny, check_count, check_weights, constant
 
 
 @dataclass(frozen=True)
 class BinaryLoss(Loss):
     """Base class of losses whose targets are 0 (no), 1 (yes) or a probability, independently per output."""
+
+    threshold: ClassVar[float]
+
+    def probabilities(self, y_pred: Array) -> Array:
+        return of_both_classes(sigmoid(y_pred) if self.expects == "logits" else y_pred)
+
+    def classes(self, y_pred: Array) -> Array:
+        return above(y_pred, self.threshold)
 
     def check_values(self, y: Array, output_shape: tuple[int, ...]) -> None:
         super().check_values(y, output_shape)

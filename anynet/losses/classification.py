@@ -26,7 +26,7 @@ from anynet.arrays.fused import fused
 from anynet.arrays.namespace import Array, DType, namespace
 from anynet.arrays.reduce import total
 from anynet.checks import check_number
-from anynet.losses.base import Cache, Loss, check_finite
+from anynet.losses.base import Cache, Loss, check_finite, largest
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,9 @@ class ClassLoss(Loss):
         check_number(where, "label_smoothing", self.label_smoothing, "[0, 1]")
         if self.class_weight is not None:
             object.__setattr__(self, "class_weight", check_weights(where, "class_weight", self.class_weight))
+
+    def classes(self, y_pred: Array) -> Array:
+        return largest(y_pred)
 
     def distribution(self, y_true: Array, like: Array) -> Array:
         """Return q (N, C) in the dtype of `like`; without smoothing and weights, return y unchanged."""
@@ -198,6 +201,10 @@ class SoftmaxCrossEntropy(ClassLoss):
 
     expects = "logits"
 
+    def probabilities(self, y_pred: Array) -> Array:
+        _, e = _shifted_exp(y_pred, namespace(y_pred).max(y_pred, axis=1, keepdims=True))
+        return e / total(e, axis=1, keepdims=True)
+
     def per_example(self, y_true: Array, y_pred: Array) -> tuple[Array, Cache]:
         check_labels("SoftmaxCrossEntropy", y_true, y_pred)
         xp, y_true = namespace(y_pred), self.distribution(y_true, like=y_pred)
@@ -258,6 +265,9 @@ class CategoricalCrossEntropy(ClassLoss):
     """
 
     expects = "probabilities"
+
+    def probabilities(self, y_pred: Array) -> Array:
+        return y_pred
 
     def per_example(self, y_true: Array, y_pred: Array) -> tuple[Array, Cache]:
         check_labels("CategoricalCrossEntropy", y_true, y_pred)

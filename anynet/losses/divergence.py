@@ -11,7 +11,7 @@ from dataclasses import KW_ONLY, dataclass
 from anynet.arrays.namespace import Array, namespace
 from anynet.arrays.reduce import total
 from anynet.checks import check_number
-from anynet.losses.base import Cache, Loss, check_same_shape, outputs
+from anynet.losses.base import Cache, Loss, check_same_shape, largest, outputs
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,12 @@ class KLDivergence(Loss):
 
     def derivative(self, cache: Cache) -> Array:
         return -cache
+
+    def probabilities(self, y_pred: Array) -> Array:
+        return namespace(y_pred).exp(y_pred)
+
+    def classes(self, y_pred: Array) -> Array:
+        return largest(y_pred)
 
     def check_values(self, y: Array, output_shape: tuple[int, ...]) -> None:
         super().check_values(y, output_shape)

@@ -11,7 +11,7 @@ from dataclasses import KW_ONLY, dataclass
 from anynet.arrays.namespace import Array, namespace
 from anynet.arrays.special import sigmoid
 from anynet.checks import check_number
-from anynet.losses.base import Cache, Loss, check_finite, check_same_shape, outputs
+from anynet.losses.base import Cache, Loss, above, check_finite, check_same_shape, outputs
 from anynet.losses.binary import BinaryLoss
 from anynet.losses.classification import at_least_tiny
 
@@ -53,6 +53,9 @@ class Hinge(Loss):
 
     def derivative(self, cache: Cache) -> Array:
         return cache * (-1.0 / math.prod(cache.shape[1:]))
+
+    def classes(self, y_pred: Array) -> Array:
+        return above(y_pred, self.threshold)
 
     def check_values(self, y: Array, output_shape: tuple[int, ...]) -> None:
         check_finite("Hinge", "y", y)

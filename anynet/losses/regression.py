@@ -82,6 +82,9 @@ class MeanSquaredError(Loss):
         return cache * (2.0 / math.prod(cache.shape[1:]))
 
 
+MSE = MeanSquaredError
+
+
 @dataclass(frozen=True)
 class MeanAbsoluteError(Loss):
     """The absolute error, averaged over the outputs.

@@ -124,6 +124,24 @@ class Losses(Loss):
         parts = zip(self.losses, y, output_shape, strict=True)
         return tuple(loss.targets(one, shape, dtype) for loss, one, shape in parts)
 
+    @property
+    def has_classes(self) -> bool:
+        return any(loss.has_classes for loss in self.losses)
+
+    def probabilities(self, y_pred: Arrays) -> Any:
+        """Return the probabilities of each output, None for outputs without classes."""
+        return self._of_classes("probabilities", y_pred)
+
+    def classes(self, y_pred: Arrays) -> Any:
+        """Return the classes of each output, None for outputs without classes."""
+        return self._of_classes("classes", y_pred)
+
+    def _of_classes(self, method: str, y_pred: Arrays) -> tuple[Any, ...]:
+        if not self.has_classes:
+            getattr(super(), method)(y_pred)  # raises
+        parts = zip(self.losses, y_pred, strict=True)
+        return tuple(getattr(loss, method)(part) if loss.has_classes else None for loss, part in parts)
+
     def check_values(self, y: Targets, output_shape: OutputShape) -> None:
         for loss, one, shape in zip(self.losses, y, output_shape, strict=True):
             loss.check_values(one, shape)

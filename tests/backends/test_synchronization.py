@@ -25,7 +25,6 @@ from anynet import (
     BatchNorm,
     Callback,
     ConfusionMatrix,
-    Custom,
     Dense,
     Dropout,
     Flatten,
@@ -39,7 +38,7 @@ from anynet import (
     TopK,
     random,
 )
-from anynet.metrics import LossMetric, Mean, Metric, OutputMetric
+from anynet.metrics import Custom, LossMetric, Mean, Metric, OutputMetric
 from tests.conftest import KINDS
 from tests.layers.cases import LAYERS
 from tests.losses.cases import LOSSES

@@ -14,7 +14,6 @@ from anynet import (
     SGD,
     Accuracy,
     ConfusionMatrix,
-    Custom,
     Dense,
     HalfSquaredError,
     Model,
@@ -25,6 +24,7 @@ from anynet import (
     TopK,
     load,
 )
+from anynet.metrics import Custom
 from anynet.training.running_metrics import RunningMetrics
 
 sk = pytest.importorskip("sklearn.metrics")
