@@ -48,6 +48,9 @@ class Loss:
     expects: ClassVar[Literal["logits", "probabilities", "numbers"]] = "numbers"
     """The kind of numbers in y_pred."""
 
+    has_classes: ClassVar[bool] = False
+    """Whether the outputs stand for classes, so that the loss defines `classes`."""
+
     def per_example(self, y_true: Array, y_pred: Array) -> tuple[Array, Cache]:
         """Return ℓ, of shape (N,), and the cache for `derivative`."""
         raise NotImplementedError(f"{type(self).__name__}: expected a method per_example(y_true, y_pred), got none")
@@ -163,11 +166,6 @@ class Loss:
                 f"{type(self).__name__}: expected a network with one output, got {len(output_shape)}, of shapes "
                 f"{', '.join(map(str, output_shape))}; use Losses([...]) with one loss per output"
             )
-
-    @property
-    def has_classes(self) -> bool:
-        """Whether the outputs stand for classes: whether the loss overrides `classes`."""
-        return type(self).classes is not Loss.classes
 
     def probabilities(self, y_pred: Array) -> Any:
         """Return the probability of each class (N, C), or of each of several labels (N, O).

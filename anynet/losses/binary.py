@@ -19,6 +19,7 @@ from anynet.losses.classification import at_least_tiny, check_count, check_weigh
 class BinaryLoss(Loss):
     """Base class of losses whose targets are 0 (no), 1 (yes) or a probability, independently per output."""
 
+    has_classes = True
     threshold: ClassVar[float]
 
     def probabilities(self, y_pred: Array) -> Array:

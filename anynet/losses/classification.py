@@ -47,6 +47,8 @@ class ClassLoss(Loss):
     smoothing both give the same result.
     """
 
+    has_classes = True
+
     _: KW_ONLY
     label_smoothing: float = 0.0
     class_weight: tuple[float, ...] | None = None

@@ -97,6 +97,8 @@ class KLDivergence(Loss):
     Kullback, Leibler (1951), "On information and sufficiency", eq. 2.4.
     """
 
+    has_classes = True
+
     def per_example(self, y_true: Array, y_pred: Array) -> tuple[Array, Cache]:
         check_same_shape("KLDivergence", y_true, y_pred)
         xp = namespace(y_pred)

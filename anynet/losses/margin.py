@@ -40,6 +40,7 @@ class Hinge(Loss):
     Cortes, Vapnik (1995), "Support-vector networks", section 3: the slack ξ of eqs. 22 and 23.
     """
 
+    has_classes = True
     threshold = 0.0
     expects = "logits"
 

@@ -125,7 +125,7 @@ class Losses(Loss):
         return tuple(loss.targets(one, shape, dtype) for loss, one, shape in parts)
 
     @property
-    def has_classes(self) -> bool:
+    def has_classes(self) -> bool:  # type: ignore[override]
         return any(loss.has_classes for loss in self.losses)
 
     def probabilities(self, y_pred: Arrays) -> Any:
