@@ -8,11 +8,17 @@ from typing import Any
 
 from anynet.backends.base import Backend
 from anynet.checkpoint import snapshot
+from anynet.distributed import Communicator
 from anynet.model import Model
 
 
 def load(
-    path: str | Path, backend: str | Backend = "numpy", device: str | None = None, *, custom: Iterable[Any] = ()
+    path: str | Path,
+    backend: str | Backend = "numpy",
+    device: str | None = None,
+    *,
+    custom: Iterable[Any] = (),
+    distributed: str | Communicator | None = None,
 ) -> Model:
     """Load a model written by `Model.save` or `Checkpoint`, from any backend to any backend.
 
@@ -24,6 +30,8 @@ def load(
         Backend for the loaded model; it may differ from the one that wrote the file.
     custom : classes and functions
         Your own layers, losses, optimizers, metrics and schedules that the model uses.
+    distributed : str or Communicator, optional
+        As for `Model`; each process reads the file.
 
     Raises
     ------
@@ -42,4 +50,4 @@ def load(
     ...     load(f"{folder}/model.safetensors").output_shape
     (2,)
     """
-    return Model.from_snapshot("load", snapshot.read("load", Path(path)), backend, device, custom)
+    return Model.from_snapshot("load", snapshot.read("load", Path(path)), backend, device, custom, distributed)

@@ -14,10 +14,9 @@
 
 from __future__ import annotations
 
-import math
 import weakref
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,18 +29,20 @@ from anynet.callbacks.progress import should_show
 from anynet.checkpoint import snapshot
 from anynet.checks import is_multi
 from anynet.config import ModelConfig, warn_if_output_mismatches_loss
-from anynet.data.batch import Chunk, eval_batch_size
+from anynet.data.batch import Chunk
 from anynet.data.convert import copy_if_shared
 from anynet.data.plan import Order, make_plan
 from anynet.data.sources import Source
+from anynet.distributed import Communicator
 from anynet.history import History
 from anynet.layers import Layer
 from anynet.losses.base import Loss
 from anynet.network import Network
 from anynet.optimizers.base import Optimizer
 from anynet.regularizers import Regularizer
+from anynet.training.evaluation import evaluate_source
 from anynet.training.loop import check_callbacks, make_run, train
-from anynet.training.running_metrics import RunningMetrics
+from anynet.training.processes import Alone, place_of
 
 
 class Model(Network):
@@ -57,7 +58,7 @@ class Model(Network):
     loss : Loss, optional
         Loss that `fit` minimizes and `evaluate` reports.
     optimizer : Optimizer, optional
-        Update rule of `fit` and `train_step`.
+        Update rule of training.
     regularizer : Regularizer, optional
         Penalty on the parameters, added to the loss and the gradients.
     metrics : sequence of "accuracy", Metric, Loss or function
@@ -71,14 +72,18 @@ class Model(Network):
     compute_dtype : "float16" or "bfloat16", optional
         Data type of the forward and backward passes, for mixed precision on backends that support it. Parameters, loss and
         gradients remain in `dtype`. With float16, wrap the optimizer in `LossScale`.
+    distributed : "mpi", "nccl", "torch" or Communicator, optional
+        Processes that train together by `fit` and `train_step`, see `anynet.distributed`. Other methods use one process.
     seed : int, in [0, inf)
         Seed of initial weights, shuffles and dropout masks, which are the same on every backend.
 
     Attributes
     ----------
     config : ModelConfig
-        The arguments above, except `backend` and `device`. It cannot be changed; its fields are also attributes of the model.
+        The arguments above that do not depend on the machine. It cannot be changed; its fields are also attributes of the
+        model.
     backend : Backend
+    distributed : Communicator or None
     output_shape : tuple
         Shape of the output for one example.
     epoch : int
@@ -108,10 +113,11 @@ class Model(Network):
         dtype: str = "float32",
         compute_dtype: str | None = None,
         seed: int = 0,
+        distributed: str | Communicator | None = None,
     ) -> None:
         config = ModelConfig(layers, input_shape, loss, optimizer, regularizer, metrics, dtype, compute_dtype, seed)  # type: ignore[arg-type]
         warn_if_output_mismatches_loss(config.layer, config.loss)
-        self._initialize(config, backends.get(backend, device))
+        self._initialize(config, *place_of(backend, device, distributed))
 
     # -- training -----------------------------------------------------------------------------------------------------
 
@@ -185,41 +191,52 @@ class Model(Network):
         -----
         Ctrl-C finishes the current batch and returns; pressing it again aborts immediately.
         """
+        processes = self._processes
         with self._on_device:
-            callbacks = check_callbacks(callbacks)
-            plan = make_plan(self.config, epochs, batch_size, shuffle, validation_split)
-            source, validation = self._data.sources(
-                x,
-                y,
-                sample_weight=sample_weight,
-                class_weight=class_weight,
-                validation_data=validation_data,
-                validation_split=validation_split,
-            )
-            config = self.config.in_steps(source.batches(plan.batch_size))
-            callbacks = [*callbacks, ProgressBar()] if should_show(progress) else callbacks
-            run = make_run(self, config, source, validation, plan, callbacks)
+            with processes.together():
+                callbacks = check_callbacks(callbacks)
+                plan = make_plan(self.config, epochs, batch_size, shuffle, validation_split)
+                source, validation = self._data.sources(
+                    x,
+                    y,
+                    sample_weight=sample_weight,
+                    class_weight=class_weight,
+                    validation_data=validation_data,
+                    validation_split=validation_split,
+                )
+                config = self.config.in_steps(source.batches(plan.batch_size))
+                compiled = self._compiled if config is self.config else processes.compiled(config, self.backend)
+                if processes.rank == 0 and should_show(progress):
+                    callbacks = [*callbacks, ProgressBar()]
+                run = make_run(self, source, validation, plan, callbacks, compiled, writes=processes.rank == 0)
+            source = processes.source(source, compiled, run)
             if resume is not None:
                 self._resume(run, Path(resume), config)
             if config is not self.config:
-                self._configure(config)
+                self._configure(config, compiled)
+            evaluate = partial(self._evaluate, processes=processes)
             self.history, self._run = run.history, weakref.ref(run)
             try:
-                train(run, source, validation, plan, self._advance, self._evaluate)
+                train(run, source, validation, plan, self._advance, evaluate, self._after_epoch)
             finally:
                 self._run = None
             return run.history
 
     def _resume(self, run: Run, path: Path, config: ModelConfig) -> None:
         where = "fit: resume"
-        saved = snapshot.read(where, path)
-        with saved.wrong_content_is_value_error(where):
+        saved = self._processes.of_first(lambda: snapshot.read(where, path))
+        with self._processes.together(), saved.wrong_content_is_value_error(where):
             saved.check_same(where, config, run.settings)
             with self._owner.read() as present:
                 state = saved.state(where, present)
             saved.restore(run)
         self.state, self.epoch = state, saved.epoch
-        files.discard_leftovers(path)
+        if run.writes:
+            files.discard_leftovers(path)
+
+    def _after_epoch(self, run: Run) -> None:
+        with self._owner.read() as state:
+            self._processes.end_epoch(run, state)
 
     def _advance(self, chunk: Chunk) -> list[Any]:
         return self._owner.update(self._compiled.loop, *chunk)
@@ -291,16 +308,8 @@ class Model(Network):
     ) -> dict[str, Any]:
         """Return a dict of the loss and metrics over arrays or an iterable of batches."""
         with self._on_device:
-            return self._evaluate(self._data.source("evaluate", x, y, sample_weight))
+            return self._evaluate(self._data.source("evaluate", x, y, sample_weight), Alone())
 
-    def _evaluate(self, source: Source) -> dict[str, Any]:
-        evaluate, metrics = self._compiled.evaluate, RunningMetrics(self.backend, self.config.reported)
-        examples, size = 0.0, eval_batch_size(self.input_shape)
-        with self._owner.read() as (params, *_), closing(source.eval_batches(size)) as batches:
-            for batch in batches:
-                metrics.add(evaluate(params, *batch))
-                examples += 0.0 if self.regularizer is None else self._compiled.count_examples(batch)
-            values = metrics.values()
-            if self.regularizer is not None:
-                values["loss"] += float(self.regularizer.value(self.layer.trainable(params), examples or math.inf))
-        return values
+    def _evaluate(self, source: Source, processes: Alone) -> dict[str, Any]:
+        with self._owner.read() as (params, *_):
+            return evaluate_source(self.config, self.backend, self._compiled, params, source, processes)

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from anynet import backends, tree
+from anynet import tree
 from anynet.arrays.placeholder import PlaceholderGenerator
 from anynet.backends.base import Backend
 from anynet.checkpoint import snapshot
 from anynet.checks import check_number
 from anynet.config import ModelConfig, Setting
 from anynet.data.adapter import DataAdapter
+from anynet.distributed import Communicator
 from anynet.history import History
 from anynet.layers import Layer
 from anynet.layers.summary import summary
@@ -29,6 +30,7 @@ from anynet.optimizers.base import Optimizer
 from anynet.regularizers import Regularizer
 from anynet.training.compiled import Compiled
 from anynet.training.freezing import parameters, set_frozen
+from anynet.training.processes import Alone, Team, place_of
 from anynet.training.state import (
     StateOwner,
     TrainState,
@@ -57,7 +59,13 @@ class Network:
     seed = Setting[int]()
 
     @classmethod
-    def from_config(cls, config: ModelConfig, backend: str | Backend = "numpy", device: str | None = None) -> Self:
+    def from_config(
+        cls,
+        config: ModelConfig,
+        backend: str | Backend = "numpy",
+        device: str | None = None,
+        distributed: str | Communicator | None = None,
+    ) -> Self:
         """Return a model with the given settings and its initial parameters.
 
         Examples
@@ -69,7 +77,7 @@ class Network:
         >>> other.params = model.params
         """
         model = cls.__new__(cls)
-        model._initialize(config, backends.get(backend, device))
+        model._initialize(config, *place_of(backend, device, distributed))
         return model
 
     @classmethod
@@ -80,19 +88,26 @@ class Network:
         backend: str | Backend,
         device: str | None = None,
         custom: Iterable[Any] = (),
+        distributed: str | Communicator | None = None,
     ) -> Self:
         """Return the model of a file that was read; `where` begins the messages of errors."""
-        backend, model = backends.get(backend, device), cls.__new__(cls)
+        place, model = place_of(backend, device, distributed), cls.__new__(cls)
         with saved.wrong_content_is_value_error(where):
-            model._initialize(saved.config(custom), backend, partial(saved.state, where))
+            model._initialize(saved.config(custom), *place, find=partial(saved.state, where))
         model.epoch, model.history = saved.epoch, saved.history
         return model
 
     def _initialize(
-        self, config: ModelConfig, backend: Backend, find: Callable[[TrainState], TrainState] | None = None
+        self,
+        config: ModelConfig,
+        backend: Backend,
+        communicator: Communicator | None = None,
+        *,
+        find: Callable[[TrainState], TrainState] | None = None,
     ) -> None:
         """Set up a model with initial parameters, or with the state that `find` returns for placeholders of its arrays."""
-        self.backend, self.epoch, self.history = backend, 0, History()
+        self.backend, self.distributed, self.epoch, self.history = backend, communicator, 0, History()
+        self._processes = Alone() if communicator is None or communicator.size == 1 else Team(communicator)
         self._on_device = backend.activate()
         self._run: weakref.ref[Run] | None = None
         rng = np.random.default_rng((config.seed, 0)) if find is None else PlaceholderGenerator()
@@ -109,10 +124,10 @@ class Network:
         self._configure(config)
         self._owner = StateOwner(state, self.backend)
 
-    def _configure(self, config: ModelConfig) -> None:
-        """Take a configuration; the state must fit it."""
+    def _configure(self, config: ModelConfig, compiled: Compiled | None = None) -> None:
+        """Take a configuration and its functions; the state must fit it."""
         self.config = config
-        self._compiled = Compiled(config, self.backend)
+        self._compiled = self._processes.compiled(config, self.backend) if compiled is None else compiled
         self._data = DataAdapter(config, self.backend, self.output_shape)
 
     # -- state --------------------------------------------------------------------------------------------------------
@@ -194,11 +209,16 @@ class Network:
 
     # -- copies and files ---------------------------------------------------------------------------------------------
 
-    def to(self, backend: str | Backend, device: str | None = None) -> Self:
-        """Return a copy of the model, including its training state, on another backend."""
+    def to(
+        self, backend: str | Backend, device: str | None = None, distributed: str | Communicator | None = None
+    ) -> Self:
+        """Return a copy of the model, including its training state, on another backend.
+
+        The copy trains on this process alone, unless `distributed` is given.
+        """
         model = self.__new__(type(self))
         with self._owner.read() as state:
-            model._initialize(self.config, backends.get(backend, device), lambda expected: state)
+            model._initialize(self.config, *place_of(backend, device, distributed), find=lambda expected: state)
         model.epoch, model.history = self.epoch, History(self.history)
         return model
 
@@ -231,7 +251,7 @@ class Network:
         return to_onnx(self, path, **options)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what pickle stores: settings and host arrays, no compiled functions."""
+        """Return what pickle stores: settings and host arrays, no compiled functions and no communicator."""
         with self._owner.read() as shared:
             state = tree.map(lambda a: np.array(self.backend.to_numpy(a)), shared)
         return {
@@ -243,7 +263,7 @@ class Network:
         }
 
     def __setstate__(self, content: dict[str, Any]) -> None:
-        self._initialize(content["config"], content["backend"], lambda expected: content["state"])
+        self._initialize(content["config"], content["backend"], find=lambda expected: content["state"])
         self.epoch, self.history = content["epoch"], content["history"]
 
     def __repr__(self) -> str:

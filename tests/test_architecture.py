@@ -15,7 +15,7 @@ FLOORS = (
     ("_version", "arrays", "datasets", "durations", "files", "tree"),
     ("backends", "checks", "initializers", "plots", "random"),
     ("__main__", "history", "layers", "losses", "optimizers", "regularizers", "schedules"),
-    ("callbacks", "gradcheck", "interop", "metrics", "onnx"),
+    ("callbacks", "distributed", "gradcheck", "interop", "metrics", "onnx"),
     ("config",),
     ("data",),
     ("training",),
@@ -31,7 +31,7 @@ MAX_LINES = 320
 MAX_METHODS = 15
 
 OPTIONAL = {
-    *("IPython", "array_api_strict", "cupy", "cupyx", "h5py", "jax", "matplotlib", "numba", "onnx", "pandas"),
+    *("IPython", "array_api_strict", "cupy", "cupyx", "h5py", "jax", "matplotlib", "mpi4py", "numba", "onnx", "pandas"),
     *("safetensors", "scipy", "sklearn", "threadpoolctl", "torch", "tqdm"),
     *("array_api_compat.cupy", "array_api_compat.torch", "http.client", "urllib.request"),
 }
@@ -46,6 +46,9 @@ NEED_OPTIONAL = {
 
 NAMED_TUPLE = {"_asdict", "_field_defaults", "_fields", "_make", "_replace"}
 """Public names of named tuples that begin with an underscore."""
+
+DOCUMENTED = NAMED_TUPLE | {"_exit"}
+"""Public names that begin with an underscore: those, and `os._exit`."""
 
 
 # Reading the source -----------------------------------------------------------------------------------------------------
@@ -74,7 +77,7 @@ def room(module):
 
 
 def is_private(name):
-    return name.startswith("_") and not name.endswith("__") and name not in NAMED_TUPLE
+    return name.startswith("_") and not name.endswith("__") and name not in DOCUMENTED
 
 
 def walk(node, inside=()):

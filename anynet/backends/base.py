@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from types import MappingProxyType, ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -41,6 +41,8 @@ class Backend:
     device: Any
     options: Mapping[str, Any] = MappingProxyType({})
     """Constructor arguments other than the device."""
+    is_traced: ClassVar[bool] = False
+    """Whether `compile` records a function once and then runs it without Python."""
 
     def __repr__(self) -> str:
         return f"<Backend {self.name}>"

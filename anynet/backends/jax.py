@@ -18,6 +18,7 @@ class JaxBackend(Backend):
     """JAX arrays; functions are jitted, and a step reuses the memory of its old carry."""
 
     steps_per_call = 32
+    is_traced = True
 
     def __init__(self, device: str | None = None) -> None:
         try:

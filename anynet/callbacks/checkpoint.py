@@ -79,6 +79,13 @@ class Checkpoint(Callback):
         self._written = 0.0
 
     def on_fit_begin(self, run: Run) -> None:
+        if run.writes:
+            self._check_path()
+        if self.monitor is not None:
+            self.monitor.begin(run)
+        self._written = time.monotonic()
+
+    def _check_path(self) -> None:
         if self.path.is_dir():
             raise IsADirectoryError(f"Checkpoint: expected the path of a file, got the folder {self.path}")
         folder = Path(os.path.realpath(self.path)).parent
@@ -86,9 +93,6 @@ class Checkpoint(Callback):
             raise FileNotFoundError(f"Checkpoint: expected an existing folder, got {folder}; create it before training")
         if not os.access(folder, os.W_OK):
             raise PermissionError(f"Checkpoint: expected a writable folder, got {folder}")
-        if self.monitor is not None:
-            self.monitor.begin(run)
-        self._written = time.monotonic()
 
     def on_batch_end(self, run: Run) -> None:
         if self.every_n_seconds is not None and time.monotonic() - self._written >= self.every_n_seconds:
@@ -105,6 +109,8 @@ class Checkpoint(Callback):
             self._write(run)
 
     def _write(self, run: Run) -> None:
+        if not run.writes:
+            return
         for number in range(self.keep - 1, 0, -1):
             older, newer = self.kept(number), self.kept(number - 1)
             if newer.exists():

@@ -35,9 +35,12 @@ class CSVLogger(Callback):
         rows = [_line(["epoch", *_numbers(run)])] if run.history.epochs else []
         for i in range(run.history.epochs):
             rows.append(_line([i + 1, *(run.history[name][i] for name in _numbers(run))]))
-        self.path.write_text("".join(rows), encoding="utf-8", newline="")
+        if run.writes:
+            self.path.write_text("".join(rows), encoding="utf-8", newline="")
 
     def on_epoch_end(self, run: Run) -> None:
+        if not run.writes:
+            return
         with self.path.open("a", encoding="utf-8", newline="") as file:
             if run.history.epochs == 1:
                 file.write(_line(["epoch", *_numbers(run)]))

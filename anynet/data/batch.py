@@ -60,6 +60,10 @@ class Chunk(NamedTuple):
         """Return the batches one by one."""
         return (Batch(*parts) for parts in batches(*self))
 
+    def examples(self, number: int) -> int:
+        """Return the number of examples of a batch."""
+        return min(self.size, self.stop - self.start - number * self.size)
+
 
 class Portion(NamedTuple):
     """The examples of a batch that belong to one of several processes.

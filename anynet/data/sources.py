@@ -39,6 +39,9 @@ Portions = Generator[Portion, None, None]
 class Source:
     """Batches for training and for evaluation. Close a generator to stop early: it may own a thread."""
 
+    is_weighted = True
+    """Whether examples may have weights."""
+
     def batches(self, size: int | None) -> int | None:
         """Return the number of batches per epoch; None if still unknown."""
         raise NotImplementedError
@@ -67,7 +70,7 @@ class ArraySource(Source):
     """Arrays on the device."""
 
     def __init__(self, backend: Backend, data: Batch) -> None:
-        self.data, self._backend = data, backend
+        self.data, self._backend, self.is_weighted = data, backend, data.weight is not None
 
     def __len__(self) -> int:
         return len(self.data)
@@ -135,6 +138,7 @@ class StreamedSource(Source):
         index: np.ndarray | None = None,
     ) -> None:
         self.arrays, self._backend, self._prepare, self._index = arrays, backend, prepare, index
+        self.is_weighted = arrays[2] is not None
 
     def __len__(self) -> int:
         return int(tree.leaves(self.arrays)[0].shape[0]) if self._index is None else len(self._index)

@@ -71,6 +71,10 @@ class HookedLayer(Layer):
     hook: Hook
 
     @property
+    def buffers(self) -> tuple[str, ...]:  # type: ignore[override]
+        return self.layer.buffers
+
+    @property
     def integer_input(self) -> Any:
         return self.layer.integer_input
 
@@ -108,12 +112,32 @@ def with_hook(layer: Layer, hook: Hook, path: Path = ()) -> Layer:
 
     The children of a container must be held in its fields, one by one or in tuples, in the order of `children`.
     """
+    return map_layers(layer, lambda plain, path: HookedLayer(plain, path, hook), path)
+
+
+def map_layers(
+    layer: Layer, function: Callable[[Layer, Path], Layer], path: Path = (), *, but: tuple[type, ...] | type = ()
+) -> Layer:
+    """Return a network with ``function(layer, path)`` in place of each plain layer; itself if nothing changes.
+
+    Layers of the types in `but` are kept, with all their children. The children of a container must be held in its fields, one
+    by one or in tuples, in the order of `children`.
+    """
+    if isinstance(layer, but):
+        return layer
     keys = (key for key, _ in layer.children())
     changes: dict[str, Any] = {}
+    is_plain = True
     for field in dataclasses.fields(layer):
-        value = getattr(layer, field.name)
-        if isinstance(value, Layer):
-            changes[field.name] = with_hook(value, hook, (*path, next(keys)))
-        elif isinstance(value, tuple) and value and all(isinstance(v, Layer) for v in value):
-            changes[field.name] = tuple(with_hook(v, hook, (*path, next(keys))) for v in value)
-    return dataclasses.replace(layer, **changes) if changes else HookedLayer(layer, path, hook)
+        value: Any = getattr(layer, field.name)
+        is_layers = isinstance(value, tuple) and bool(value) and all(isinstance(v, Layer) for v in value)
+        if not is_layers and not isinstance(value, Layer):
+            continue
+        is_plain = False
+        old = value if is_layers else (value,)
+        new = tuple(map_layers(v, function, (*path, next(keys)), but=but) for v in old)
+        if any(a is not b for a, b in zip(old, new, strict=True)):
+            changes[field.name] = new if is_layers else new[0]
+    if is_plain:
+        return function(layer, path)
+    return dataclasses.replace(layer, **changes) if changes else layer

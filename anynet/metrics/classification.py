@@ -15,6 +15,7 @@ Legend: N batch, C classes.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,7 +53,7 @@ class Accuracy(Mean):
             return xp.astype(classes == labels, y_pred.dtype)
         threshold = 0.5 if self.threshold is None else self.threshold
         right = xp.astype((y_pred > threshold) == (y_true > 0.5), y_pred.dtype)
-        return xp.mean(xp.reshape(right, (right.shape[0], -1)), axis=1)
+        return xp.mean(xp.reshape(right, (right.shape[0], math.prod(right.shape[1:]))), axis=1)
 
 
 def check_classes(where: str, y_pred: Array) -> None:

@@ -10,23 +10,14 @@ from typing import Any
 from anynet.backends.base import Backend
 from anynet.config import ModelConfig
 from anynet.data.batch import Batch
+from anynet.layers.base import Layer
 from anynet.layers.hooks import Hook, with_hook
 from anynet.metrics import Metric
+from anynet.regularizers import Regularizer
 from anynet.training import step as pure
 from anynet.training.state import TrainState, place_state
 
 Function = Callable[..., Any]
-
-
-def repeat_steps(
-    config: ModelConfig, backend: Backend, hook: Hook, state: TrainState, batches: Iterable[Batch]
-) -> Iterator[TrainState]:
-    """Repeat training steps from a state, uncompiled, so that the hook may read values."""
-    step = Compiled(replace(config, layer=with_hook(config.layer, hook)), backend).plain_step()
-    state = place_state(state, backend)
-    for batch in batches:
-        state, _ = step(state, *batch)
-        yield state
 
 
 class Compiled:
@@ -37,13 +28,25 @@ class Compiled:
         half = config.compute_dtype
         self._dtypes = backend.dtype(config.dtype), None if half is None else backend.half(half)
 
-    def _objective(self) -> Function:
-        config, (dtype, compute_dtype) = self._config, self._dtypes
-        return pure.make_objective(config.layer, config.required_loss, dtype, config.regularizer, compute_dtype)
+    def _objective(self, layer: Layer, regularizer: Regularizer | None) -> Function:
+        dtype, compute_dtype = self._dtypes
+        return pure.make_objective(layer, self._config.required_loss, dtype, regularizer, compute_dtype)
+
+    def hooked(self, hook: Hook) -> Compiled:
+        """Return the functions of a network whose layers pass their calls to a hook."""
+        return Compiled(replace(self._config, layer=with_hook(self._config.layer, hook)), self._backend)
+
+    def repeat_steps(self, hook: Hook, state: TrainState, batches: Iterable[Any]) -> Iterator[TrainState]:
+        """Repeat training steps from a state, uncompiled, so that the hook may read values."""
+        step = self.hooked(hook).plain_step()
+        state = place_state(state, self._backend)
+        for batch in batches:
+            state, _ = step(state, *batch)
+            yield state
 
     def plain_step(self, metrics: tuple[Metric, ...] = (), *, compile_objective: bool = False) -> Function:
         """Return a training step that is not compiled, except for its objective if requested."""
-        config, objective = self._config, self._objective()
+        config, objective = self._config, self._objective(self._config.layer, self._config.regularizer)
         if compile_objective:
             objective = self._backend.compile(objective)
         elementwise = self._backend.elementwise
@@ -78,7 +81,7 @@ class Compiled:
     @cached_property
     def gradients(self) -> Function:
         """The loss and its gradients without the randomness of training."""
-        objective = self._objective()
+        objective = self._objective(self._config.layer, self._config.regularizer)
         return self._backend.compile(lambda params, *batch: objective(params, *batch)[:2])
 
     @cached_property

@@ -12,19 +12,18 @@ import math
 import warnings
 from collections.abc import Callable, Sequence, Sized
 from contextlib import ExitStack, closing
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from anynet.callbacks.base import Callback, Run
 from anynet.checks import check_kind
-from anynet.config import ModelConfig
 from anynet.data.batch import Chunk
 from anynet.data.plan import Plan
 from anynet.data.sources import Source
+from anynet.distributed.turns import Stopped
 from anynet.history import History
-from anynet.training.compiled import repeat_steps
+from anynet.training.compiled import Compiled
 from anynet.training.interrupt import Interrupt
 from anynet.training.running_metrics import RunningMetrics, StepLoss
 
@@ -36,7 +35,13 @@ Evaluate = Callable[[Source], dict[str, Any]]
 
 
 def train(
-    run: Run, source: Source, validation: Source | None, plan: Plan, advance: Advance, evaluate: Evaluate
+    run: Run,
+    source: Source,
+    validation: Source | None,
+    plan: Plan,
+    advance: Advance,
+    evaluate: Evaluate,
+    after_epoch: Callable[[Run], None],
 ) -> None:
     """Run the epochs of a fit: `advance` trains on a chunk, `evaluate` scores a source."""
     begun: list[Callback] = []
@@ -52,6 +57,7 @@ def train(
                 _train_epoch(run, source, plan, advance, interrupt)
                 if not run.interrupted:
                     _end_epoch(run, validation, evaluate)
+                    after_epoch(run)
     finally:
         with ExitStack() as stack:  # run every on_fit_end, even if one raises
             for callback in reversed(begun):
@@ -66,19 +72,27 @@ def _run_hooks(callbacks: Sequence[Callback], hook: str, run: Run) -> None:
 
 
 def _train_epoch(run: Run, source: Source, plan: Plan, advance: Advance, interrupt: Interrupt) -> None:
-    with closing(source.chunks(plan, run.model.epoch, run.metrics.batches)) as chunks:
-        for chunk in chunks:
-            with np.errstate(over="ignore", invalid="ignore"):  # `_warn_if_diverged` reports it once
-                outs = advance(chunk)
-            for i, (loss, weight, sums) in enumerate(outs):
-                examples = min(chunk.size, chunk.stop - chunk.start - i * chunk.size)
-                run.metrics.add([(loss, float(examples) if weight is None else weight), *sums])
-            run.batch, run.loss, run.chunk = run.metrics.batches, outs[-1][0], chunk
-            _run_hooks(run.callbacks, "on_batch_end", run)
-            if interrupt.requested:
-                run.interrupted = run.stop = True
-            if run.stop:
-                break
+    try:
+        with closing(source.chunks(plan, run.model.epoch, run.metrics.batches)) as chunks:
+            for chunk in chunks:
+                _train_chunk(run, chunk, advance)
+                if interrupt.requested:
+                    run.interrupted = run.stop = True
+                if run.stop:
+                    run.interrupted = source.stop(run.interrupted)
+                    break
+    except Stopped as stopped:  # by another process, after the last batch
+        run.stop, run.interrupted = True, stopped.interrupted
+
+
+def _train_chunk(run: Run, chunk: Chunk, advance: Advance) -> None:
+    with np.errstate(over="ignore", invalid="ignore"):  # `_warn_if_diverged` reports it once
+        outs = advance(chunk)
+    for i, (loss, weight, sums) in enumerate(outs):
+        examples = float(chunk.examples(i)) if weight is None else weight
+        run.metrics.add([(loss, examples), *sums])
+    run.batch, run.loss, run.chunk = run.metrics.batches, outs[-1][0], chunk
+    _run_hooks(run.callbacks, "on_batch_end", run)
 
 
 def _end_epoch(run: Run, validation: Source | None, evaluate: Evaluate) -> None:
@@ -98,6 +112,8 @@ def _keep_interrupted(run: Run) -> None:
     if run.metrics.batches:
         run.history.append(run.metrics.values())
         run.model.epoch += 1
+    if not run.writes:
+        return
     logging.getLogger("anynet").warning(
         "fit: interrupted in epoch %d after %d batches; the model and its history correspond to that batch",
         run.epoch,
@@ -108,7 +124,7 @@ def _keep_interrupted(run: Run) -> None:
 def _warn_if_diverged(run: Run) -> None:
     """Warn in the first epoch whose loss is not finite."""
     losses = run.history["loss"]
-    if not math.isfinite(losses[-1]) and all(map(math.isfinite, losses[:-1])):
+    if run.writes and not math.isfinite(losses[-1]) and all(map(math.isfinite, losses[:-1])):
         warnings.warn(
             f"fit: expected a finite loss, got {losses[-1]} in epoch {run.epoch}; the parameters have diverged: "
             "create a new model with a lower learning rate, or scale x to a size of about 1",
@@ -128,13 +144,15 @@ def check_callbacks(callbacks: Any) -> list[Callback]:
 
 def make_run(
     model: Model,
-    config: ModelConfig,
     source: Source,
     validation: Source | None,
     plan: Plan,
     callbacks: Sequence[Callback],
+    compiled: Compiled,
+    *,
+    writes: bool,
 ) -> Run:
-    """Return the run of a fit before its first epoch; `config` is the model's, with schedules in steps."""
+    """Return the run of a fit before its first epoch; `compiled` are its functions."""
     settings = {"batch_size": plan.batch_size, "validation_split": plan.validation_split, "shuffle": bool(plan.shuffle)}
     if isinstance(source, Sized):
         settings["examples"] = len(source)
@@ -144,7 +162,8 @@ def make_run(
         batches=source.batches(plan.batch_size),
         history=History(),
         metrics=RunningMetrics(model.backend, {"loss": StepLoss(), **{m.name: m for m in model.metrics}}),
-        repeat_steps=partial(repeat_steps, config, model.backend),
+        repeat_steps=compiled.repeat_steps,
+        writes=writes,
         validated=validation is not None,
         callbacks=tuple(sorted(callbacks, key=lambda callback: callback.last)),
         settings=settings,

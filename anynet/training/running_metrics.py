@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from anynet.arrays.convert import to_numpy
 from anynet.backends.base import Backend
 from anynet.metrics import Metric
 
@@ -94,7 +95,7 @@ class RunningMetrics:
         if isinstance(values[0], (int, float)):
             return np.asarray(values, dtype=np.float64)
         if any(isinstance(v, (np.ndarray, np.generic)) for v in values):  # already on the host
-            parts = [np.asarray(self._backend.to_numpy(v)) for v in values]
+            parts = [np.asarray(to_numpy(v)) for v in values]
             return np.concatenate([np.atleast_1d(part) for part in parts]) if keeps_examples else np.stack(parts)
         xp = self._backend.xp
         if not keeps_examples:

@@ -50,17 +50,24 @@ def make_objective(
 
     A key selects the behavior in training. With a `compute_dtype`, layers compute in that dtype; the loss, the inputs and the
     results have the model's. `scale` multiplies the derivative of the loss before backward, so that small values do not
-    underflow, and divides the gradients after it.
+    underflow, and divides the gradients after it. `denominators` are those of `Loss.forward`, for a part of a batch.
     """
     integers = layer.integer_input
 
     def objective(
-        params: Any, x: Array, y: Array, weight: Array | None = None, key: Array | None = None, scale: Any = None
+        params: Any,
+        x: Array,
+        y: Array,
+        weight: Array | None = None,
+        key: Array | None = None,
+        scale: Any = None,
+        denominators: Any = None,
     ) -> tuple[Array, Any, Any]:
         used = cast_floats(params, compute_dtype)
         y_pred, cache = layer.forward(used, cast(x, compute_dtype or dtype, integers=integers), key=key)
         y_pred = y_pred if compute_dtype is None else cast_floats(y_pred, dtype)
-        value, loss_cache = loss.forward(y, y_pred, weight)
+        more = () if denominators is None else (denominators,)
+        value, loss_cache = loss.forward(y, y_pred, weight, *more)
         dy = loss.backward(loss_cache)
         dy = dy if scale is None else tree.map(lambda a: a * scale, dy)
         _, grads = layer.backward(used, cache, cast_floats(dy, compute_dtype), need_dx=False)

@@ -60,6 +60,7 @@ def many(function):
 
 CASES = [
     (Accuracy(), CLASSES, lambda p, t, w: sk.accuracy_score(t, p.argmax(axis=1), sample_weight=w)),
+    (Accuracy(0.0), BINARY, lambda p, t, w: sk.accuracy_score(t[:, 0] > 0.5, p[:, 0] > 0.0, sample_weight=w)),
     (TopK(1), CLASSES, lambda p, t, w: top(p, t, 1, w)),
     (TopK(3), CLASSES, lambda p, t, w: top(p, t, 3, w)),
     (Precision(), CLASSES, many(sk.precision_score)),
