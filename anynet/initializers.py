@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+from anynet.arrays.blas import limited
 from anynet.arrays.convert import to_numpy
 
 __all__ = [
@@ -226,7 +227,8 @@ class Orthogonal(Initializer):
         if len(shape) < 2:
             raise ValueError(f"Orthogonal: expected a shape of two axes or more, got {shape}; use Normal for vectors")
         rows, columns = math.prod(shape[:-1]), shape[-1]
-        q, r = np.linalg.qr(rng.normal(size=(max(rows, columns), min(rows, columns))))
+        with limited():  # the result depends on the number of threads
+            q, r = np.linalg.qr(rng.normal(size=(max(rows, columns), min(rows, columns))))
         q = q * np.where(np.diagonal(r) < 0, -1.0, 1.0)  # makes the distribution uniform (Haar), Mezzadri (2007)
         return self.gain * (q if rows >= columns else q.T).reshape(shape)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import cupy
 
-from anynet.arrays import products
+from anynet.arrays import cupy_products
 
 C_NAMES = {"int32": "int", "int64": "long long"}
 
@@ -44,8 +44,8 @@ def matmul(a: Any, b: Any, /) -> Any:
     CuPy's product of stacks copies transposed operands, and computes float16 in float32.
     """
     if a.ndim == b.ndim == 3 and a.shape[0] == b.shape[0] == 1:
-        return products.matmul(a[0], b[0])[None, ...]
-    return products.matmul(a, b)
+        return cupy_products.matmul(a[0], b[0])[None, ...]
+    return cupy_products.matmul(a, b)
 
 
 PATCH_ELEMENTS = 2**26

@@ -9,9 +9,9 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any, Protocol, TypeAlias
 
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, numpy as compat_numpy
 
-from anynet.arrays import placeholder
+from anynet.arrays import numpy_namespace, placeholder
 
 DType: TypeAlias = Any
 """A data type of any array library, such as ``numpy.float32`` or ``torch.float32``; the libraries share no class."""
@@ -94,4 +94,7 @@ def _find(x: Array) -> ModuleType:
         from anynet.arrays import cupy_namespace
 
         return cupy_namespace
-    return placeholder.namespace if isinstance(x, placeholder.Placeholder) else array_namespace(x)
+    if isinstance(x, placeholder.Placeholder):
+        return placeholder.namespace
+    found = array_namespace(x)
+    return numpy_namespace if found is compat_numpy else found

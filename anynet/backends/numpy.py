@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from time import perf_counter
 from typing import Any
 
-import array_api_compat.numpy as xp
 import numpy as np
 
+from anynet.arrays import numpy_namespace
+from anynet.arrays.blas import limited, openblas
 from anynet.arrays.convert import to_numpy
 from anynet.arrays.namespace import Array
 from anynet.backends import numba_rules
@@ -33,18 +35,34 @@ class NumpyBackend(Backend):
     device : "cpu", optional
     compiled : bool
         Whether numba may be used. Results do not depend on it.
+    threads : int, in [1, inf), optional
+        Number of threads of large matrix products, by default as many as BLAS would use, which ``OPENBLAS_NUM_THREADS``
+        determines. Results do not depend on it.
+
+    Raises
+    ------
+    ValueError
+        If the device is not "cpu", or `threads` is given although NumPy's BLAS is not an OpenBLAS with its own threads.
+
+    Examples
+    --------
+    >>> from anynet import Dense, Model
+    >>> model = Model([Dense(1)], input_shape=3, backend=NumpyBackend(threads=2))
     """
 
     device_key = staticmethod(type)  # type: ignore[assignment]  # always the host; a method would cost 50 ns per array
     warmup_steps = 8
     """Number of steps per batch shape and layout that run unchanged before a step is traced."""
 
-    def __init__(self, device: str | None = None, *, compiled: bool = True) -> None:
+    def __init__(self, device: str | None = None, *, compiled: bool = True, threads: int | None = None) -> None:
         if device not in (None, "cpu"):
             raise bad_device("numpy", str(device), "'cpu'", "; for an NVIDIA GPU use backend='cupy' or 'torch:cuda'")
+        if threads is not None:
+            check_threads(threads)
         keep_freed_memory()
-        self.name, self.xp, self.device = "numpy", xp, "cpu"
-        self._compiled, self.options = compiled, {"compiled": compiled}
+        self.name, self.xp, self.device = "numpy", numpy_namespace, "cpu"
+        self._compiled, self.options = compiled, {"compiled": compiled, "threads": threads}
+        self._limited = limited(threads)
         self._rules: dict[Callable[..., Any], Callable[..., None]] = {}
 
     def asarray(self, x: Any, dtype: Any = None, *, copy: bool | None = None) -> Array:
@@ -54,6 +72,10 @@ class NumpyBackend(Backend):
 
     def to_numpy(self, x: Array) -> np.ndarray:
         return np.asarray(x)
+
+    def activate(self) -> AbstractContextManager[Any]:
+        """Return a context in which BLAS uses one thread, and large products `threads`."""
+        return self._limited
 
     def compile(self, function: Callable[..., Any], *, donate: Sequence[int] = ()) -> Callable[..., Any]:
         replayed = tuple(donate) == (0,) and is_replayable(function)
@@ -90,6 +112,19 @@ class NumpyBackend(Backend):
                 self._rules[rule] = _compiled_or(tiled, rule, len(leaf_groups[0]) - 2)
 
         return run
+
+
+def check_threads(threads: Any) -> None:
+    """Raise unless large products can run on this number of threads."""
+    if isinstance(threads, bool) or not isinstance(threads, int):
+        raise TypeError(f"NumpyBackend: threads: expected an int or None, got {threads!r}")
+    if threads < 1:
+        raise ValueError(f"NumpyBackend: threads: expected a number in [1, inf), got {threads!r}")
+    if openblas() is None:
+        raise ValueError(
+            f"NumpyBackend: threads: expected None, because NumPy's BLAS is not an OpenBLAS with its own threads, got "
+            f"{threads!r}; set an environment variable such as MKL_NUM_THREADS, VECLIB_MAXIMUM_THREADS or OMP_NUM_THREADS"
+        )
 
 
 def keep_freed_memory() -> None:

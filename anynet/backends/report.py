@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from anynet.arrays.blas import loaded_blas, openblas, thread_count
+from anynet.arrays.products import LARGE
 from anynet.backends import jax as jax_backend, torch as torch_backend
 from anynet.backends.base import Backend
 from anynet.backends.numba_rules import numba
@@ -105,26 +107,32 @@ def processor(path: Path = Path("/proc/cpuinfo")) -> Processor:
     return Processor(name or platform.machine(), vendor, family, frozenset(flags.split()))
 
 
-def blas() -> dict[str, Any]:
-    """Return NumPy's BLAS: library, kernels, threads; only its name without threadpoolctl."""
-    try:
-        from threadpoolctl import threadpool_info
-    except ImportError:
-        dependencies: Any = np.show_config(mode="dicts")
-        return {"blas": dependencies["Build Dependencies"]["blas"]["name"]}
-    for pool in threadpool_info():
-        if pool["user_api"] == "blas" and "numpy" in pool["filepath"]:
-            return {
-                "blas": f"{pool['internal_api']} {pool['version']}",
-                "kernels": pool.get("architecture", "unknown"),
-                "threads": pool["num_threads"],
-            }
-    return {"blas": "none found by threadpoolctl"}
+def blas(backend: Backend) -> dict[str, Any]:
+    """Return NumPy's BLAS: library, kernels, threads, and how products use them."""
+    found = loaded_blas()
+    if found is None:
+        build: Any = np.show_config(mode="dicts")
+        return {"blas": build["Build Dependencies"]["blas"]["name"], "products": "threads set by the library"}
+    threads, how = found["num_threads"], f"threads set by {found['internal_api']}"
+    if openblas() is not None:
+        with backend.activate():
+            threads = thread_count()
+        how = f"one thread below {LARGE / 1e6:.0f} million multiplications, else in blocks"
+    return {
+        "blas": f"{found['internal_api']} {found['version']}",
+        "kernels": found.get("architecture", "unknown"),
+        "threads": threads,
+        "products": how,
+    }
 
 
 def _numpy(backend: Backend) -> dict[str, Any]:
     library = numba()
-    return {"version": np.__version__, **blas(), "numba": "not installed" if library is None else library.__version__}
+    return {
+        "version": np.__version__,
+        **blas(backend),
+        "numba": "not installed" if library is None else library.__version__,
+    }
 
 
 def _torch(backend: Backend) -> dict[str, Any]:

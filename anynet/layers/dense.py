@@ -10,8 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from anynet.arrays.namespace import Array
-from anynet.arrays.products import matmul
+from anynet.arrays.namespace import Array, namespace
 from anynet.arrays.reduce import total
 from anynet.checks import check_int
 from anynet.initializers import GlorotUniform, Zeros, as_initializer
@@ -86,13 +85,13 @@ class Dense(Layer):
     def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
         weight = params["weight"]  # (I, O)
         check_axis("Dense", x, weight.shape[0])
-        y = matmul(x, weight)  # (N, O)
+        y = namespace(x).matmul(x, weight)  # (N, O)
         if self.use_bias:
             y += params["bias"]
         return y, x
 
     def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
-        x = cache
+        x, matmul = cache, namespace(dy).matmul
         grads = {"weight": matmul(x.T, dy)}  # (I, N) @ (N, O)
         if self.use_bias:
             grads["bias"] = total(dy, axis=0)

@@ -23,7 +23,6 @@ import numpy as np
 from array_api_compat import device
 
 from anynet.arrays.namespace import Array, namespace
-from anynet.arrays.products import matmul
 from anynet.arrays.reduce import widened
 from anynet.checks import check_int
 from anynet.metrics.base import Mean, Metric
@@ -146,11 +145,11 @@ class ConfusionMatrix(Metric):
 
     def sums(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> tuple[Array, ...]:
         check_classes(type(self).__name__, y_pred)
-        true = members(true_classes(y_true, y_pred), y_pred)
+        xp, true = namespace(y_pred), members(true_classes(y_true, y_pred), y_pred)
         if sample_weight is not None:
             true = true * sample_weight[:, None]
         given = members(given_classes(y_pred, self.threshold), y_pred)
-        return (matmul(namespace(y_pred).matrix_transpose(true), given),)
+        return (xp.matmul(xp.matrix_transpose(true), given),)
 
     def value(self, sums: tuple[Any, ...]) -> Any:
         return sums[0]

@@ -9,7 +9,6 @@ from array_api_compat import device
 
 from anynet import tree
 from anynet.arrays.namespace import Array, namespace
-from anynet.arrays.products import matmul
 from anynet.checks import check_hyperparameter, check_int, check_kind
 from anynet.optimizers.adam import AdamW
 from anynet.optimizers.base import Elementwise, Optimizer, Schedule, State, out_of_place, value_at
@@ -140,8 +139,8 @@ def orthogonalized(u: Array, iterations: int) -> Array:
     x = u if wide else xp.matrix_transpose(u)  # use the smaller of the two Gram matrices
     x = x / xp.maximum(xp.sqrt(xp.sum(x * x)), TINY)
     for _ in range(iterations):
-        gram = matmul(x, xp.matrix_transpose(x))
-        x = a * x + matmul(b * gram + c * matmul(gram, gram), x)
+        gram = xp.matmul(x, xp.matrix_transpose(x))
+        x = a * x + xp.matmul(b * gram + c * xp.matmul(gram, gram), x)
     return x if wide else xp.matrix_transpose(x)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from anynet.arrays import products
+from anynet.arrays import cupy_products
 from tests.conftest import KINDS
 
 pytestmark = pytest.mark.without(*(kind for kind in KINDS if kind not in ("cupy", "cupy:1")))
@@ -76,8 +76,8 @@ def test_a_call_that_fails(backend, blas):
         blas.matmul(*[backend.asarray(np.ones((2, 2), np.float32))] * 2)
 
 
-def test_the_products_of_layers_and_of_the_namespace_can_be_replaced(backend):
+def test_the_products_of_the_namespace_can_be_replaced(backend):
     x = backend.asarray(np.ones((2, 2), np.float32))
-    with products.replaced_by(lambda a, b: "replaced"):
-        assert products.matmul(x, x) == backend.xp.matmul(x, x) == "replaced"
-    assert products.matmul(x, x).shape == backend.xp.matmul(x, x).shape == (2, 2)
+    with cupy_products.replaced_by(lambda a, b: "replaced"):
+        assert backend.xp.matmul(x, x) == "replaced"
+    assert backend.xp.matmul(x, x).shape == (2, 2)

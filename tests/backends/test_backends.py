@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from anynet import Adam, Dense, Model, ReLU, Sequential, backends, tree
+from anynet.arrays.blas import openblas
 from anynet.backends import available, get, of, to_numpy
+from anynet.backends.numpy import NumpyBackend
 from anynet.optimizers.base import out_of_place
 from tests.tools import assert_close, assert_same, fetch
 
@@ -128,6 +130,29 @@ def test_bad_devices():
     pytest.importorskip("jax", reason="needs jax")
     with pytest.raises(ValueError, match=r"backend 'jax': expected .*'cpu:0'.*, got 'cpu:7'"):
         get("jax:cpu:7")
+
+
+@pytest.mark.parametrize("threads", [2.0, "2", True])
+def test_threads_of_a_wrong_type_are_refused(threads):
+    with pytest.raises(TypeError, match="NumpyBackend: threads: expected an int or None, got"):
+        NumpyBackend(threads=threads)
+
+
+def test_at_least_one_thread_is_needed():
+    with pytest.raises(ValueError, match=r"threads: expected a number in \[1, inf\), got 0"):
+        NumpyBackend(threads=0)
+
+
+def test_threads_can_be_set_only_for_openblas(monkeypatch):
+    monkeypatch.setattr("anynet.backends.numpy.openblas", lambda: None)
+    assert NumpyBackend().options["threads"] is None
+    with pytest.raises(ValueError, match=r"threads: expected None, because NumPy's BLAS .* got 2; set an environment"):
+        NumpyBackend(threads=2)
+
+
+@pytest.mark.skipif(openblas() is None, reason="needs NumPy with OpenBLAS's own threads")
+def test_threads_are_pickled():
+    assert pickle.loads(pickle.dumps(NumpyBackend(threads=3))).options["threads"] == 3
 
 
 def test_layers_and_optimisers_can_be_pickled_by_who_wants_to():

@@ -8,8 +8,10 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 
+from anynet.arrays.blas import openblas
 from anynet.backends import NAMES, available, info
-from anynet.backends.report import MEASURE_KERNELS, Processor, _numpy_advice, processor
+from anynet.backends.numpy import NumpyBackend
+from anynet.backends.report import MEASURE_KERNELS, Processor, _numpy_advice, describe, processor
 
 
 def test_every_backend_is_there_or_says_why_not():
@@ -20,6 +22,21 @@ def test_every_backend_is_there_or_says_why_not():
         assert facts.get("missing", "no text") != ""
     assert found.backends["numpy"]["version"] == np.__version__
     assert found.machine["cores"] >= 1
+
+
+@pytest.mark.skipif(openblas() is None, reason="needs NumPy with OpenBLAS's own threads")
+def test_the_threads_of_products_are_reported_for_numpy():
+    facts = info().backends["numpy"]
+    assert facts["threads"] == openblas().get_threads()
+    assert facts["products"] == "one thread below 8 million multiplications, else in blocks"
+    assert describe(NumpyBackend(threads=5))["threads"] == 5
+    with NumpyBackend().activate():
+        assert describe(NumpyBackend())["threads"] == facts["threads"]
+
+
+def test_the_threads_of_another_blas_are_its_own(monkeypatch):
+    monkeypatch.setattr("anynet.backends.report.loaded_blas", lambda: None)
+    assert info().backends["numpy"]["products"] == "threads set by the library"
 
 
 def test_the_precision_of_products_is_reported_for_jax():

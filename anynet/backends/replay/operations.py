@@ -9,6 +9,8 @@ from typing import Any
 import array_api_compat.numpy as compat
 import numpy as np
 
+from anynet.arrays.products import matmul
+
 _NAMES = """
 abs acos acosh add asin asinh atan atan2 atanh bitwise_and bitwise_invert bitwise_left_shift bitwise_or
 bitwise_right_shift bitwise_xor ceil clip copysign cos cosh divide equal exp expm1 floor floor_divide greater
@@ -63,6 +65,8 @@ def out_function(function: Callable[..., Any], options: dict[str, Any]) -> Calla
         return None
     if function is compat.astype:
         return _cast
+    if function is matmul:
+        return matmul
     return UFUNCS.get(function, function if isinstance(function, np.ufunc) else None)
 
 
@@ -72,7 +76,7 @@ def _cast(x: np.ndarray, dtype: Any, out: np.ndarray) -> None:
 
 def is_product(function: Callable[..., Any]) -> bool:
     """Return whether a function is a matrix product, which may run on several cores."""
-    return function in (operator.matmul, np.matmul)
+    return function in (operator.matmul, np.matmul, matmul)
 
 
 class UpdateRows:

@@ -18,10 +18,11 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import array_api_compat.numpy as compat
 import numpy as np
 
 from anynet import tree
+from anynet.arrays import numpy_namespace
+from anynet.arrays.products import is_large, matmul
 from anynet.arrays.scatter import scatter_add
 from anynet.backends.replay.graph import Graph, Node, owner, spec_of, structure
 from anynet.backends.replay.operations import REDUCTIONS, TRACEABLE_FUNCTIONS, UFUNCS, UpdateRows
@@ -56,6 +57,8 @@ def apply(graph: Graph, function: Callable[..., Any], args: Sequence[Any], optio
         and values[0].dtype.kind == "f"
     ):
         function, options = REDUCTIONS[function], {"axis": None, **options}
+    elif function is matmul and not is_large(*values):
+        function = np.matmul
     made = function(*values, **options)
     if isinstance(made, (tuple, list)):
         raise refuse(graph, "several results")
@@ -142,7 +145,7 @@ class TracerNamespace:
     """The namespace of tracers: NumPy's, restricted to traceable operations."""
 
     def __getattr__(self, name: str) -> Any:
-        found = scatter_add if name == "scatter_add" else getattr(compat, name)
+        found = scatter_add if name == "scatter_add" else getattr(numpy_namespace, name)
         if not callable(found) or isinstance(found, type):
             return found
 
