@@ -24,6 +24,7 @@ from anynet import (
     tree,
 )
 from anynet.arrays.namespace import namespace
+from anynet.arrays.products import matmul
 from anynet.backends.numpy import NumpyBackend
 from anynet.backends.replay import MAX_GRAPHS, ReplayedStep
 from anynet.backends.replay.executable import Executable
@@ -480,3 +481,16 @@ def test_the_differential_test_sees_a_difference(monkeypatch):
     monkeypatch.setattr(Executable, "unsound", False, raising=False)
     monkeypatch.setattr(Executable, "run", wrong)
     assert replay_differential.run(networks=3, steps=25, seed=1, report=lambda line: None) > 0
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_products_in_blocks_are_replayed_in_buffers(threads):
+    step, carry = make(Sequential([Dense(512), ReLU(), Dense(300)]), (300,), dtype="float32")
+
+    def batch(rng):
+        return rng.normal(size=(96, 300)).astype("float32"), rng.normal(size=(96, 300)).astype("float32"), None
+
+    with NumpyBackend(threads=threads).activate():
+        replayed = assert_replays(step, carry, several(batch))
+    written = list(replayed._active._plan.out_functions.values())
+    assert written.count(matmul) == 5 and np.matmul not in written
