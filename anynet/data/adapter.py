@@ -163,9 +163,10 @@ class DataAdapter:
         return self.source(where, given, None)
 
     def _is_input(self, x: Any) -> bool:
-        """Return whether x is an input of this model rather than a batch (a tuple that begins with an input)."""
-        if not is_multi(self._config.input_shape):
-            return not isinstance(x, tuple)
+        """Return whether x is an input of this model rather than a batch (a tuple or list that begins with an input)."""
+        shape = self._config.input_shape
+        if not is_multi(shape):
+            return not (isinstance(x, tuple) or _is_list_of_arrays(x, shape))
         return isinstance(x, (tuple, list)) and not any(isinstance(part, tuple) for part in x)
 
     def _is_too_large(self, x: Any) -> bool:
@@ -234,6 +235,11 @@ def is_batches(x: Any) -> bool:
 def _parts(x: Any, shape: Any) -> Any:
     """Return several arrays as a tuple, and anything else unchanged."""
     return tuple(x) if is_multi(shape) and isinstance(x, (tuple, list)) else x
+
+
+def _is_list_of_arrays(x: Any, shape: Any) -> bool:
+    """Return whether x is a list of arrays of examples rather than a list of examples of a shape."""
+    return isinstance(x, list) and len(x) > 0 and getattr(x[0], "ndim", 0) > len(shape)
 
 
 def _sliceable(x: Any) -> Any:

@@ -228,6 +228,7 @@ FORMS = {
     "nested lists": ((VALID.tolist(), VALID_Y.tolist()), None),
     "list of batches": ([(VALID[:5], VALID_Y[:5]), (VALID[5:], VALID_Y[5:])], None),
     "tuple of batches": (((VALID[:5], VALID_Y[:5]), (VALID[5:], VALID_Y[5:])), None),
+    "lists of lists": ([[VALID[:5], VALID_Y[:5]], [VALID[5:], VALID_Y[5:]]], None),
     "three batches": ([(VALID[i : i + 3], VALID_Y[i : i + 3]) for i in (0, 3, 6)], None),
     "one batch": ([(VALID, VALID_Y)], None),
     "weighted batches": ([(VALID, VALID_Y, WEIGHT[:8])], WEIGHT[:8]),
