@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from threading import get_ident
@@ -39,7 +39,9 @@ from anynet.training.state import (
     place_like,
     place_state,
     placeholder_state,
+    restarted,
 )
+from anynet.weights import Names, from_layout, to_layout
 
 if TYPE_CHECKING:
     from anynet.callbacks.base import Run
@@ -249,6 +251,57 @@ class Network:
         `anynet.onnx.to_onnx` documents the options `opset`, `dtype` and `softmax`.
         """
         return to_onnx(self, path, **options)
+
+    def load_weights(
+        self,
+        source: str | Path | Mapping[str, Any] | Sequence[Any],
+        *,
+        layout: str = "torch",
+        names: Names = None,
+    ) -> None:
+        """Load the weights of a network of PyTorch or Keras with the same layers.
+
+        Transposes, and the order of features behind `Flatten` of an image, are converted. The optimizer starts from its initial
+        state, because its averages belong to the old weights; its learning-rate factor, the epoch, the history and the random key
+        are kept.
+
+        Parameters
+        ----------
+        source : path, dict of arrays, or list of arrays
+            A safetensors file, a ``state_dict`` or another dict of arrays of any library, the list of Keras's ``get_weights``, or
+            a file of Keras, ``.weights.h5`` or ``.keras``, which requires h5py (the extra ``keras``).
+        layout : "torch" or "keras"
+            The library whose layout the arrays have. Keras has that of anynet.
+        names : dict from names there to names here, or function, optional
+            Names there that differ from those of `weights`, such as ``{"fc1.weight": "0.weight"}``; None ignores an array. By
+            default, arrays are matched by name or, if names differ and the number is the same, in order.
+            ``num_batches_tracked`` is ignored.
+
+        Raises
+        ------
+        TypeError
+            If the source is of another kind, such as a file with pickle.
+        ValueError
+            If names, the number of arrays or a shape do not fit. The model is not changed.
+        FileNotFoundError, ImportError
+            If there is no such file, or h5py is required and not installed.
+        """
+        params = from_layout(self.layer, self.input_shape, source, layout, names)
+        with self._on_device:
+            self._owner.update(lambda old: (restarted(old, self.config, self.backend, params), None))
+
+    def weights(self, layout: str = "torch") -> Any:
+        """Return copies of the parameters as NumPy arrays in the layout of PyTorch or Keras.
+
+        Parameters
+        ----------
+        layout : "torch" or "keras"
+            "torch" returns a dict with the names of a ``torch.nn.Sequential`` of the same layers, for ``load_state_dict``;
+            "keras" a list, for ``set_weights``.
+        """
+        with self._owner.read() as state:
+            params = tree.map(self.backend.to_numpy, state.params)
+            return to_layout(self.layer, self.input_shape, params, layout)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what pickle stores: settings and host arrays, no compiled functions and no communicator."""

@@ -15,7 +15,7 @@ FLOORS = (
     ("_version", "arrays", "datasets", "durations", "files", "tree"),
     ("backends", "checks", "initializers", "plots", "random"),
     ("__main__", "history", "layers", "losses", "optimizers", "regularizers", "schedules"),
-    ("callbacks", "distributed", "gradcheck", "interop", "metrics", "onnx"),
+    ("callbacks", "distributed", "gradcheck", "interop", "metrics", "onnx", "weights"),
     ("config",),
     ("data",),
     ("training",),

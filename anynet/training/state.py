@@ -43,6 +43,13 @@ def initial_state(config: ModelConfig, backend: Backend, params: tree.Tree) -> T
     return place_state(TrainState(params, opt_state, random.make_key(config.seed)), backend)
 
 
+def restarted(old: TrainState, config: ModelConfig, backend: Backend, params: tree.Tree) -> TrainState:
+    """Return the initial state for new parameters, with the old key and learning-rate factor."""
+    new = initial_state(config, backend, params)
+    kept = {name: value for name, value in old.opt_state.items() if name == lr_factor.KEY}
+    return TrainState(new.params, {**new.opt_state, **kept}, old.key)
+
+
 def place_state(state: TrainState, backend: Backend, dtype: Any = None) -> TrainState:
     """Return a copy of a state on a backend, with parameters of the given dtype.
 
