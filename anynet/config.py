@@ -104,9 +104,11 @@ class ModelConfig:
 class Setting(Generic[T]):
     """A read-only attribute of a model: the field of that name of its `config`."""
 
+    def __init__(self, meaning: str) -> None:
+        self.__doc__ = f"{meaning}, read-only."
+
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
-        self.__doc__ = f"`ModelConfig.{name}` of `config`, read-only."
 
     def __get__(self, model: Network | None, owner: type | None = None) -> T:
         return self if model is None else getattr(model.config, self._name)  # type: ignore[return-value]

@@ -186,32 +186,32 @@ class _Lecun:
 
 @dataclass(frozen=True)
 class GlorotUniform(_Glorot, _ScaledUniform):
-    """Uniform distribution with variance ``2 / (fan_in + fan_out)``: Glorot and Bengio (2010), eq. 16."""
+    """Uniform distribution with variance ``2 / (fan_in + fan_out)``: Glorot and Bengio (2010), equation 16."""
 
 
 @dataclass(frozen=True)
 class GlorotNormal(_Glorot, _ScaledNormal):
-    """Normal distribution with variance ``2 / (fan_in + fan_out)``: Glorot and Bengio (2010), eq. 12."""
+    """Normal distribution with variance ``2 / (fan_in + fan_out)``: Glorot and Bengio (2010), equation 12."""
 
 
 @dataclass(frozen=True)
 class HeUniform(_He, _ScaledUniform):
-    """Uniform distribution with variance ``2 / fan_in``: He et al. (2015), eq. 10."""
+    """Uniform distribution with variance ``2 / fan_in``: He et al. (2015), equation 10."""
 
 
 @dataclass(frozen=True)
 class HeNormal(_He, _ScaledNormal):
-    """Normal distribution with variance ``2 / fan_in``: He et al. (2015), eq. 10."""
+    """Normal distribution with variance ``2 / fan_in``: He et al. (2015), equation 10."""
 
 
 @dataclass(frozen=True)
 class LecunUniform(_Lecun, _ScaledUniform):
-    """Uniform distribution with variance ``1 / fan_in``: LeCun et al. (1998), "Efficient BackProp", eq. 16."""
+    """Uniform distribution with variance ``1 / fan_in``: LeCun et al. (1998), "Efficient BackProp", equation 16."""
 
 
 @dataclass(frozen=True)
 class LecunNormal(_Lecun, _ScaledNormal):
-    """Normal distribution with variance ``1 / fan_in``: LeCun et al. (1998), "Efficient BackProp", eq. 16."""
+    """Normal distribution with variance ``1 / fan_in``: LeCun et al. (1998), "Efficient BackProp", equation 16."""
 
 
 @dataclass(frozen=True)

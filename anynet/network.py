@@ -50,15 +50,15 @@ if TYPE_CHECKING:
 class Network:
     """The part of `Model` that holds its settings and its state, without data."""
 
-    layer = Setting[Layer]()
-    input_shape = Setting[Any]()
-    loss = Setting[Loss | None]()
-    optimizer = Setting[Optimizer | None]()
-    regularizer = Setting[Regularizer | None]()
-    metrics = Setting[tuple[Metric, ...]]()
-    dtype = Setting[str]()
-    compute_dtype = Setting[str | None]()
-    seed = Setting[int]()
+    layer = Setting[Layer]("The network as one layer, a `Sequential` if it was given as a list")
+    input_shape = Setting[Any]("Shape of one example")
+    loss = Setting[Loss | None]("Loss that `fit` minimizes")
+    optimizer = Setting[Optimizer | None]("Update rule of `fit` and `train_step`")
+    regularizer = Setting[Regularizer | None]("Penalty on the parameters")
+    metrics = Setting[tuple[Metric, ...]]("Metrics that `fit` and `evaluate` report")
+    dtype = Setting[str]("Data type of the parameters")
+    compute_dtype = Setting[str | None]("Data type of the forward and backward passes, or None for `dtype`")
+    seed = Setting[int]("Seed of initial weights, shuffles and dropout masks")
 
     @classmethod
     def from_config(

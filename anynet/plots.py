@@ -262,7 +262,7 @@ def save_or_show(figure: Any, path: str | Path | None = None) -> None:
 
 
 def check_output(path: str | Path | None) -> None:
-    """Raise OSError or ValueError if a figure cannot be saved to this file; call it before a long computation."""
+    """Raise OSError or ValueError, before a long computation, if this file cannot be written."""
     from matplotlib.backend_bases import FigureCanvasBase
 
     if path is None:

@@ -1,32 +1,40 @@
 """Sphinx configuration: ``sphinx-build -W docs site``.
 
-The examples draw the figures into docs/_build during the build. MathJax typesets the formulas; it is copied from a Python package
-into the site, so the pages work offline.
+The reference is generated from the names listed in docs/api; a public name that is not listed fails the build. MathJax typesets
+the formulas; it is copied from a Python package into the site, so the pages work offline.
 """
 
 from __future__ import annotations
 
-import contextlib
 import importlib.metadata
 import importlib.util
-import io
-import os
+import re
+import shutil
 from pathlib import Path
 
 from docutils import nodes
+from sphinx.util.nodes import make_refnode
 
 import anynet
 
-HERE = Path(__file__).parent
-EXAMPLES = HERE.parent / "examples"
-FIGURES = HERE / "_build" / "figures"
+GENERATED = Path(__file__).parent / "api" / "generated"
+shutil.rmtree(GENERATED, ignore_errors=True)  # a page of a name that was removed would remain
 
 project = "anynet"
 author = "the anynet contributors"
 release = version = anynet.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax", "sphinx.ext.viewcode"]
-exclude_patterns = ["_build"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.viewcode",
+    "sphinx_copybutton",
+]
+exclude_patterns = ["_build", "_templates"]
+templates_path = ["_templates"]
 default_role = "py:obj"
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence", "deflist"]
 myst_heading_anchors = 3
@@ -34,6 +42,8 @@ highlight_language = "none"
 
 html_theme = "furo"
 html_title = f"anynet {release}"
+html_logo = html_favicon = "logo.svg"
+html_use_index = html_domain_indices = False  # the search page and the tables of the reference list every name
 html_show_sphinx = False
 html_show_copyright = False
 html_copy_source = False
@@ -46,8 +56,23 @@ html_static_path = [
     "style.css",
 ]
 html_css_files = ["style.css"]
+html_search_scorer = "search.js"
 mathjax_path = "tex-svg.js"
+copybutton_selector = "div.highlight-python pre, div.highlight-sh pre, div.highlight-default pre, div.doctest pre"
+copybutton_prompt_text = r">>> |\.\.\. "
+copybutton_prompt_is_regexp = True
 
+autosummary_ignore_module_all = False
+autosummary_context = {
+    "hidden": [
+        "from_snapshot",
+        "get_metadata_routing",
+        "set_fit_request",
+        "set_partial_fit_request",
+        "set_score_request",
+    ]
+}
+autodoc_mock_imports = [name for name in ("jax", "torch", "onnx") if importlib.util.find_spec(name) is None]
 autodoc_typehints = "none"
 autodoc_inherit_docstrings = False  # forward and backward are documented once, in Layer
 autodoc_member_order = "bysource"
@@ -56,36 +81,71 @@ napoleon_google_docstring = False
 napoleon_use_rtype = False
 
 
-def draw_figures(app) -> None:
-    """Draw each figure that is older than its example; MNIST's only with its data."""
-    os.environ["MPLBACKEND"] = "agg"
-    FIGURES.mkdir(parents=True, exist_ok=True)
-    names = ["or_gate", "slopes", "learning_rates", "gradient_descent", "why_backprop", "vanishing_gradients"]
-    data = HERE.parents[1] / "shared" / "data"
-    if not os.environ.get("ANYNET_DATA") and data.is_dir():
-        os.environ["ANYNET_DATA"] = str(data)
-    if os.environ.get("ANYNET_DATA"):
-        names.append("mnist")
-        app.tags.add("mnist")
-    for name in names:
-        example, picture = EXAMPLES / f"{name}.py", FIGURES / f"{name}.png"
-        if not picture.exists() or picture.stat().st_mtime < example.stat().st_mtime:
-            spec = importlib.util.spec_from_file_location(name, example)
-            module = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(module)
-            with contextlib.redirect_stdout(io.StringIO()):
-                module.main(output=str(picture))
-
-
-def spell_out(app, doctree) -> None:
-    """Replace letters that MathJax's font lacks by commands; sources stay readable."""
+def adapt_formulas(app, doctree) -> None:
+    """Replace letters that MathJax's font lacks, and let rows of formulas wrap."""
     spelling = {"ŷ": r"\hat{y}", "Ŷ": r"\hat{Y}", "½": r"\tfrac12 "}
     for kind in (nodes.math, nodes.math_block):
-        for node in doctree.findall(kind):
+        for node in list(doctree.findall(kind)):
             text = node.astext()
             for letter, command in spelling.items():
                 text = text.replace(letter, command)
             node.children = [nodes.Text(text)]
+            parts = formulas(text)
+            if kind is nodes.math_block and len(parts) > 1 and not node.get("nowrap"):
+                row = nodes.paragraph(classes=["formulas"])
+                for part in parts:
+                    row += [nodes.math("", rf"\displaystyle {part}"), nodes.Text(" ")]
+                node.replace_self(row)
+
+
+def formulas(text: str) -> list[str]:
+    r"""Split a row of formulas at ``\quad`` and ``\qquad`` outside groups, unless it is aligned."""
+    parts, depth = [""], 0
+    for token in re.findall(r"\\(?:begin|end)\{\w+\}|\\[a-zA-Z]+|\\.|.", text, flags=re.S):
+        if depth == 0 and token in ("&", r"\\"):
+            return [text]
+        if depth == 0 and token in (r"\quad", r"\qquad"):
+            parts.append("")
+            continue
+        depth += token in ("{", r"\left") or token.startswith(r"\begin{")
+        depth -= token in ("}", r"\right") or token.startswith(r"\end{")
+        parts[-1] += token
+    return [part for part in parts if part.strip()]
+
+
+def link_names(app, doctree, docname) -> None:
+    """Link code that consists of a public name, such as ``Model.fit``, to its reference."""
+    objects = app.env.get_domain("py").objects
+    for node in list(doctree.findall(nodes.literal)):
+        entry = objects.get(f"anynet.{node.astext().removesuffix('()')}") or objects.get(node.astext())
+        inside = any(isinstance(parent, nodes.reference | nodes.title) for parent in ancestors(node))
+        if entry is not None and entry.docname != docname and not inside:
+            node.replace_self(make_refnode(app.builder, docname, entry.docname, entry.node_id, node.deepcopy()))
+
+
+def ancestors(node: nodes.Node):
+    """Yield the nodes that contain a node."""
+    while (node := node.parent) is not None:
+        yield node
+
+
+def protect_attribute(app, kind, name, attribute, options, lines) -> None:
+    """Keep napoleon from reading a first line such as ``a: b`` as type and description."""
+    if kind in ("attribute", "data", "property"):
+        lines.insert(0, "")
+
+
+def skip_fields(app, kind, name, member, skip, options) -> bool | None:
+    """Skip the fields of a named tuple, which its docstring describes."""
+    return True if type(member).__name__ == "_tuplegetter" else None
+
+
+def drop_dead_links(app, pagename, templatename, context, doctree) -> None:
+    """Remove links from source code to a name that the reference documents under another module."""
+    if pagename.startswith("_modules/"):
+        objects = app.env.get_domain("py").objects
+        link = r'<a class="viewcode-back" href="[^"]*#([^"]*)">[^<]*</a>'
+        context["body"] = re.sub(link, lambda match: match[0] if match[1] in objects else "", context["body"])
 
 
 def check_public_names(app, exception) -> None:
@@ -93,17 +153,15 @@ def check_public_names(app, exception) -> None:
     if exception is not None or app.builder.name != "html":
         return
     documented = {name.rpartition(".")[2] for name in app.env.get_domain("py").objects}
-    missing = sorted(name for name in public_names() if name not in documented)
+    missing = sorted(name for name in anynet.__all__ if getattr(anynet, name).__name__ not in documented)  # or an alias
     if missing:
         raise RuntimeError(f"docs/api: expected every public name of anynet in the reference, got none of {missing}")
 
 
-def public_names() -> list[str]:
-    """Return the public names of ``anynet`` except modules."""
-    return anynet.__all__
-
-
 def setup(app) -> None:
-    app.connect("builder-inited", draw_figures)
-    app.connect("doctree-read", spell_out)
+    app.connect("autodoc-process-docstring", protect_attribute, priority=400)  # before napoleon
+    app.connect("autodoc-skip-member", skip_fields)
+    app.connect("doctree-read", adapt_formulas)
+    app.connect("doctree-resolved", link_names)
+    app.connect("html-page-context", drop_dead_links)
     app.connect("build-finished", check_public_names)

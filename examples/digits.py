@@ -1,4 +1,4 @@
-"""Train a classifier of the 8×8 handwritten digits included in anynet, and choose a setting without the test digits.
+"""Train a classifier of 8×8 handwritten digits, and choose a setting on validation digits.
 
 The test digits come from forms outside the training set, nearly all by other writers. A network with 128 hidden neurons and
 no noise reads about 91 % of them; on a random split of the same sizes, which mixes the writers, it reads 97 %. Noise on the
@@ -37,7 +37,7 @@ def build(noise: float, **options: object) -> Model:
 
 
 def main(backend: str = "numpy", epochs: int = 40, seed: int = 0, output: str | None = None) -> float:
-    """Choose the noise, train the network, draw a figure if requested, and return the accuracy on the test images."""
+    """Choose the noise, train the network, and return its accuracy on the test digits."""
     if epochs < 1:
         raise ValueError(f"epochs: expected at least 1, got {epochs}")
     if output is not None:

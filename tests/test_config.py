@@ -120,7 +120,7 @@ def model(backend):
 def test_a_setting_of_a_model_is_that_of_its_config(name):
     model = Model.from_config(config())
     assert getattr(model, name) is getattr(model.config, name)
-    assert getattr(Model, name).__doc__ == f"`ModelConfig.{name}` of `config`, read-only."
+    assert getattr(Model, name).__doc__.endswith(", read-only.")
 
 
 @pytest.mark.parametrize("name", FIELDS)

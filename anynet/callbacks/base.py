@@ -35,11 +35,13 @@ class Run:
     """State of a `fit` that callbacks receive; setting `stop` ends training."""
 
     model: Model
+    """The model that trains."""
     epochs: int
     """Total number of epochs."""
     batches: int | None
     """Number of batches per epoch; None during the first pass over an iterable."""
     history: History
+    """Values of the completed epochs, as `fit` will return them."""
     metrics: RunningMetrics
     """Running sums of the epoch."""
     repeat_steps: Callable[[Hook, TrainState, Iterable[Batch]], Iterator[TrainState]]
@@ -49,6 +51,7 @@ class Run:
     validated: bool = False
     """Whether each epoch ends with validation."""
     callbacks: tuple[Callback, ...] = ()
+    """Callbacks in the order in which their hooks run."""
     settings: dict[str, Any] = field(default_factory=dict)
     """Settings that determine the batches; resuming requires the same settings."""
     epoch: int = 0

@@ -179,7 +179,7 @@ class Graph:
     # -- for the exporter ---------------------------------------------------------------------------------------------
 
     def input(self, name: str, shape: tuple[int, ...], *, integer: bool = False) -> Value:
-        """Add an input of shape (N, *shape), int64 or of the graph's dtype."""
+        """Add an input of shape ``(N, *shape)``, int64 or of the graph's dtype."""
         self._names.add(name)
         self._inputs.append(_info(name, np.dtype(np.int64) if integer else self.dtype, shape))
         return Value(name, shape)

@@ -22,9 +22,11 @@ def printed_by(number, capsys):
 
 
 def test_first_block_learns(capsys):
-    train, test = map(float, printed_by(0, capsys).split())
+    printed = printed_by(0, capsys)
+    train, test = map(float, re.fullmatch(r"training (.*), test (.*)\n", printed).groups())
     assert train > 0.99
     assert test > 0.9
+    assert blocks("output") == [printed]
 
 
 def test_second_block_gives_the_same_accuracy_on_each_backend(capsys):
@@ -36,6 +38,7 @@ def test_second_block_gives_the_same_accuracy_on_each_backend(capsys):
 def test_there_are_no_other_blocks():
     assert len(blocks("python")) == 2
     assert [command.strip() for command in blocks("sh")] == [
-        "pip install . && python examples/digits.py",
+        "python -m venv .venv && source .venv/bin/activate\npip install . && python examples/digits.py",
         'pip install ".[test]" && pytest',
+        'pip install ".[docs]" && sphinx-build docs site',
     ]
