@@ -14,7 +14,7 @@ from anynet.layers.hooks import LayerCall, with_hook
 from anynet.tree import Path
 from anynet.weights.orders import Order
 from anynet.weights.rules import LAYOUTS, UNCHANGED, Arrays, Rule
-from anynet.weights.sources import keras_group, read
+from anynet.weights.sources import Source, keras_group, read
 
 Names = Mapping[str, str | None] | Callable[[str], str | None] | None
 """For names there, names here, or None for an array to ignore."""
@@ -84,8 +84,8 @@ def to_layout(layer: Layer, input_shape: Shape, params: Params, layout: str) -> 
 def from_layout(layer: Layer, input_shape: Shape, source: Any, layout: str, names: Names) -> Params:
     """Return the parameters in a source as NumPy arrays; see `Model.load_weights`."""
     entries = _entries("load_weights", layer, input_shape, layout)
-    given = read(source, layout, [keras_group(type(entry.layer)) for entry in entries])
-    arrays = _matched(given, [entry.full_name(name) for entry in entries for name in entry.expected], names)
+    found_there = read(source, layout, [keras_group(type(entry.layer)) for entry in entries])
+    arrays = _matched(found_there, [entry.full_name(name) for entry in entries for name in entry.expected], names)
     found: dict[Path, np.ndarray] = {}
     for entry in entries:
         there = {name: arrays[entry.full_name(name)] for name in entry.expected}
@@ -124,17 +124,18 @@ class Given(NamedTuple):
     array: np.ndarray
 
 
-def _matched(given: Arrays | list[np.ndarray], expected: list[str], names: Names) -> dict[str, Given]:
+def _matched(source: Source, expected: list[str], names: Names) -> dict[str, Given]:
     """Return the array for each expected name: by `names`, by equal names, or in order."""
-    if isinstance(given, list):
-        if names is not None:
-            raise TypeError("load_weights: expected names only with a dict or a safetensors file, got a list of arrays")
-        given = {f"array {number}": array for number, array in enumerate(given)}
-    rename = _renaming(names, given)
-    given = {name: array for name, array in given.items() if name.rpartition(".")[2] != COUNTERS}
+    rename = _renaming(names, source.arrays)
+    given = {name: array for name, array in source.arrays.items() if name.rpartition(".")[2] != COUNTERS}
     renamed = {name: rename(name) for name in given}
     targets = [target for target in renamed.values() if target is not None]
-    if names is None and set(targets) != set(expected) and len(targets) == len(expected):
+    if names is None and sorted(targets) != sorted(expected) and len(targets) == len(expected):
+        if not source.in_order or not all(map(_agree, renamed, expected)):
+            raise ValueError(
+                f"load_weights: expected the names {_listed(expected)}, got {_listed(list(given))}, which are not in the order "
+                "of the layers either; pass names={name there: name here}"
+            )
         renamed = dict(zip(renamed, expected, strict=True))
     elif sorted(targets) != sorted(expected):
         missing = [name for name in expected if name not in targets]
@@ -153,6 +154,12 @@ def _matched(given: Arrays | list[np.ndarray], expected: list[str], names: Names
             "names={name there: name here}, with None for an array to ignore"
         )
     return {target: Given(name, given[name]) for name, target in renamed.items() if target is not None}
+
+
+def _agree(there: str, here: str) -> bool:
+    """Return whether names of arrays that were matched in order can mean the same, as weight and bias cannot."""
+    last, expected = there.rpartition(".")[2], here.rpartition(".")[2]
+    return last == expected or last not in ("weight", "bias", "running_mean", "running_var")
 
 
 def _renaming(names: Names, given: Arrays) -> Callable[[str], str | None]:

@@ -8,7 +8,7 @@ import zipfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,24 +28,39 @@ DTYPES = {
 """NumPy's data types for those of safetensors; the bits of a bfloat16 are the upper half of a float32."""
 
 
-def read(source: Any, layout: str, groups: Sequence[str]) -> dict[str, np.ndarray] | list[np.ndarray]:
-    """Return arrays by name, or a list of arrays in the order of the network.
+class Source(NamedTuple):
+    """Arrays of another library.
+
+    Attributes
+    ----------
+    arrays : dict
+        NumPy arrays by name.
+    in_order : bool
+        Whether they have the order of the layers. A safetensors file sorts them by name.
+    """
+
+    arrays: dict[str, np.ndarray]
+    in_order: bool
+
+
+def read(source: Any, layout: str, groups: Sequence[str]) -> Source:
+    """Return the arrays of a source.
 
     Parameters
     ----------
     source : path, mapping, or list of arrays
         See `Model.load_weights`.
     layout : "torch" or "keras"
-        Names the arrays of a list.
+        Only Keras has lists and files of its own.
     groups : sequence of str
         For each layer with parameters, in order, the name of its class in Keras's files.
     """
     if isinstance(source, (str, Path)):
         return _read_file(Path(source), layout, groups)
     if isinstance(source, Mapping):
-        return {str(name): as_numpy(str(name), array) for name, array in source.items()}
+        return Source({str(name): as_numpy(str(name), array) for name, array in source.items()}, True)
     if layout == "keras" and isinstance(source, (list, tuple)):
-        return [as_numpy(f"array {number}", array) for number, array in enumerate(source)]
+        return _numbered(source)
     for method in ("state_dict", "get_weights"):
         if hasattr(source, method):
             raise TypeError(
@@ -53,6 +68,11 @@ def read(source: Any, layout: str, groups: Sequence[str]) -> dict[str, np.ndarra
             )
     expected = "a path, a dict of arrays" + (" or a list of arrays" if layout == "keras" else "")
     raise TypeError(f"load_weights: expected {expected}, got {type(source).__name__}")
+
+
+def _numbered(arrays: Sequence[Any]) -> Source:
+    names = [f"array {number}" for number in range(len(arrays))]
+    return Source({name: as_numpy(name, array) for name, array in zip(names, arrays, strict=True)}, True)
 
 
 def as_numpy(name: str, array: Any) -> np.ndarray:
@@ -75,7 +95,7 @@ def as_numpy(name: str, array: Any) -> np.ndarray:
     return host.astype(np.float32) if host.dtype.name == "bfloat16" else host
 
 
-def _read_file(path: Path, layout: str, groups: Sequence[str]) -> dict[str, np.ndarray] | list[np.ndarray]:
+def _read_file(path: Path, layout: str, groups: Sequence[str]) -> Source:
     kind = path.suffix.lower()
     if kind in PICKLES:
         raise TypeError(
@@ -89,10 +109,10 @@ def _read_file(path: Path, layout: str, groups: Sequence[str]) -> dict[str, np.n
     if not path.is_file():
         raise FileNotFoundError(f"load_weights: expected an existing file, got {path}")
     if kind == ".safetensors":
-        return _read_safetensors(path)
+        return Source(_read_safetensors(path), False)
     if layout != "keras":
         raise ValueError(f"load_weights: expected layout='keras' for a file of Keras, got {layout!r} with {path}")
-    return _read_keras(path, groups)
+    return _numbered(_read_keras(path, groups))
 
 
 def _read_safetensors(path: Path) -> dict[str, np.ndarray]:

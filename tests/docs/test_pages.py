@@ -45,10 +45,12 @@ def names_in(code):
     return used, defined
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:keras")
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: str(page.relative_to(DOCS)))
 def test_page(page, capsys, monkeypatch, tmp_path):
     text = page.read_text(encoding="utf-8")
-    for library in ("matplotlib", "torch", "jax", "sklearn"):
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    for library in ("matplotlib", "torch", "jax", "sklearn", "onnx", "onnxruntime", "keras", "h5py"):
         if re.search(rf"^ *(from|import) {library}|anynet\.{library}|backend=\"{library}\"", text, flags=re.M):
             pytest.importorskip(library)
     if "plot_" in text:

@@ -1,7 +1,6 @@
 """Weights of Keras: from a file that Keras wrote, from its lists of arrays, and back."""
 
 import gzip
-import os
 
 import numpy as np
 import pytest
@@ -123,9 +122,9 @@ def test_names_in_the_layout_of_keras():
 
 
 @pytest.fixture
-def keras():
-    """Return Keras on the backend of the environment, by default NumPy. It computes in float32 whatever its dtype."""
-    os.environ.setdefault("KERAS_BACKEND", "numpy")
+def keras(monkeypatch):
+    """Return Keras on PyTorch."""
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
     pytest.importorskip("h5py", reason="h5py, the extra 'keras', is not installed")
     keras = pytest.importorskip("keras", reason="Keras is not installed")
     keras.utils.set_random_seed(0)

@@ -100,6 +100,20 @@ def test_a_file(tmp_path, kind):
     np.testing.assert_array_equal(model.weights()["4.weight"], STATE["4.weight"].astype(np.float32))
 
 
+def test_a_file_does_not_keep_the_order(tmp_path):
+    """Names in a safetensors file are sorted, so other names need a dict or a function."""
+    path = tmp_path / "model.safetensors"
+    arrays = {f"{name}.weight": np.full((2, 2), number, np.float32) for number, name in enumerate(["z", "a"])}
+    save_file(arrays, path)
+    model = Model([Dense(2, use_bias=False), Dense(2, use_bias=False)], input_shape=2)
+    with pytest.raises(
+        ValueError, match=r"got a\.weight, z\.weight, which are not in the order of the layers either; pass"
+    ):
+        model.load_weights(path)
+    model.load_weights(path, names={"z.weight": "0.weight", "a.weight": "1.weight"})
+    assert [params["weight"][0, 0] for params in model.params] == [0.0, 1.0]
+
+
 def test_a_mapping_that_is_read_lazily(tmp_path):
     np.savez(tmp_path / "model.npz", **STATE)
     model = make()
@@ -252,9 +266,14 @@ BAD = {
         r"layout='keras'$",
     ),
     "in order": (
-        {"source": {name.replace("0.", "conv."): array for name, array in reversed(STATE.items())}},
+        {"source": {f"layer{name}": array for name, array in STATE.items()} | {"layer6.bias": np.ones(6)}},
         ValueError,
-        r"expected 6\.bias for 0\.weight of shape \(4, 2, 3, 2\) in .*, got \(5,\); arrays were matched in order, pass names=",
+        r"expected layer6\.bias for 6\.bias of shape \(5,\) in .*, got \(6,\); arrays were matched in order, pass names=",
+    ),
+    "sorted names": (
+        {"source": {f"layer{name}": STATE[name] for name in sorted(STATE)}},
+        ValueError,
+        r"expected the names 0\.weight, .*, got layer0\.bias, .* and 4 more, which are not in the order of the layers",
     ),
     "missing": (
         {"source": without("4.bias", "6.bias")},
@@ -281,11 +300,6 @@ BAD = {
         {"source": STATE, "names": 3},
         TypeError,
         r"expected names to be a dict or a function, got 3",
-    ),
-    "names for a list": (
-        {"source": [1.0], "names": {}, "layout": "keras"},
-        TypeError,
-        r"expected names only with a dict or a safetensors file, got a list",
     ),
     "unknown layout": (
         {"source": STATE, "layout": "jax"},
