@@ -275,7 +275,7 @@ class Network:
         names : dict from names there to names here, or function, optional
             Names there that differ from those of `weights`, such as ``{"fc1.weight": "0.weight"}``; None ignores an array. By
             default, arrays are matched by name or, if names differ and the number is the same, in order, except those of
-            a safetensors file, which is sorted by name. ``num_batches_tracked`` is ignored.
+            a safetensors file, which does not keep the order. ``num_batches_tracked`` is ignored.
 
         Raises
         ------

@@ -36,7 +36,7 @@ class Source(NamedTuple):
     arrays : dict
         NumPy arrays by name.
     in_order : bool
-        Whether they have the order of the layers. A safetensors file sorts them by name.
+        Whether they have the order of the layers, which a safetensors file does not keep.
     """
 
     arrays: dict[str, np.ndarray]
@@ -123,7 +123,7 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
     except SafetensorError as error:
         raise ValueError(f"load_weights: expected a whole safetensors file, got {path} ({error})") from None
     arrays = {}
-    for name, tensor in tensors:
+    for name, tensor in sorted(tensors, key=lambda pair: pair[0]):  # their order is arbitrary
         if tensor["dtype"] not in DTYPES:
             raise ValueError(
                 f"load_weights: expected numbers of at least 16 bits, got {name} of dtype {tensor['dtype']}"

@@ -101,7 +101,7 @@ def test_a_file(tmp_path, kind):
 
 
 def test_a_file_does_not_keep_the_order(tmp_path):
-    """Names in a safetensors file are sorted, so other names need a dict or a function."""
+    """Other names in a safetensors file need a dict or a function."""
     path = tmp_path / "model.safetensors"
     arrays = {f"{name}.weight": np.full((2, 2), number, np.float32) for number, name in enumerate(["z", "a"])}
     save_file(arrays, path)
