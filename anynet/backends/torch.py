@@ -51,6 +51,8 @@ class TorchBackend(Backend):
             x = np.asarray(to_numpy(x), order="C" if copy else None)
             if not x.flags.writeable or any(stride < 0 for stride in x.strides):
                 x = x.copy()  # torch has neither read-only arrays nor negative strides
+            if x.ndim == 0:  # torch.asarray refuses to copy numbers into another dtype
+                return self._torch.asarray(x[None], dtype=dtype, device=self.device, copy=copy)[0]
         return self._torch.asarray(x, dtype=dtype, device=self.device, copy=copy)
 
     def to_numpy(self, x: Any) -> np.ndarray:

@@ -94,7 +94,7 @@ def test_a_copy_lies_in_the_order_of_its_axes(dtype, backend):
     wide = np.asfortranarray(np.random.default_rng(0).normal(size=(4, 3, 5)))
     placed = backend.asarray(wide.T.copy())
     axes = (2, 1, 0)
-    for original in (wide, wide[::-1, :, ::2], backend.xp.permute_dims(placed, axes), wide[0, 0, :1]):
+    for original in (wide, wide[::-1, :, ::2], backend.xp.permute_dims(placed, axes), wide[0, 0, :1], np.array(2.5)):
         copy = backend.asarray(original, backend.dtype(dtype) if dtype else None, copy=True)
         np.testing.assert_allclose(backend.to_numpy(copy), to_numpy(original), rtol=1e-6)
         assert backend.to_numpy(copy).shape == to_numpy(original).shape
