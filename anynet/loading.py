@@ -29,7 +29,8 @@ def load(
     backend, device : str
         Backend for the loaded model; it may differ from the one that wrote the file.
     custom : classes and functions
-        Your own layers, losses, optimizers, metrics and schedules that the model uses.
+        Your own layers, losses, optimizers, metrics and schedules that the model uses, and for each `TorchModule` a function
+        without arguments that returns its module.
     distributed : str or Communicator, optional
         As for `Model`; each process reads the file.
 

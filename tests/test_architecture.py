@@ -40,7 +40,7 @@ OPTIONAL = {
 NEED_OPTIONAL = {
     "anynet.arrays.cupy_namespace",
     *(f"anynet.backends.{name}" for name in ("cupy", "jax", "numba_rules", "strict", "torch")),
-    "anynet.interop.jax",
+    *(f"anynet.interop.{name}" for name in ("jax", "torch", "torch_layer")),
 }
 """Modules of anynet that import such a library at their top, and therefore may be imported by a function."""
 

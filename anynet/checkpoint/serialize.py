@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,17 @@ from anynet import initializers, layers, losses, metrics, optimizers, regularize
 MODULES = (layers, losses, optimizers, schedules, metrics, regularizers, initializers)
 """Modules in which `from_config` finds classes."""
 
+ELSEWHERE = {"TorchModule": "anynet.interop.torch"}
+"""Classes that `from_config` finds in modules that import a library."""
+
 MAX_ITEM_BYTES = 2**16
 """Upper bound of the size of an element of an array in a header, which a short text could otherwise make huge."""
 
 
 def to_config(value: Any) -> Any:
     """Return plain data from which `from_config` recreates an equal value.
+
+    A field of a dataclass with the metadata ``{"saved": False}`` is left out, such as the module of a `TorchModule`.
 
     Raises
     ------
@@ -34,8 +40,10 @@ def to_config(value: Any) -> Any:
     {'class': 'Dropout', 'rate': 0.5}
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: to_config(getattr(value, f.name)) for f in dataclasses.fields(value)}
-        return {"class": type(value).__name__, **fields}
+        return {
+            "class": type(value).__name__,
+            **{f.name: to_config(getattr(value, f.name)) for f in _saved(type(value))},
+        }
     if isinstance(value, (list, tuple)):
         return [to_config(v) for v in value]
     if isinstance(value, dict):
@@ -59,13 +67,16 @@ def to_config(value: Any) -> Any:
 def from_config(config: Any, custom: Iterable[Any] = ()) -> Any:
     """Return the value that `to_config` described.
 
-    Classes and functions are public ones of anynet or among `custom`.
+    Classes and functions are public ones of anynet or among `custom`. A field that was left out gets the value that a function
+    without arguments returns, the first such function of `custom` for the first field, and so on.
 
     Raises
     ------
     ValueError
-        If a class is unknown or has other fields.
+        If a class is unknown or has other fields, or there is no function for a field that was left out.
     """
+    if not isinstance(custom, _Custom):
+        custom = _Custom(custom)
     if isinstance(config, list):
         return tuple(from_config(v, custom) for v in config)
     if not isinstance(config, dict):
@@ -80,6 +91,7 @@ def from_config(config: Any, custom: Iterable[Any] = ()) -> Any:
         return _array(from_config(config["array"]), config["dtype"])
     cls = _find(config.get("class"), custom)
     fields = {name: from_config(value, custom) for name, value in config.items() if name != "class"}
+    fields |= {field.name: custom.make(cls, field.name) for field in _left_out(cls)}
     try:
         return cls(**fields)
     except TypeError as error:
@@ -87,6 +99,47 @@ def from_config(config: Any, custom: Iterable[Any] = ()) -> Any:
             f"load: expected the fields of {cls.__name__}, got {', '.join(fields) or 'none'} ({error}); "
             f"the file was written by another version of it"
         ) from None
+
+
+def _saved(cls: type) -> list[dataclasses.Field]:
+    return [field for field in dataclasses.fields(cls) if field.metadata.get("saved", True)]
+
+
+def _left_out(cls: type) -> list[dataclasses.Field]:
+    return (
+        [field for field in dataclasses.fields(cls) if field not in _saved(cls)]
+        if dataclasses.is_dataclass(cls)
+        else []
+    )
+
+
+class _Custom(tuple[Any, ...]):
+    """The user's classes and functions; those without arguments make values that a file leaves out, in their order."""
+
+    _makers: Iterator[Callable[[], Any]] | None = None
+
+    def make(self, cls: type, name: str) -> Any:
+        """Return the value that the next function makes for a field of a class."""
+        if self._makers is None:
+            self._makers = iter(
+                [value for value in self if callable(value) and not isinstance(value, type) and _is_maker(value)]
+            )
+        maker = next(self._makers, None)
+        if maker is None:
+            raise ValueError(
+                f"load: expected a function without arguments that returns the {name} of {cls.__name__}, one per "
+                f"{cls.__name__}, got too few; pass it with custom=[lambda: ...]"
+            )
+        return maker()
+
+
+def _is_maker(function: Callable[..., Any]) -> bool:
+    """Return whether a function can be called without arguments."""
+    try:
+        inspect.signature(function).bind()
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _array(values: Any, name: Any) -> np.ndarray:
@@ -114,6 +167,8 @@ def _find(name: Any, custom: Iterable[Any]) -> type:
             found = getattr(module, name, None)
             if isinstance(found, type) and dataclasses.is_dataclass(found):
                 return found
+        if name in ELSEWHERE:
+            return getattr(import_module(ELSEWHERE[name]), name)
     raise ValueError(f"load: expected a class of anynet, got {name!r}; pass your own with custom=[...]")
 
 
