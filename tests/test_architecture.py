@@ -15,14 +15,14 @@ FLOORS = (
     ("_version", "arrays", "datasets", "durations", "files", "tree"),
     ("backends", "checks", "initializers", "plots", "random"),
     ("__main__", "history", "layers", "losses", "optimizers", "regularizers", "schedules"),
-    ("callbacks", "distributed", "gradcheck", "interop", "metrics", "onnx", "weights"),
+    ("callbacks", "distributed", "gradcheck", "metrics", "onnx", "weights"),
     ("config",),
     ("data",),
     ("training",),
     ("checkpoint", "explain"),
     ("anynet", "network"),
     ("model",),
-    ("loading", "selfcheck", "sklearn"),
+    ("interop", "loading", "selfcheck", "sklearn"),
 )
 """The rooms from the bottom up; a room imports only from lower floors. ``anynet`` is the package's own ``__init__``."""
 
@@ -40,7 +40,7 @@ OPTIONAL = {
 NEED_OPTIONAL = {
     "anynet.arrays.cupy_namespace",
     *(f"anynet.backends.{name}" for name in ("cupy", "jax", "numba_rules", "strict", "torch")),
-    *(f"anynet.interop.{name}" for name in ("jax", "torch", "torch_layer")),
+    *(f"anynet.interop.{name}" for name in ("jax", "torch", "torch_compiled", "torch_layer", "torch_pass")),
 }
 """Modules of anynet that import such a library at their top, and therefore may be imported by a function."""
 
