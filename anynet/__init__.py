@@ -27,7 +27,8 @@ __all__ = sorted(name for name, module in _modules.items() if module not in (Non
 
 def __getattr__(name: str) -> Any:
     if name not in _modules:
-        raise AttributeError(f"module 'anynet' has no attribute {name!r}")
+        advice = "" if name[:1] == "_" else _import_module("anynet.names.text").advice(("anynet",), name, _modules)
+        raise AttributeError(f"anynet: expected a public name, got {name!r}{advice}")
     module = _modules[name]
     value = getattr(_import_module(f"anynet.{module}"), name) if module else _import_module(f"anynet.{name}")
     globals()[name] = value

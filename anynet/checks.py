@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from anynet.arrays.namespace import Array, namespace
+from anynet.names.text import advice
 
 
 def check_int(where: str, name: str, value: Any, *, at_least: int) -> int:
@@ -28,7 +29,8 @@ def check_kind(where: str, name: str, value: Any, kind: type, example: str) -> N
     """Raise TypeError unless `value` is an instance of `kind`; the message shows an example."""
     if not isinstance(value, kind):
         a_class = isinstance(value, type) and issubclass(value, kind)
-        got = f"the class {value.__name__}; write it with parentheses" if a_class else repr(value)
+        advised = advice((name,), type(value).__name__)
+        got = f"the class {value.__name__}; write it with parentheses" if a_class else f"{value!r}{advised}"
         raise TypeError(f"{where}: expected {name} to be {example} or another {kind.__name__}, got {got}")
 
 

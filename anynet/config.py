@@ -6,10 +6,12 @@ import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from anynet import losses, optimizers
 from anynet.checks import check_int, check_kind, check_shapes
 from anynet.layers import Dense, Layer, Sequential, Sigmoid, Softmax
 from anynet.losses.base import Loss
 from anynet.metrics import LossMetric, Metric, resolve
+from anynet.names.text import classes_of, from_text
 from anynet.optimizers.base import Optimizer
 from anynet.regularizers import Regularizer
 
@@ -51,15 +53,19 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         layer = self.layer if isinstance(self.layer, Layer) else Sequential(self.layer)
-        normal = {"layer": layer, "input_shape": check_shapes("Model", "input_shape", self.input_shape)}
-        if self.loss is not None:
-            check_kind("Model", "loss", self.loss, Loss, "SoftmaxCrossEntropy()")
-        if self.optimizer is not None:
-            check_kind("Model", "optimizer", self.optimizer, Optimizer, "Adam()")
+        normal: dict[str, Any] = {"layer": layer, "input_shape": check_shapes("Model", "input_shape", self.input_shape)}
+        for name, kind, module, example in (
+            ("loss", Loss, losses, "SoftmaxCrossEntropy()"),
+            ("optimizer", Optimizer, optimizers, "Adam()"),
+        ):
+            if (value := getattr(self, name)) is not None:
+                normal[name] = from_text("Model", name, value, classes_of(kind, module), example)
+                check_kind("Model", name, normal[name], kind, example)
         if self.regularizer is not None:
             check_kind("Model", "regularizer", self.regularizer, Regularizer, "L2(1e-4)")
         normal |= {
-            "metrics": resolve(self.metrics, self.loss),
+            "metrics": resolve(self.metrics, normal.get("loss")),
+            "dtype": dtype_name(self.dtype),
             "seed": check_int("Model", "seed", self.seed, at_least=0),
         }
         for name, value in normal.items():
@@ -101,6 +107,12 @@ class ModelConfig:
         return loss | {metric.name: metric for metric in self.metrics}
 
 
+def dtype_name(dtype: Any) -> str:
+    """Return the name of a data type of any library, such as "float32" for ``torch.float32``."""
+    name = getattr(dtype, "name", None) or getattr(dtype, "__name__", None) or str(dtype)
+    return name.rpartition(".")[2]
+
+
 class Setting(Generic[T]):
     """A read-only attribute of a model: the field of that name of its `config`."""
 
@@ -139,7 +151,7 @@ def warn_if_output_mismatches_loss(layer: Layer, loss: Loss | None) -> None:
     else:
         return
     warnings.warn(
-        f"Model: expected {loss.expects} for {name}, got a network that ends in {ends}; {advice}", stacklevel=3
+        f"Model: expected {loss.expects} for {name}, got a network that ends in {ends}; {advice}", stacklevel=4
     )
 
 

@@ -28,6 +28,7 @@ import numpy as np
 
 from anynet.arrays.blas import limited
 from anynet.arrays.convert import to_numpy
+from anynet.names.constructors import Value
 
 __all__ = [
     "Constant",
@@ -49,7 +50,7 @@ Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Initializer:
+class Initializer(metaclass=Value):
     """Base class of initializers, which map a generator and a shape to a float64 array."""
 
     def __call__(self, rng: np.random.Generator, shape: Shape) -> np.ndarray:
@@ -106,7 +107,9 @@ class Given(Initializer):
     def __call__(self, rng: np.random.Generator, shape: Shape) -> np.ndarray:
         array = np.array(self.values, dtype=np.float64)
         if array.shape != shape:
-            raise ValueError(f"expected given values of shape {shape}, got {array.shape}; weight is (in, out)")
+            raise ValueError(
+                f"expected given values of shape {shape}, got {array.shape}" + transposed_hint(shape, array.shape)
+            )
         return array
 
 
@@ -231,6 +234,14 @@ class Orthogonal(Initializer):
             q, r = np.linalg.qr(rng.normal(size=(max(rows, columns), min(rows, columns))))
         q = q * np.where(np.diagonal(r) < 0, -1.0, 1.0)  # makes the distribution uniform (Haar), Mezzadri (2007)
         return self.gain * (q if rows >= columns else q.T).reshape(shape)
+
+
+def transposed_hint(expected: Shape, got: Shape) -> str:
+    """Return the end of a message about a wrong shape, if it is transposed."""
+    if len(expected) > 1 and got == (expected[-1], expected[-2], *expected[:-2]):
+        axes = "array.T" if len(got) == 2 else f"array.transpose({', '.join(map(str, (*range(2, len(got)), 1, 0)))})"
+        return f"; it is transposed: a weight is (..., inputs, outputs), in PyTorch (outputs, inputs, ...); pass {axes}"
+    return ""
 
 
 def as_initializer(value: Any, where: str) -> Initializer:

@@ -37,6 +37,7 @@ from anynet.distributed import Communicator
 from anynet.history import History
 from anynet.layers import Layer
 from anynet.losses.base import Loss
+from anynet.names.constructors import explained
 from anynet.network import Network
 from anynet.optimizers.base import Optimizer
 from anynet.regularizers import Regularizer
@@ -121,6 +122,7 @@ class Model(Network):
 
     # -- training -----------------------------------------------------------------------------------------------------
 
+    @explained
     def fit(
         self,
         x: ArrayLike | Iterable[Any],
@@ -205,6 +207,8 @@ class Model(Network):
                     validation_split=validation_split,
                 )
                 config = self.config.in_steps(source.batches(plan.batch_size))
+                if any(callback.saves for callback in callbacks):
+                    snapshot.describe(config)  # raises if the model cannot be saved
                 compiled = self._compiled if config is self.config else processes.compiled(config, self.backend)
                 if processes.rank == 0 and should_show(progress):
                     callbacks = [*callbacks, ProgressBar()]
@@ -265,6 +269,10 @@ class Model(Network):
         is logits; `predict_proba` returns probabilities.
         """
         return self._predict(x, lambda y: y)
+
+    def __call__(self, x: ArrayLike) -> Arrays:
+        """Return `predict` of x."""
+        return self.predict(x)
 
     def predict_proba(self, x: ArrayLike) -> Any:
         """Return the probability of each class (N, C), as the loss defines it.

@@ -24,6 +24,8 @@ from anynet.layers import Layer
 from anynet.layers.summary import summary
 from anynet.losses.base import Loss
 from anynet.metrics import Metric
+from anynet.names.constructors import Constructed
+from anynet.names.text import advice
 from anynet.onnx import to_onnx
 from anynet.optimizers import lr_factor
 from anynet.optimizers.base import Optimizer
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
     from anynet.callbacks.base import Run
 
 
-class Network:
+class Network(metaclass=Constructed):
     """The part of `Model` that holds its settings and its state, without data."""
 
     layer = Setting[Layer]("The network as one layer, a `Sequential` if it was given as a list")
@@ -318,6 +320,13 @@ class Network:
     def __setstate__(self, content: dict[str, Any]) -> None:
         self._initialize(content["config"], content["backend"], find=lambda expected: content["state"])
         self.epoch, self.history = content["epoch"], content["history"]
+
+    if not TYPE_CHECKING:  # a type checker reports unknown attributes itself
+
+        def __getattr__(self, name):
+            known = [one for one in dir(type(self)) if one[0] != "_"]
+            hint = "" if name[:1] == "_" else advice(("Model",), name, known)
+            raise AttributeError(f"Model: expected one of its attributes, got {name!r}{hint}")
 
     def __repr__(self) -> str:
         settings = f"input_shape={self.input_shape}, backend={self.backend.name!r}, dtype={self.dtype!r}"

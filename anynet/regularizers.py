@@ -17,10 +17,11 @@ from anynet import tree
 from anynet.arrays.namespace import Array, namespace
 from anynet.arrays.reduce import total
 from anynet.checks import check_kind, check_number
+from anynet.names.constructors import Value
 
 
 @dataclass(frozen=True)
-class Regularizer:
+class Regularizer(metaclass=Value):
     """Base class of penalties; subclasses implement `value` and `add_gradient`."""
 
     def value(self, params: tree.Tree, examples: Array | float = 1.0) -> Array | float:

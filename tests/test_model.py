@@ -162,9 +162,7 @@ def test_params_can_be_set(model, backend):
     assert all((a == 0.25).all() for a in tree.leaves(new))
     with pytest.raises(ValueError, match=r"params: expected 0\.weight of shape \(4, 8\), got \(8, 4\)"):
         model.params = [{**new[0], "weight": new[0]["weight"].T}, *new[1:]]
-    with pytest.raises(
-        ValueError, match=r"params: expected 4 arrays as in Model\.params, got 3; they differ in 0\.bias"
-    ):
+    with pytest.raises(ValueError, match=r"params: expected 4 arrays as in Model\.params, got 3, without 0\.bias"):
         model.params = [{"weight": new[0]["weight"]}, *new[1:]]
 
 

@@ -137,7 +137,7 @@ def test_a_star_import_gives_them_all():
 
 
 def test_an_unknown_name_is_an_attribute_error():
-    with pytest.raises(AttributeError, match="no attribute 'Dens'"):
+    with pytest.raises(AttributeError, match="got 'Dens'; did you mean Dense"):
         _ = anynet.Dens
     with pytest.raises(ImportError, match="Dens"):
         exec("from anynet import Dens")

@@ -21,6 +21,7 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from anynet.history import History
+from anynet.names.constructors import Constructed
 
 if TYPE_CHECKING:
     from anynet.data.batch import Batch, Chunk
@@ -82,11 +83,14 @@ class Run:
         return self.metrics.values(quick=True)
 
 
-class Callback:
+class Callback(metaclass=Constructed):
     """Base class of callbacks; subclasses override the hooks they need."""
 
     last: ClassVar[bool] = False
     """Whether the hooks run after those of callbacks with ``last = False``."""
+
+    saves: ClassVar[bool] = False
+    """Whether the callback saves the model, so that `fit` checks first whether it can be saved."""
 
     def on_fit_begin(self, run: Run) -> None:
         """Run before the first epoch."""

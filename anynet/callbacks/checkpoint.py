@@ -49,7 +49,7 @@ class Checkpoint(Callback):
     'run.safetensors'
     """
 
-    last = True
+    last = saves = True
 
     def __init__(
         self,

@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 PARTS = ("params", "state", "key")
 """Prefixes of the tensors of a `TrainState`."""
 
+NAMED = 5
+"""Maximum number of different settings that a message lists."""
+
 
 class Snapshot(NamedTuple):
     """The content of a file: a model without a backend, and where its training was.
@@ -176,18 +179,37 @@ def _position(run: Run) -> dict[str, Any]:
 
 
 def _check_same(where: str, path: Path, name: str, now: Any, then: Any) -> None:
-    now, then = json.loads(json.dumps(now)), then if isinstance(then, dict) else {}
-    for key in [*now, *(k for k in then if k not in now)]:
-        if now.get(key) != then.get(key):
-            raise ValueError(
-                f"{where}: expected {key}={_short(then.get(key))}, as in the {name} that wrote {path}, got "
-                f"{_short(now.get(key))}; resume with the arguments of the first call"
-            )
+    """Raise ValueError that lists the settings in which two descriptions differ, field by field."""
+    different = list(_differences(json.loads(json.dumps(now)), then if isinstance(then, dict) else {}))
+    if different:
+        more = f" and {len(different) - NAMED} more" if len(different) > NAMED else ""
+        raise ValueError(
+            f"{where}: expected {', '.join(f'{key}={_short(old)}' for key, old, _ in different[:NAMED])}{more}, as in the "
+            f"{name} that wrote {path}, got {', '.join(f'{key}={_short(new)}' for key, _, new in different[:NAMED])}; "
+            "resume with the arguments of the first call"
+        )
+
+
+def _differences(now: Any, then: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any, Any]]:
+    """Yield name, old and new value of each field in which two descriptions differ."""
+    if isinstance(now, dict) and isinstance(then, dict) and now.get("class") == then.get("class"):
+        for key in [*now, *(key for key in then if key not in now)]:
+            yield from _differences(now.get(key), then.get(key), (*path, key))
+    elif isinstance(now, list) and isinstance(then, list) and len(now) == len(then):
+        for index, pair in enumerate(zip(now, then, strict=True)):
+            yield from _differences(*pair, (*path, str(index)))
+    elif now != then:
+        yield ".".join(path), then, now
 
 
 def _short(value: Any) -> str:
+    """Return a description as short text: classes by name, a list by its length."""
+    if isinstance(value, dict) and "class" in value:
+        return str(value["class"])
+    if isinstance(value, list) and any(isinstance(part, (dict, list)) for part in value):
+        return f"[{', '.join(map(_short, value[:NAMED]))}{', …' if len(value) > NAMED else ''}]"
     text = str(value)
-    return text if len(text) <= 300 else text[:300] + "…"
+    return text if len(text) <= 80 else text[:80] + "…"
 
 
 def _filled(where: str, name: str, like: Any, tensors: Mapping[str, np.ndarray]) -> Any:

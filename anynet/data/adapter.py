@@ -11,7 +11,7 @@ import numpy as np
 
 from anynet import tree
 from anynet.arrays.convert import to_numpy
-from anynet.arrays.namespace import ArrayLike
+from anynet.arrays.namespace import ArrayLike, namespace
 from anynet.backends.base import Backend
 from anynet.checks import is_multi
 from anynet.config import ModelConfig
@@ -20,6 +20,8 @@ from anynet.data.convert import as_inputs, as_targets, as_weights, check_batch_s
 from anynet.data.plan import SPLIT_STREAM
 from anynet.data.sources import ArraySource, IterableSource, Source, StreamedSource, in_file, read_rows
 from anynet.data.split import class_labels, class_weights, split_labels, stratified_split
+from anynet.losses.base import Loss
+from anynet.metrics import Metric
 
 Inputs = Any
 """An array of N examples, or a tuple of arrays for several inputs."""
@@ -81,7 +83,10 @@ class DataAdapter:
     def check(self, where: str, batch: Batch) -> Batch:
         """Check the values of a batch, which waits for the device, and return the batch."""
         self._config.layer.check_input(where, batch.x)
-        self._config.required_loss.check_values(batch.y, self._output_shape)
+        loss = self._config.required_loss
+        loss.check_values(batch.y, self._output_shape)
+        if not loss.has_classes:
+            check_are_classes(where, self._config.metrics, loss, batch.y)
         return batch
 
     def input_batches(self, x: ArrayLike) -> Iterator[Inputs]:
@@ -222,6 +227,18 @@ class DataAdapter:
             return Batch(x, y, weight)
 
         return IterableSource(f"{where}: x", x, prepare)
+
+
+def check_are_classes(where: str, metrics: Iterable[Metric], loss: Loss, y: Any) -> None:
+    """Raise ValueError if a metric of classes would measure targets that are numbers."""
+    metric = next((metric for metric in metrics if metric.needs_classes), None)
+    if metric is not None and hasattr(y, "shape"):
+        xp = namespace(y)
+        if not bool(xp.all((y == 0) | (y == 1))):
+            raise ValueError(
+                f"{where}: expected y of classes, 0 and 1, for the metric {metric.name!r} with {type(loss).__name__}, got "
+                "other numbers; for a regression use metrics=['rmse', 'mae', 'r2'], for classes SoftmaxCrossEntropy()"
+            )
 
 
 def is_batches(x: Any) -> bool:

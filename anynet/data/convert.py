@@ -14,6 +14,7 @@ from anynet import tree
 from anynet.arrays.namespace import Array, ArrayLike, DType
 from anynet.backends.base import Backend
 from anynet.checks import check_finite, is_multi
+from anynet.data.frames import check_finite_columns, frame_to_numpy, is_frame
 
 
 def as_array(backend: Backend, where: str, name: str, value: ArrayLike, dtype: DType = None) -> Array:
@@ -28,9 +29,13 @@ def as_array(backend: Backend, where: str, name: str, value: ArrayLike, dtype: D
         )
     try:
         array = _numeric(value)
+        if is_frame(value):
+            check_finite_columns(where, name, value, array)
         is_wide = isinstance(array, np.ndarray) and array.dtype != np.uint8
         array = backend.asarray(array, dtype if is_wide else None)
     except (TypeError, ValueError) as error:
+        if str(error).startswith(where):
+            raise
         hint = "; number the classes from 0, as np.unique(y, return_inverse=True)[1] does" if name == "y" else ""
         raise type(error)(
             f"{where}: expected {name} to be an array of numbers, got {_describe(value)} ({error}){hint}"
@@ -46,6 +51,8 @@ def _numeric(value: Any) -> Any:
         array = value
     else:
         array = value if hasattr(value, "__dlpack__") else np.asarray(value)
+        if is_frame(value) and array.dtype.kind not in "biuf":
+            return frame_to_numpy(value)
     if isinstance(array, np.ndarray) and array.dtype.kind not in "biuf":
         raise TypeError(f"its dtype is {array.dtype}")
     return array
@@ -103,7 +110,7 @@ def as_inputs(backend: Backend, where: str, x: ArrayLike, input_shape: Any, dtyp
 
 
 def as_targets(backend: Backend, where: str, y: ArrayLike, target_shape: Any) -> Any:
-    """Return targets as an array of the backend, a tuple if `target_shape` is one of several shapes."""
+    """Return targets as an array of the backend, or a tuple for several shapes."""
     if not is_multi(target_shape):
         return as_array(backend, where, "y", y)
     parts = zip(as_parts(where, "y", y, len(target_shape)), target_shape, strict=True)

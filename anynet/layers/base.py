@@ -26,6 +26,7 @@ from anynet.arrays.namespace import Array, Arrays as Arrays, namespace
 from anynet.arrays.placeholder import Placeholder, PlaceholderGenerator
 from anynet.checks import check_finite, is_multi
 from anynet.initializers import Initializer
+from anynet.names.constructors import Value
 from anynet.tree import Tree
 
 Shape: TypeAlias = tuple[int, ...] | tuple["Shape", ...]
@@ -41,7 +42,7 @@ Key: TypeAlias = Array
 
 
 @dataclass(frozen=True)
-class Layer:
+class Layer(metaclass=Value):
     """A pure function of parameters and input, with its derivative.
 
     To write a layer, define a frozen dataclass with `forward` and `backward`, and with `init` if it has parameters or changes

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from sys import modules
 from typing import Any, ClassVar
 
 import numpy as np
 
 from anynet.checks import check_kind
 from anynet.layers.base import Arrays, Cache, Grads, Key, Layer, Params, Shape
+from anynet.names.text import classes_of, from_text
 from anynet.random import fold_in
 
 
@@ -79,6 +81,8 @@ class Sequential(Layer):
         grads: list[Grads] = [{}] * len(self.layers)
         for index in range(len(self.layers) - 1, -1, -1):
             layer = self.layers[index]
+            if dy is None and not layer.preserves_values:
+                raise ValueError(f"layer {index + 1}: expected backward to return the gradient of its input, got None")
             dy, grads[index] = layer.backward(params[index], cache[index], dy, need_dx=need_dx or index > 0)
         return (dy if need_dx else None), grads
 
@@ -141,7 +145,8 @@ def as_layer(layers: Any) -> Layer:
 
 def check_layers(where: str, layers: Any) -> tuple[Layer, ...]:
     """Return layers as a tuple; raise TypeError unless each is a `Layer`."""
-    layers = tuple(layers)
+    named = classes_of(Layer, modules["anynet.layers"])
+    layers = tuple(from_text(where, f"layer {index}", layer, named, "Dense(10)") for index, layer in enumerate(layers))
     for index, layer in enumerate(layers):
         check_kind(where, f"layer {index}", layer, Layer, "Dense(10)")
     return layers

@@ -23,6 +23,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 from anynet.arrays.namespace import Array, DType, namespace
 from anynet.arrays.reduce import narrowed, total, widened
 from anynet.checks import check_finite as check_finite, is_multi
+from anynet.names.constructors import Value
 
 Cache: TypeAlias = Any
 """The values that the derivative needs: arrays, or tuples, lists and dicts of arrays."""
@@ -33,7 +34,7 @@ OutputShape: TypeAlias = Any
 
 
 @dataclass(frozen=True)
-class Loss:
+class Loss(metaclass=Value):
     """The mean over the batch of a loss per example.
 
     .. math:: L = \\frac{\\sum_n w_n ℓ_n}{\\sum_n w_n}, \\qquad

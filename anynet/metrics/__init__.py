@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from sys import modules
 from typing import Any
 
+from anynet import losses
 from anynet.losses.base import Loss
 from anynet.metrics import classification
 from anynet.metrics.base import (
@@ -25,6 +27,7 @@ from anynet.metrics.classification import (
     TopK as TopK,
 )
 from anynet.metrics.regression import MAE as MAE, R2 as R2, RMSE as RMSE
+from anynet.names.text import classes_of, from_text
 
 
 def resolve(metrics: Any, loss: Loss | None) -> tuple[Metric, ...]:
@@ -42,9 +45,11 @@ def resolve(metrics: Any, loss: Loss | None) -> tuple[Metric, ...]:
     found: list[Metric] = []
     if not isinstance(metrics, (str, Metric, Loss, Iterable)):
         raise TypeError(f"metrics: expected a list of names, metrics or losses, got {metrics!r}")
-    for metric in (metrics,) if isinstance(metrics, (str, Metric, Loss)) else metrics:
+    classes = classes_of(Metric, modules[__name__]) | classes_of(Loss, losses)
+    for given in (metrics,) if isinstance(metrics, (str, Metric, Loss)) else metrics:
+        metric = from_text("metrics", "metrics", given, classes, "'accuracy', a Metric, a Loss")
         if (
-            isinstance(metric, (classification.ClassScore, ConfusionMatrix))
+            isinstance(metric, (Accuracy, classification.ClassScore, ConfusionMatrix))
             and metric.threshold is None
             and loss is not None
         ):
@@ -53,12 +58,8 @@ def resolve(metrics: Any, loss: Loss | None) -> tuple[Metric, ...]:
             found.append(metric)
         elif isinstance(metric, Loss):
             found.append(LossMetric(metric))
-        elif metric == "accuracy":
-            found.append(Accuracy(None if loss is None else loss.threshold))
         elif callable(metric) and not isinstance(metric, type):
             found.append(Custom(metric))
-        elif isinstance(metric, str):
-            raise ValueError(f"metrics: expected 'accuracy', a Metric or a Loss, got {metric!r}")
         else:
             got = (
                 f"the class {metric.__name__}; write it with parentheses" if isinstance(metric, type) else repr(metric)

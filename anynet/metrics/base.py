@@ -26,10 +26,11 @@ import numpy as np
 from anynet.arrays.namespace import Array, namespace
 from anynet.arrays.reduce import widened
 from anynet.losses.base import Loss
+from anynet.names.constructors import Value
 
 
 @dataclass(frozen=True)
-class Metric:
+class Metric(metaclass=Value):
     """Base class of metrics; subclasses implement `sums` and `value`."""
 
     keeps_examples: ClassVar[bool] = False
@@ -37,6 +38,9 @@ class Metric:
 
     greater_is_better: ClassVar[bool | None] = None
     """Whether a greater value is better; None if unknown."""
+
+    needs_classes: ClassVar[bool] = False
+    """Whether the targets are classes; then numbers other than 0 and 1 are refused with a loss of numbers."""
 
     @property
     def name(self) -> str:

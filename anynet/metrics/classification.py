@@ -41,6 +41,7 @@ class Accuracy(Mean):
     """
 
     threshold: float | None = None
+    needs_classes = True
     greater_is_better = True
 
     def per_example(self, y_true: Array, y_pred: Array) -> Array:
@@ -100,6 +101,7 @@ class TopK(Mean):
     """
 
     k: int = 5
+    needs_classes = True
     greater_is_better = True
 
     def __post_init__(self) -> None:
@@ -141,6 +143,7 @@ class ConfusionMatrix(Metric):
            [1., 1.]])
     """
 
+    needs_classes = True
     threshold: float | None = None
 
     def sums(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> tuple[Array, ...]:
@@ -161,6 +164,7 @@ class ClassScore(Metric):
 
     average: str | None = None
     threshold: float | None = None
+    needs_classes = True
     greater_is_better = True
 
     def __post_init__(self) -> None:
@@ -267,6 +271,7 @@ class ROCAUC(Metric):
     """
 
     keeps_examples = True
+    needs_classes = True
     greater_is_better = True
 
     @property

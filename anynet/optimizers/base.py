@@ -24,6 +24,7 @@ from array_api_compat import device
 from anynet import tree
 from anynet.arrays.namespace import Array, namespace
 from anynet.durations import fields_in_steps
+from anynet.names.constructors import Value
 from anynet.optimizers import scalars
 
 Rule = Callable[..., tuple[Array, ...]]
@@ -59,7 +60,7 @@ def run_rule(
 
 
 @dataclass(frozen=True)
-class Optimizer:
+class Optimizer(metaclass=Value):
     """Base class of optimizers, which are pure functions.
 
     An elementwise optimizer is a frozen dataclass that implements `slots`, `rule` and `coefficients`. Others implement `init`
@@ -101,7 +102,7 @@ class Optimizer:
         return {"step": step, **{slot: tree.map(xp.zeros_like, params) for slot in self.slots}}
 
     def in_steps(self, per_epoch: float) -> Self:
-        """Return the optimizer with schedules in epochs converted to steps, for a number of updates per epoch."""
+        """Return the optimizer with schedules in steps; `per_epoch` is the number of updates per epoch."""
         return fields_in_steps(self, per_epoch)
 
     def check_parameters(self, named: Sequence[tuple[tree.Path, Array]]) -> None:

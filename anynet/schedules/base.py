@@ -8,10 +8,11 @@ from typing import Any, ClassVar, Self
 
 from anynet.checks import check_int, check_number
 from anynet.durations import fields_in_steps
+from anynet.names.constructors import Value
 
 
 @dataclass(frozen=True)
-class TimedSchedule:
+class TimedSchedule(metaclass=Value):
     """Base class of schedules with a length in steps or in epochs.
 
     A schedule is a function of the step. A length in epochs is converted once, by the first `Model.fit`; from then on the

@@ -7,11 +7,12 @@ from dataclasses import KW_ONLY, dataclass
 
 from anynet.arrays.namespace import Array, namespace
 from anynet.checks import check_number
+from anynet.names.constructors import Value
 from anynet.schedules.base import TimedSchedule
 
 
 @dataclass(frozen=True)
-class ConstantSchedule:
+class ConstantSchedule(metaclass=Value):
     r"""Return the same value at every step.
 
     Parameters

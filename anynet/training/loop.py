@@ -129,7 +129,7 @@ def _warn_if_diverged(run: Run) -> None:
             f"fit: expected a finite loss, got {losses[-1]} in epoch {run.epoch}; the parameters have diverged: "
             "create a new model with a lower learning rate, or scale x to a size of about 1",
             RuntimeWarning,
-            stacklevel=5,
+            stacklevel=6,
         )
 
 

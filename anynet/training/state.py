@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from threading import RLock
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from anynet.arrays.namespace import Array
 from anynet.arrays.placeholder import Placeholder
 from anynet.backends.base import Backend
 from anynet.config import ModelConfig
+from anynet.initializers import transposed_hint
 from anynet.optimizers import lr_factor
 
 
@@ -64,19 +65,35 @@ def place_like(where: str, old: tree.Tree, new: tree.Tree, place: Callable[[Any]
     """Return `new` placed in the structure of `old`; raise ValueError unless names and shapes agree."""
     expected, given = dict(tree.leaves_with_paths(old)), dict(tree.leaves_with_paths(new))
     if expected.keys() != given.keys():
-        odd = sorted(map(tree.name, expected.keys() ^ given.keys()))
+        sides = {"without": expected.keys() - given.keys(), "with an additional": given.keys() - expected.keys()}
+        odd = " and ".join(f"{word} {_names(paths)}" for word, paths in sides.items() if paths)
         raise ValueError(
-            f"{where}: expected {len(expected)} arrays as in Model.{where}, got {len(given)}; they differ in "
-            + ", ".join(odd[:5])
+            f"{where}: expected {len(expected)} arrays as in Model.{where}, got {len(given)}, {odd}; assign {_outline(old)}"
         )
     placed = []
     for path, array in expected.items():
         placed.append(place(given[path]))
         if tuple(placed[-1].shape) != tuple(array.shape):
+            shapes = tuple(array.shape), tuple(placed[-1].shape)
             raise ValueError(
-                f"{where}: expected {tree.name(path)} of shape {tuple(array.shape)}, got {tuple(placed[-1].shape)}"
+                f"{where}: expected {tree.name(path)} of shape {shapes[0]}, got {shapes[1]}{transposed_hint(*shapes)}"
             )
     return tree.set_leaves(old, iter(placed), like=old)
+
+
+def _names(paths: Iterable[tree.Path]) -> str:
+    """Return the first names of paths, with repr for keys of a flat dict that look like paths."""
+    names = sorted(repr(path[0]) if len(path) == 1 and isinstance(path[0], str) else tree.name(path) for path in paths)
+    return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
+
+
+def _outline(old: tree.Tree) -> str:
+    """Return the structure of a tree in short, such as ``[{'weight': ..., 'bias': ...}, {}]``."""
+    if isinstance(old, dict):
+        return "{" + ", ".join(f"{key!r}: {_outline(value)}" for key, value in list(old.items())[:3]) + "}"
+    if isinstance(old, (list, tuple)):
+        return "[" + ", ".join(map(_outline, old[:3])) + (", ...]" if len(old) > 3 else "]")
+    return "..."
 
 
 def placeholder_state(config: ModelConfig, params: tree.Tree) -> TrainState:

@@ -75,7 +75,7 @@ def test_names():
 @pytest.mark.parametrize(
     ("metrics", "kind", "match"),
     [
-        (["recall_at_7"], ValueError, "expected 'accuracy', a Metric or a Loss, got 'recall_at_7'"),
+        (["recall_at_7"], ValueError, "got 'recall_at_7'"),
         ([3], TypeError, "expected names, metrics, losses or functions, got 3"),
         ([Accuracy], TypeError, "expected names, metrics, losses or functions"),
         ([Accuracy(), Accuracy(0.5)], ValueError, "expected different names"),

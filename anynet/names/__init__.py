@@ -1,0 +1,1 @@
+"""Names: those given as text, those of other libraries, and those of arguments."""

@@ -1,0 +1,132 @@
+"""Metaclasses whose constructors explain wrong arguments."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from abc import ABCMeta
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from anynet.names.text import advice, surplus_advice
+
+ACCEPTED = {"lr": "learning_rate"}
+"""Keyword arguments that are accepted under another name."""
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Constructed(ABCMeta):
+    """Metaclass of classes whose constructor explains wrong arguments and accepts those of `ACCEPTED`.
+
+    A class may be an abstract base class as well, since this is a subclass of `ABCMeta`.
+    """
+
+    if not TYPE_CHECKING:  # a type checker takes the arguments of __init__
+
+        def __call__(cls, *args, **kwargs):
+            try:
+                return super().__call__(*args, **kwargs)
+            except TypeError:
+                signature = inspect.signature(cls)
+                accepted = _accepted(signature, kwargs)
+                problem = wrong_arguments([base.__name__ for base in cls.__mro__], signature, args, accepted)
+                if problem is None and accepted == kwargs:
+                    raise
+            if problem is None:
+                return super().__call__(*args, **accepted)
+            raise TypeError(problem + _decorator_advice(cls))
+
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        signature = inspect.signature(cls.__init__)  # type: ignore[misc]
+        return signature.replace(parameters=list(signature.parameters.values())[1:])
+
+
+class Value(Constructed):
+    """Metaclass of values: frozen dataclasses that are compared by their fields, saved and loaded."""
+
+    if not TYPE_CHECKING:
+
+        def __call__(cls, *args, **kwargs):
+            if "__init__" in vars(cls):
+                _check_fields(cls)
+            return super().__call__(*args, **kwargs)
+
+
+def _check_fields(cls: type) -> None:
+    """Raise TypeError if the arguments of a class are not its fields, which alone are compared and saved."""
+    fields = {field.name for field in dataclasses.fields(cls) if field.init}
+    arguments = [name for name in inspect.signature(cls).parameters if name not in fields]
+    if arguments:
+        raise TypeError(
+            f"{cls.__name__}: expected a frozen dataclass whose arguments are fields, got __init__({', '.join(arguments)}), "
+            "whose values are neither saved nor compared; write @dataclass(frozen=True) above the class, with "
+            f"{arguments[0]} as a field, and checks into __post_init__"
+        )
+
+
+def _decorator_advice(cls: type) -> str:
+    own = [] if "__dataclass_params__" in vars(cls) else list(vars(cls).get("__annotations__", {}))
+    return f"; {own[0]} is not a field: write @dataclass(frozen=True) above the class" if own else ""
+
+
+def _accepted(signature: inspect.Signature, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return keyword arguments with those of `ACCEPTED` renamed where the signature has the name."""
+    names = signature.parameters.keys() - kwargs.keys()
+    return {
+        ACCEPTED[k] if ACCEPTED.get(k) in names and k not in signature.parameters else k: v for k, v in kwargs.items()
+    }
+
+
+def explained(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorate a method so that wrong arguments raise a TypeError with the code to write."""
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except TypeError:
+            problem = wrong_arguments([function.__qualname__], inspect.signature(function), args, kwargs)
+            if problem is None:
+                raise
+        raise TypeError(problem)
+
+    return call
+
+
+def wrong_arguments(
+    owners: list[str], signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> str | None:
+    """Return a message about arguments that do not fit a signature, None if they fit."""
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        where, parameters = owners[0].removeprefix("Model."), signature.parameters
+        names = [name for name in parameters if name != "self"]
+        unknown = [name for name in kwargs if name not in parameters]
+        if unknown:
+            return (
+                f"{where}: expected arguments among {', '.join(names) or 'none'}, got {unknown[0]}="
+                f"{_short(kwargs[unknown[0]])}{advice(owners, unknown[0], names)}"
+            )
+        positional = [p for p in parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD and p.name != "self"]
+        given = args[1:] if "self" in parameters else args
+        if len(given) > len(positional):
+            few = ", ".join(p.name for p in positional) or "none"
+            surplus = ", ".join(map(_short, given[len(positional) :]))
+            return f"{where}: expected no more arguments without a name than {few}, got {surplus}{surplus_advice(owners[0])}"
+        reason = (
+            str(error)
+            .replace("missing a required argument:", "the argument")
+            .replace("multiple values for", "one value for")
+        )
+        return f"{where}: expected {reason}, got {', '.join([*map(_short, given), *kwargs]) or 'none'}"
+    return None
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else type(value).__name__

@@ -1,0 +1,175 @@
+"""Names of classes given as text, names of other libraries, and misspelled names.
+
+`ALIASES` lists other words for classes, which are accepted as text, as in ``Model(loss="mse")``. `INSTEAD` lists names that
+anynet lacks, with the code to write instead; they appear in messages only.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from types import ModuleType
+from typing import Any
+
+ALIASES = {
+    "acc": "Accuracy",
+    "auc": "ROCAUC",
+    "bce": "BinaryCrossEntropy",
+    "bcewithlogits": "SigmoidCrossEntropy",
+    "crossentropy": "SoftmaxCrossEntropy",
+    "kld": "KLDivergence",
+    "linear": "Identity",
+    "mae": "MeanAbsoluteError",
+    "r2score": "R2",
+    "sparsecategoricalcrossentropy": "CategoricalCrossEntropy",
+}
+"""Other words for classes, in lower case without separators."""
+
+INSTEAD = {
+    # names of the package
+    "anynet.Activation": "ReLU() or another activation as a layer of its own",
+    "anynet.AveragePooling1D": "AvgPool1D",
+    "anynet.AveragePooling2D": "AvgPool2D",
+    "anynet.AvgPool1d": "AvgPool1D",
+    "anynet.BCELoss": "BinaryCrossEntropy",
+    "anynet.BCEWithLogitsLoss": "SigmoidCrossEntropy",
+    "anynet.BatchNorm1d": "BatchNorm",
+    "anynet.BatchNorm2d": "BatchNorm",
+    "anynet.BatchNormalization": "BatchNorm",
+    "anynet.CrossEntropyLoss": "SoftmaxCrossEntropy",
+    "anynet.Custom": "anynet.metrics.Custom, or pass the function itself in metrics=[...]",
+    "anynet.DataLoader": "fit(x, y, batch_size=...), or pass any iterable of batches to fit",
+    "anynet.Given": "anynet.initializers.Given, or pass the array itself as a weight",
+    "anynet.GlobalAveragePooling1D": "GlobalAvgPool1D",
+    "anynet.GlobalAveragePooling2D": "GlobalAvgPool2D",
+    "anynet.Input": "Model(..., input_shape=...)",
+    "anynet.L1Loss": "MeanAbsoluteError",
+    "anynet.LayerNormalization": "LayerNorm",
+    "anynet.LearningRateScheduler": "a schedule as learning rate, such as Adam(CosineDecay(1e-3, epochs=20))",
+    "anynet.Linear": "Dense(units); the number of inputs follows from input_shape",
+    "anynet.MaxPooling1D": "MaxPool1D",
+    "anynet.MaxPooling2D": "MaxPool2D",
+    "anynet.Mean": "anynet.metrics.Mean",
+    "anynet.ModelCheckpoint": "Checkpoint",
+    "anynet.Module": "Layer",
+    "anynet.MSELoss": "MeanSquaredError",
+    "anynet.NLLLoss": "CategoricalCrossEntropy after Softmax(), or SoftmaxCrossEntropy",
+    "anynet.Ones": "Constant(1.0)",
+    "anynet.Run": "anynet.callbacks.Run",
+    "anynet.SmoothL1Loss": "Huber",
+    "anynet.TerminateOnNaN": "StopOnNaN",
+    "anynet.load_model": "load",
+    "anynet.nn": "anynet: layers, losses and optimizers are in one namespace",
+    "anynet.optim": "anynet: optimizers are in the same namespace as layers",
+    "anynet.save": "Model.save(path)",
+    "anynet.tensor": "an array of NumPy, CuPy, PyTorch or JAX",
+    # attributes of a model
+    "Model.add": "Model([..., layer], ...): the layers are given at once",
+    "Model.backward": "gradients(x, y)",
+    "Model.compile": "Model(layers, input_shape=..., loss=..., optimizer=..., metrics=[...])",
+    "Model.count_params": "summary()",
+    "Model.cpu": "model = model.to('numpy')",
+    "Model.cuda": "model = model.to('cupy')",
+    "Model.eval": "predict(x), which never trains",
+    "Model.fit_generator": "fit(batches), for any iterable of batches",
+    "Model.forward": "predict(x)",
+    "Model.get_weights": "params",
+    "Model.layers": "layer.layers",
+    "Model.load": "anynet.load(path)",
+    "Model.load_state_dict": "model.state = state, or anynet.load(path)",
+    "Model.load_weights": "anynet.load(path)",
+    "Model.parameters": "params",
+    "Model.save_weights": "save(path)",
+    "Model.score": "evaluate(x, y)",
+    "Model.set_weights": "model.params = [...]",
+    "Model.state_dict": "state, or save(path)",
+    "Model.train": "fit(x, y)",
+    "Model.train_on_batch": "train_step(x, y)",
+    "Model.weights": "params",
+    "Model.zero_grad": "nothing: gradients are never accumulated",
+    # arguments; those without a class are of any class or function
+    "Adam.momentum": "beta1=...",
+    "Adam.weight_decay": "AdamW(weight_decay=...), or Model(regularizer=L2(...))",
+    "Dense()": "Dense(units); the number of inputs follows from input_shape",
+    "Dropout.p": "rate=...",
+    "EarlyStopping.restore_best_weights": "restore_best=...",
+    "Checkpoint.filepath": "path",
+    "Checkpoint.save_best_only": "monitor='val_loss'",
+    "Model.fit()": "fit(x, y, epochs=...); all other arguments are given by name",
+    "Model.fit.steps_per_epoch": "nothing: an epoch is one pass over the data",
+    "Model.fit.verbose": "progress=True or progress=False",
+    "ReduceLROnPlateau.min_lr": "min_factor=..., a fraction of the learning rate",
+    "activation": "the activation as a layer of its own: [Dense(16), ReLU()]",
+    "betas": "beta1=..., beta2=...",
+    "bias_initializer": "bias=...",
+    "clipnorm": "Clip(optimizer, norm=...)",
+    "eps": "epsilon=...",
+    "in_channels": "nothing: the number of channels follows from input_shape",
+    "in_features": "nothing: the number of inputs follows from input_shape",
+    "input_dim": "Model(..., input_shape=...)",
+    "input_shape": "Model(..., input_shape=...)",
+    "kernel_initializer": "weight=...",
+    "kernel_regularizer": "Model(..., regularizer=L2(...))",
+    "out_channels": "filters",
+    "out_features": "units",
+    "strides": "stride=...",
+    # objects of one kind where another is expected
+    "loss.MAE": "MeanAbsoluteError()",
+    "loss.RMSE": "MeanSquaredError(), whose minimum is the same",
+    "optimizer.CosineDecay": "Adam(CosineDecay(...))",
+}
+"""Code to write instead of a name of another library, by ``owner.name``; ``owner()`` is for surplus arguments."""
+
+
+def plain(name: str) -> str:
+    """Return a name in lower case without separators."""
+    return re.sub(r"[\W_]", "", name).lower()
+
+
+def advice(owners: Iterable[str], name: str, known: Iterable[str] = ()) -> str:
+    """Return the end of a message about an unknown name, or nothing.
+
+    It is the code to write instead, or the nearest name."""
+    for key in (*(f"{owner}.{name}" for owner in owners), name):
+        if key in INSTEAD:
+            return f"; write {INSTEAD[key]}"
+    by_plain = {plain(one): one for one in known}
+    near = difflib.get_close_matches(plain(name), by_plain, n=1, cutoff=0.75)
+    return f"; did you mean {by_plain[near[0]]}?" if near else ""
+
+
+def surplus_advice(owner: str) -> str:
+    """Return the end of a message about surplus positional arguments."""
+    return f"; write {INSTEAD[f'{owner}()']}" if f"{owner}()" in INSTEAD else ""
+
+
+def classes_of(kind: type, *modules: ModuleType) -> dict[str, type]:
+    """Return the public subclasses of a class in modules, by name."""
+    found = {name: value for module in modules for name, value in vars(module).items() if isinstance(value, type)}
+    return {name: cls for name, cls in found.items() if issubclass(cls, kind) and cls is not kind and name[0] != "_"}
+
+
+def from_text(where: str, name: str, value: Any, classes: Mapping[str, type], example: str) -> Any:
+    """Return an instance of a class named by text, and other values unchanged.
+
+    Raises
+    ------
+    ValueError
+        If there is no such class, or it has arguments that must be given.
+    """
+    if not isinstance(value, str):
+        return value
+    by_plain = {plain(one): one for one in classes}
+    found = by_plain.get(plain(value)) or by_plain.get(plain(ALIASES.get(plain(value), "")))
+    if found is None:
+        raise ValueError(
+            f"{where}: expected {name} to be {example} or the name of such a class, got {value!r}"
+            f"{advice((name,), value, [*classes, *ALIASES])}"
+        )
+    try:
+        return classes[found]()
+    except TypeError as error:
+        raise ValueError(
+            f"{where}: expected {name} with its arguments, got {value!r}; write {found}(...) ({error})"
+        ) from None
