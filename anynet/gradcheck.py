@@ -22,7 +22,9 @@ import numpy as np
 from anynet import backends, random, tree
 from anynet.backends.base import Backend
 from anynet.checks import is_multi
+from anynet.layers import Identity
 from anynet.layers.base import Layer
+from anynet.losses.base import Loss
 
 if TYPE_CHECKING:
     from anynet.model import Model
@@ -57,7 +59,7 @@ class GradientReport:
 
 
 def check_gradients(
-    subject: Layer | Model,
+    subject: Layer | Loss | Model,
     x: Any,
     y: Any = None,
     *,
@@ -66,17 +68,17 @@ def check_gradients(
     seed: int = 0,
     backend: str | Backend | None = None,
 ) -> GradientReport:
-    """Compare the gradients of a layer or model with finite differences.
+    """Compare the gradients of a layer, loss or model with finite differences.
 
     Parameters
     ----------
-    subject : Layer or Model
+    subject : Layer, Loss or Model
         A layer gets initial parameters with random perturbations, because zeros and ones would hide a missing factor in
         backward. A model is checked with its own parameters and is not changed.
     x : array (N, ...), or tuple of arrays
-        Inputs, converted to float64.
+        Inputs, converted to float64; for a loss, the outputs y_pred.
     y : array
-        Targets, required for a model.
+        Targets, required for a model and a loss.
     tolerance : float, in (0, inf)
         Maximum relative error.
     training : bool
@@ -94,13 +96,14 @@ def check_gradients(
     Raises
     ------
     GradientError
-        If an error exceeds the tolerance, or a trained parameter has no gradient; the message names the layer and parameter.
+        If an error exceeds the tolerance, or a trained parameter or x has no gradient, or one of another dtype; the message
+        names the layer and parameter.
     ValueError
         If the backend has no float64.
     """
     if backend is not None:
         where = backends.get(backend)
-    elif isinstance(subject, Layer):
+    elif isinstance(subject, (Layer, Loss)):
         where = backends.of(tree.leaves(x)[0] if isinstance(x, tuple) else x)
     else:
         where = subject.backend
@@ -109,41 +112,41 @@ def check_gradients(
 
 
 def _compare(
-    subject: Layer | Model, x: Any, y: Any, backend: Backend, tolerance: float, training: bool, seed: int
+    subject: Layer | Loss | Model, x: Any, y: Any, backend: Backend, tolerance: float, training: bool, seed: int
 ) -> GradientReport:
     """Return the errors of the gradients on a backend; raise at the first that is too large."""
     rng = np.random.default_rng(seed)
-    if isinstance(subject, Layer):
-        layer = subject
-        params = layer.init(rng, tree.map_arrays(lambda a: tuple(backends.to_numpy(a).shape[1:]), x))[0]
+    layer = Identity() if isinstance(subject, Loss) else subject if isinstance(subject, Layer) else subject.layer
+    dtype, training_key = backend.dtype("float64"), backend.asarray(random.make_key(seed))
+    inputs = _inputs(x, layer.integer_input, backend)
+    if isinstance(subject, (Layer, Loss)):
+        params = layer.init(rng, tree.map_arrays(lambda a: tuple(a.shape[1:]), inputs))[0]
         trained = layer.trainable(params)
         params = tree.set_leaves(params, iter([_moved(a, rng) for a in tree.leaves(trained)]), like=trained)
-        objective = _layer_objective(layer, backend, rng)
     else:
-        layer = subject.layer
         params = tree.map(subject.backend.to_numpy, subject.state.params)
-        objective = _model_objective(subject, backend, y)
-    dtype = backend.dtype("float64")
-    inputs = _inputs(x, layer.integer_input, backend)
     params = tree.map(lambda a: backend.asarray(a, dtype), params)
-    training_key = backend.asarray(random.make_key(seed))
     if isinstance(subject, Layer):
+        objective = _layer_objective(layer, backend, rng)
         params = layer.update_buffers(params, layer.forward(params, inputs, key=training_key)[1])
+    else:
+        loss = subject if isinstance(subject, Loss) else subject.config.required_loss
+        shape = tree.map_arrays(lambda a: tuple(a.shape[1:]), inputs) if loss is subject else subject.output_shape  # type: ignore[union-attr]
+        objective = _loss_objective(layer, loss, shape, backend, y)
     key = training_key if training else None
 
     _, scale, gradients = objective(params, inputs, key)
     noise = ROUNDING * scale / tolerance
-    expected = {path for path, _ in tree.leaves_with_paths(layer.trainable(params))}
-    given = {path for path, _ in tree.leaves_with_paths(gradients["params"])}
-    if expected != given:
-        odd = next(iter(expected ^ given))
-        raise GradientError(
-            f"{_name(layer, odd)}: expected a gradient for each trained parameter and no other, got "
-            f"{'none' if odd in expected else 'an extra one'}"
-        )
+
+    def name(path: tree.Path) -> str:
+        if isinstance(subject, Loss):
+            return ".".join([f"{type(subject).__name__}: y_pred", *map(str, path[1:])])
+        return _name(layer, path if path[0] == "x" else path[1:])
+
+    _check_complete(name, layer, {"params": layer.trainable(params), "x": inputs}, gradients)
     errors = {}
     for path, gradient in tree.leaves_with_paths(gradients):
-        label = _name(layer, path if path[0] == "x" else path[1:])
+        label = name(path)
         errors[label] = _relative_error(
             objective, {"params": params, "x": inputs}, path, gradient, key, backend, rng, label, noise
         )
@@ -153,6 +156,22 @@ def _compare(
                 f"{errors[label]:.1e}; backward does not match forward"
             )
     return GradientReport(errors)
+
+
+def _check_complete(name: Callable[[tree.Path], str], layer: Layer, places: Any, gradients: Any) -> None:
+    """Raise GradientError unless each trained parameter and each input of numbers has a gradient."""
+    flags = layer.integer_input
+    integers = {("x", i) for i, flag in enumerate(flags) if flag} if isinstance(flags, tuple) else set()
+    expected = {path for path, _ in tree.leaves_with_paths(places)} - integers
+    given = {path for path, _ in tree.leaves_with_paths(gradients)}
+    if flags and not isinstance(flags, tuple):
+        expected, given = ({path for path in paths if path[0] != "x"} for paths in (expected, given))
+    if expected != given:
+        odd = min(expected ^ given, key=str)
+        raise GradientError(
+            f"{name(odd)}: expected a gradient for the input, each trained parameter and no other, got "
+            f"{'none' if odd in expected else 'an extra one'}"
+        )
 
 
 def _inputs(x: Any, integers: Any, backend: Backend) -> Any:
@@ -186,22 +205,23 @@ def _layer_objective(layer: Layer, backend: Backend, rng: np.random.Generator) -
     return objective
 
 
-def _model_objective(model: Model, backend: Backend, y: Any) -> Objective:
-    loss = model.config.required_loss
+def _loss_objective(layer: Layer, loss: Loss, output_shape: Any, backend: Backend, y: Any) -> Objective:
+    """Return the loss of the outputs of a layer as an objective."""
     if y is None:
-        raise ValueError("check_gradients: expected y for a model, got None")
+        raise ValueError("check_gradients: expected y for a model or a loss, got None")
+    several = is_multi(loss.target_shape(output_shape))
     placed = (
         tree.map(lambda a: backend.asarray(backends.to_numpy(a)), y)
-        if is_multi(loss.target_shape(model.output_shape))
+        if several
         else backend.asarray(backends.to_numpy(y))
     )
-    targets = loss.targets(placed, model.output_shape, backend.dtype("float64"))
-    loss.check_values(targets, model.output_shape)
+    targets = loss.targets(placed, output_shape, backend.dtype("float64"))
+    loss.check_values(targets, output_shape)
 
     def objective(params: Any, x: Any, key: Any) -> tuple[float, float, dict[str, Any]]:
-        y_pred, cache = model.layer.forward(params, x, key=key)
+        y_pred, cache = layer.forward(params, x, key=key)
         value, loss_cache = loss.forward(targets, y_pred)
-        dx, grads = model.layer.backward(params, cache, loss.backward(loss_cache))
+        dx, grads = layer.backward(params, cache, loss.backward(loss_cache))
         return float(value), abs(float(value)), {"params": grads, "x": dx}
 
     return objective
@@ -224,6 +244,8 @@ def _relative_error(
     that of the try with the best agreement. `noise` is the smallest size that exceeds rounding errors.
     """
     place = tree.get(at, path)
+    if gradient.dtype != place.dtype:
+        raise GradientError(f"{label}: expected a gradient of dtype {place.dtype}, as its input, got {gradient.dtype}")
     if tuple(gradient.shape) != tuple(place.shape):
         raise GradientError(f"{label}: expected a gradient of shape {tuple(place.shape)}, got {tuple(gradient.shape)}")
     scale = max(float(backend.xp.max(backend.xp.abs(place))), 1e-2) if math.prod(place.shape) else 1.0

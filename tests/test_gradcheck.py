@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+import anynet
 from anynet import (
     Dense,
     Dropout,
@@ -183,7 +184,7 @@ def test_takes_any_kind_of_array(backend):
 
 
 def test_a_model_needs_y():
-    with pytest.raises(ValueError, match="expected y for a model, got None"):
+    with pytest.raises(ValueError, match="expected y for a model or a loss, got None"):
         check_gradients(Model([Dense(2)], input_shape=4, loss=HalfSquaredError()), X)
 
 
@@ -213,3 +214,71 @@ def test_a_wrong_sign_in_a_tiny_gradient_is_seen(backend):
     small = Wrong(3, what="bias", weight=1e-6 * np.ones((4, 3)))
     with pytest.raises(GradientError, match="bias"):
         check_gradients(Sequential([small, Dense(2, weight=1e-6 * np.ones((3, 2)))]), X, backend=backend)
+
+
+@dataclass(frozen=True)
+class NoDx(Dense):
+    """Dense layer without ∂L/∂x."""
+
+    def backward(self, params, cache, dy, *, need_dx=True):
+        return None, super().backward(params, cache, dy, need_dx=need_dx)[1]
+
+
+def test_sees_a_missing_gradient_of_the_input(backend):
+    with pytest.raises(GradientError, match=r"^NoDx: x: expected a gradient for the input, .*, got none"):
+        check_gradients(NoDx(3), X, backend=backend)
+
+
+def test_a_missing_gradient_inside_is_named_in_training():
+    model = Model([Dense(3), NoDx(3)], input_shape=4, loss=HalfSquaredError())
+    with pytest.raises(ValueError, match=r"layer 1: expected backward to return the gradient of its input, got None"):
+        model.gradients(X, np.ones((5, 3)))
+
+
+@dataclass(frozen=True)
+class Single(Dense):
+    """Dense layer with gradients in float32."""
+
+    what: str = "x"
+
+    def backward(self, params, cache, dy, *, need_dx=True):
+        dx, grads = super().backward(params, cache, dy, need_dx=need_dx)
+        if self.what == "x":
+            return namespace(dx).astype(dx, namespace(dx).float32), grads
+        return dx, {**grads, "weight": namespace(dx).astype(grads["weight"], namespace(dx).float32)}
+
+
+@pytest.mark.parametrize("what", ["x", "weight"])
+def test_sees_a_gradient_of_another_precision(what, backend):
+    with pytest.raises(
+        GradientError, match=rf"^Single: {what}: expected a gradient of dtype .*float64, .* got .*float32"
+    ):
+        check_gradients(Single(3, what=what), X, backend=backend)
+
+
+@dataclass(frozen=True)
+class Cubed(HalfSquaredError):
+    factor: float = 3.0
+
+    def per_example(self, y_true, y_pred):
+        error = y_pred - y_true
+        return namespace(error).sum(error**3, axis=1), error
+
+    def derivative(self, cache):
+        return self.factor * cache**2
+
+
+def test_checks_losses(backend):
+    y = np.random.default_rng(1).normal(size=(5, 4))
+    report = check_gradients(Cubed(), X, y, backend=backend)
+    assert list(report.errors) == ["Cubed: y_pred"] and report.worst < 1e-7
+    with pytest.raises(GradientError, match=r"^Cubed: y_pred: expected a relative error of at most"):
+        check_gradients(Cubed(2.9), X, y, backend=backend)
+    with pytest.raises(ValueError, match="expected y for a model or a loss, got None"):
+        check_gradients(Cubed(), X)
+
+
+def test_checks_a_loss_of_several_outputs():
+    loss = anynet.Losses([anynet.GaussianNLL(), SoftmaxCrossEntropy()])
+    targets = (np.ones((5, 2)), np.arange(5) % 4)
+    assert list(check_gradients(loss, (X, X), targets).errors) == ["Losses: y_pred.0", "Losses: y_pred.1"]
