@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from anynet import backends, files, tree
+from anynet import backends, tree
 from anynet.arrays.namespace import Array, ArrayLike, Arrays
 from anynet.backends.base import Backend
 from anynet.callbacks import Callback, ProgressBar
@@ -38,7 +38,7 @@ from anynet.history import History
 from anynet.layers import Layer
 from anynet.losses.base import Loss
 from anynet.names.constructors import explained
-from anynet.network import Network
+from anynet.network import Portable
 from anynet.optimizers.base import Optimizer
 from anynet.regularizers import Regularizer
 from anynet.training.evaluation import evaluate_source
@@ -46,7 +46,7 @@ from anynet.training.loop import check_callbacks, make_run, train
 from anynet.training.processes import Alone, place_of
 
 
-class Model(Network):
+class Model(Portable):
     """A trainable network.
 
     Parameters
@@ -225,18 +225,6 @@ class Model(Network):
             finally:
                 self._run = None
             return run.history
-
-    def _resume(self, run: Run, path: Path, config: ModelConfig) -> None:
-        where = "fit: resume"
-        saved = self._processes.of_first(lambda: snapshot.read(where, path))
-        with self._processes.together(), saved.wrong_content_is_value_error(where):
-            saved.check_same(where, config, run.settings)
-            with self._owner.read() as present:
-                state = saved.state(where, present)
-            saved.restore(run)
-        self.state, self.epoch = state, saved.epoch
-        if run.writes:
-            files.discard_leftovers(path)
 
     def _after_epoch(self, run: Run) -> None:
         with self._owner.read() as state:
