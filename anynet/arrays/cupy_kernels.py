@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 
 import cupy
+import numpy as np
 
 from anynet.arrays import cupy_products
 
@@ -46,6 +47,31 @@ def matmul(a: Any, b: Any, /) -> Any:
     if a.ndim == b.ndim == 3 and a.shape[0] == b.shape[0] == 1:
         return cupy_products.matmul(a[0], b[0])[None, ...]
     return cupy_products.matmul(a, b)
+
+
+MAX_CONSTANT_BYTES = 2048
+"""Upper bound of the bytes of an array that a kernel writes from its arguments, which may have 4 KiB."""
+_CONSTANT = np.dtype([("byte", np.uint8, (MAX_CONSTANT_BYTES,))])
+_write_constant = cupy.RawKernel(
+    f"""
+    struct Bytes {{ unsigned char byte[{MAX_CONSTANT_BYTES}]; }};
+    extern "C" __global__ void anynet_constant(unsigned char *y, const int count, const Bytes bytes) {{
+        for (int i = threadIdx.x; i < count; i += blockDim.x) y[i] = bytes.byte[i];
+    }}
+    """,
+    "anynet_constant",
+)
+
+
+def constant(host: np.ndarray) -> Any:
+    """Return a copy of a small host array, written by a kernel.
+
+    An upload would use the copy engine, and a CUDA graph could not repeat it.
+    """
+    y, values = cupy.empty(host.shape, host.dtype), np.zeros((), _CONSTANT)
+    values["byte"][: host.nbytes] = np.frombuffer(host.tobytes(), np.uint8)
+    _write_constant((1,), (128,), (y, np.int32(host.nbytes), values[()]))
+    return y
 
 
 PATCH_ELEMENTS = 2**26

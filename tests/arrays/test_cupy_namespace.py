@@ -29,3 +29,22 @@ def test_take_along_axis_broadcasts(backend):
     with backend.activate():
         actual = backend.xp.take_along_axis(backend.asarray(x), backend.asarray(index.T), axis=1)
         np.testing.assert_array_equal(backend.to_numpy(actual), x[:, [2, 0]])
+
+
+@pytest.mark.parametrize(
+    "values", [[0.1, 2], (3,), np.arange(6.0).reshape(2, 3)[:, ::2], np.ones((20, 20)), []], ids=str
+)
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int64", "bool"])
+def test_asarray_of_numbers_of_the_host(values, dtype, backend):
+    with backend.activate():
+        actual = backend.xp.asarray(values, dtype=getattr(np, dtype), device=backend.device)
+    assert actual.dtype == dtype and actual.device == backend.device
+    np.testing.assert_array_equal(backend.to_numpy(actual), np.asarray(values, dtype))
+
+
+def test_a_few_numbers_need_no_upload(backend):
+    fakegpu = pytest.importorskip("fakegpu", reason="only an emulated GPU counts uploads")
+    with backend.activate():
+        before = fakegpu.counters()["h2d"]
+        backend.xp.asarray((0.5, 2.0, 1.0), dtype=np.float32, device=backend.device)
+        assert fakegpu.counters()["h2d"] == before
