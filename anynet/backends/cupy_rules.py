@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from anynet.arrays import fallbacks
+
 TABLE_BYTES = 3800
 """Upper bound of the table of a launch; all arguments of a kernel must fit into 4 KiB."""
 THREADS, PER_THREAD = 256, 4
@@ -134,7 +136,8 @@ def _kernel(cupy: ModuleType, rule: Callable[..., Any], slots: int, by_value: tu
         lines = trace_rule(rule, slots, len(by_value))
     except (
         Exception
-    ):  # a rule may use anything of its arrays' namespace, and each thing that is missing has its own error
+    ) as error:  # a rule may use anything of its arrays' namespace, and each missing thing has its own error
+        fallbacks.note(f"update rule {rule.__name__} in one kernel per parameter", error)
         return None
     name = f"anynet_{rule.__name__}_{slots}"
     return cupy.RawKernel(rule_source(name, lines, 2 + slots, by_value, number), name)

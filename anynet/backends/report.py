@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from anynet.arrays import fallbacks
 from anynet.arrays.blas import loaded_blas, openblas, thread_count
 from anynet.arrays.products import LARGE
 from anynet.backends import jax as jax_backend, torch as torch_backend
@@ -166,7 +167,14 @@ def _cupy(backend: Backend) -> dict[str, Any]:
         "cuda": cupy.cuda.runtime.runtimeGetVersion(),
         "driver": cupy.cuda.runtime.driverGetVersion(),
         "tf32": "on" if os.environ.get("CUPY_TF32") == "1" else "off",
+        **_slower(),
     }
+
+
+def _slower() -> dict[str, str]:
+    """Return the reasons why something runs in a slower way than it could, if there are any."""
+    reasons = [f"{what} ({reason})" for what, reason in fallbacks.noted().items()]
+    return {"slower in this process": ", ".join(reasons)} if reasons else {}
 
 
 def _strict(backend: Backend) -> dict[str, Any]:

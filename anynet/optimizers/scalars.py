@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from array_api_compat import is_cupy_array
 
+from anynet.arrays import fallbacks
 from anynet.arrays.namespace import Array, namespace
 
 if TYPE_CHECKING:
@@ -83,10 +84,9 @@ def _kernel(optimizer: Optimizer, dtype: Any, names: tuple[str, ...]) -> Callabl
             return None
         try:
             arrays = kernel(*numbers.values(), *rate)
-        except (
-            Exception
-        ):  # CuPy has an error for each thing that it cannot trace; as written, the function shows its own
+        except Exception as error:  # CuPy has one for each thing that it cannot trace; the plain function shows its own
             traceable = False
+            fallbacks.note(f"scalars of {type(optimizer).__name__} in one kernel each", error)
             return None
         arrays = iter(arrays if isinstance(arrays, tuple) else (arrays,))
         count, keys, values, constant = layout[0]

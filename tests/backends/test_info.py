@@ -67,6 +67,19 @@ def test_cupy_is_there_only_if_it_can_compile(monkeypatch):
     assert "cuda_fp16.h" in reason and "and more" not in reason and 'pip install "cupy-cuda13x[ctk]"' in reason
 
 
+def test_reasons_for_slower_ways_are_there_while_they_hold(monkeypatch):
+    from anynet.arrays import fallbacks
+    from anynet.backends.report import _slower
+
+    monkeypatch.setattr(fallbacks, "_noted", {})
+    assert _slower() == {}
+    fallbacks.note("one thing", ValueError("a reason\nand more"))
+    fallbacks.note("another", "too large")
+    assert _slower() == {"slower in this process": "one thing (ValueError: a reason), another (too large)"}
+    fallbacks.forget("one thing")
+    assert _slower() == {"slower in this process": "another (too large)"}
+
+
 def test_advice_is_given_only_where_it_applies():
     assert "anynet-nn[fast]" in "".join(_numpy_advice({"numba": "not installed"}, Processor("any")))
 

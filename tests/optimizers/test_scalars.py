@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from anynet import SGD, Adam, Dense, HalfSquaredError, Model
+from anynet.backends import info
 from anynet.optimizers import scalars
 from tests.conftest import KINDS
 from tests.optimizers.cases import ELEMENTWISE
@@ -43,6 +44,7 @@ def test_a_schedule_that_cannot_be_fused_runs_as_written(backend):
     new, state = optimizer.update(params, params, optimizer.init(params))
     np.testing.assert_array_equal(fetch(backend, new["weight"]), np.full(3, 0.875))
     assert int(state["step"]) == 1
+    assert "scalars of SGD" in info().backends["cupy"]["slower in this process"]
 
 
 def test_a_factor_on_the_learning_rate_is_no_constant_of_a_kernel(backend):
