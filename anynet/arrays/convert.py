@@ -32,7 +32,10 @@ CUDA_DEVICES = (2, 13)
 def is_on_gpu(x: Any) -> bool:
     """Return whether an array is on an NVIDIA GPU and can be shared by DLPack."""
     find = getattr(x, "__dlpack_device__", None)
-    return find is not None and find()[0] in CUDA_DEVICES
+    try:
+        return find is not None and find()[0] in CUDA_DEVICES
+    except Exception:  # an array that cannot be shared, such as a sparse one; each library has its own error
+        return False
 
 
 def to_numpy(x: Any) -> np.ndarray:

@@ -29,6 +29,14 @@ def test_arrays_on_the_host_are_not_on_a_gpu():
     assert not is_on_gpu(np.ones(3)) and not is_on_gpu([1, 2]) and not is_on_gpu(None)
 
 
+def test_an_array_that_cannot_be_shared_is_not_on_a_gpu():
+    class Sparse:
+        def __dlpack_device__(self):
+            raise BufferError("no strides")
+
+    assert not is_on_gpu(Sparse()) and not is_on_gpu(type(np.ones(3)))
+
+
 @pytest.mark.parametrize("dtype", ["float64", "int64", "int32", "bool", "float32", "uint8"])
 def test_inputs_on_the_host_have_the_dtype_of_the_model_before_they_are_moved(dtype, backend, monkeypatch):
     moved, asarray = [], backend.asarray
