@@ -11,6 +11,7 @@ import numpy as np
 from anynet.arrays.convert import is_on_gpu, to_numpy
 from anynet.arrays.namespace import Array
 from anynet.backends.base import Backend, missing, run_whole
+from anynet.backends.flat_rules import run_flat
 from anynet.backends.numpy import NumpyBackend
 
 
@@ -81,8 +82,10 @@ class TorchBackend(Backend):
         return run
 
     def elementwise(self, rule: Callable[..., Any]) -> Callable[..., Any]:
-        if self.device.type != "cpu" or self._compiled:
+        if self._compiled:
             return run_whole(rule)
+        if self.device.type != "cpu":
+            return run_flat(self._torch, rule)
 
         # On the CPU, NumPy arrays can share the memory of tensors, and NumPy's runners need fewer passes over it.
         def run(leaf_groups: Sequence[tuple[Any, ...]], coefficients: tuple[Any, ...]) -> None:
