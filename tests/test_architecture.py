@@ -39,6 +39,7 @@ OPTIONAL = {
 
 NEED_OPTIONAL = {
     "anynet.arrays.cupy_namespace",
+    "anynet.arrays.torch_namespace",
     *(f"anynet.backends.{name}" for name in ("cupy", "jax", "numba_rules", "strict", "torch")),
     *(f"anynet.interop.{name}" for name in ("jax", "torch", "torch_compiled", "torch_layer", "torch_pass")),
 }

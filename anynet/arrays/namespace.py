@@ -97,4 +97,10 @@ def _find(x: Array) -> ModuleType:
     if isinstance(x, placeholder.Placeholder):
         return placeholder.namespace
     found = array_namespace(x)
-    return numpy_namespace if found is compat_numpy else found
+    if found is compat_numpy:
+        return numpy_namespace
+    if found.__name__ == "array_api_compat.torch":
+        from anynet.arrays import torch_namespace
+
+        return torch_namespace
+    return found

@@ -27,8 +27,8 @@ from anynet.arrays.blas import limited, openblas, thread_count
 
 LARGE = 2**23
 """Number of multiplications from which helpers save time; one thread takes 160 µs."""
-LEAD = 2**20
-"""Multiplications that the calling thread computes while helpers wake up; 20 µs."""
+LEAD = 2**21
+"""Multiplications that the calling thread computes while helpers wake up; 40 µs."""
 MIN_WIDTH = 128
 """Minimum rows or columns of a block: BLAS copies the other matrix once per block, which takes 3 % of the time at 128."""
 MAX_BLOCKS = 32

@@ -23,7 +23,7 @@ class TorchBackend(Backend):
             import torch
         except ImportError:
             raise missing("torch", "torch", "pip install torch") from None
-        import array_api_compat.torch as xp
+        from anynet.arrays import torch_namespace
 
         try:
             self.device = torch.device(device or "cpu")
@@ -34,7 +34,7 @@ class TorchBackend(Backend):
                 f"backend 'torch': expected an available device, got {device!r} ({reason}); "
                 f"this machine has: {', '.join(devices())}"
             ) from None
-        self.xp, self._torch, self._compiled = xp, torch, compiled
+        self.xp, self._torch, self._compiled = torch_namespace, torch, compiled
         self.options = {"compiled": compiled}
         self._host = NumpyBackend()
         self.name = "torch" if device is None else f"torch:{device}"
