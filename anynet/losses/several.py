@@ -29,7 +29,9 @@ class Losses(Loss):
     Notes
     -----
     y_pred and y_true are tuples of arrays; y_pred is the output of a network that ends in ``Parallel(..., combine=None)``.
-    Each loss takes its own mean over the batch. Cache: the caches of all losses.
+    Each loss takes its own mean over the batch. If some losses have class weights, the means of a batch have different
+    denominators; then the loss in the history, a mean of the batches' losses, differs slightly from a mean over all examples,
+    which `Model.evaluate` returns. Cache: the caches of all losses.
 
     Raises
     ------
