@@ -27,6 +27,7 @@ def python(code, **environment):
 
 
 HEAVY = "torch jax jaxlib cupy matplotlib sklearn scipy pandas numba array_api_strict tqdm IPython safetensors urllib.request"
+HEAVY += " onnx h5py"
 
 
 def test_importing_everything_imports_no_heavy_library():

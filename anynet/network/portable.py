@@ -35,12 +35,14 @@ class Portable(Network):
         with self._owner.read() as state:
             snapshot.write(Path(path), self.config, state, self.epoch, history, run)
 
-    def to_onnx(self, path: str | Path | None = None, **options: Any) -> Any:
+    def to_onnx(
+        self, path: str | Path | None = None, *, opset: int = 18, dtype: str = "float32", softmax: bool = False
+    ) -> Any:
         """Convert to ONNX, write a file if a path is given, and return the `onnx.ModelProto`.
 
-        `anynet.onnx.to_onnx` documents the options `opset`, `dtype` and `softmax`.
+        See `anynet.onnx.to_onnx`.
         """
-        return to_onnx(self, path, **options)
+        return to_onnx(self, path, opset=opset, dtype=dtype, softmax=softmax)
 
     def load_weights(
         self,

@@ -50,11 +50,12 @@ def names_in(code):
 def test_page(page, capsys, monkeypatch, tmp_path):
     text = page.read_text(encoding="utf-8")
     monkeypatch.setenv("KERAS_BACKEND", "torch")
-    for library in ("matplotlib", "torch", "jax", "sklearn", "onnx", "onnxruntime", "keras", "h5py"):
+    for library in ("matplotlib", "torch", "jax", "sklearn", "onnxruntime", "keras"):
         if re.search(rf"^ *(from|import) {library}|anynet\.{library}|backend=\"{library}\"", text, flags=re.M):
             pytest.importorskip(library)
-    if "plot_" in text:
-        pytest.importorskip("matplotlib")
+    for part, library in (("plot_", "matplotlib"), (".to_onnx(", "onnx"), (".weights.h5", "h5py")):
+        if part in text:
+            pytest.importorskip(library)
     data = DOCS.parents[1] / "shared" / "data"
     if not os.environ.get("ANYNET_DATA") and data.is_dir():
         monkeypatch.setenv("ANYNET_DATA", str(data))
