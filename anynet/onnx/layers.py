@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from anynet.layers import (
+    AvgPool1D,
     AvgPool2D,
     BatchNorm,
     Conv1D,
@@ -15,14 +16,16 @@ from anynet.layers import (
     Dense,
     Embedding,
     Flatten,
+    GlobalAvgPool1D,
     GlobalAvgPool2D,
     LayerNorm,
+    MaxPool1D,
     MaxPool2D,
     Rescale,
     Reshape,
     RMSNorm,
 )
-from anynet.layers.base import Params
+from anynet.layers.base import Layer, Params
 from anynet.layers.windows import pads
 from anynet.onnx.graph import Graph, Value, output_shape
 from anynet.onnx.registry import write
@@ -41,38 +44,32 @@ def _(layer: Dense, graph: Graph, params: Params, x: Value, path: str) -> Value:
 @write.register(Conv2D)
 @write.register(Conv1D)
 def _(layer: Any, graph: Graph, params: Params, x: Value, path: str) -> Value:
-    axes = len(x.shape) - 1
-    sizes, strides, dilations = (_per_axis(v, axes) for v in (layer.kernel_size, layer.stride, layer.dilation))
-    padding = layer.padding if isinstance(layer.padding, str) or axes == 2 else (layer.padding,)
     weight = graph.constant(f"{path}.weight", np.moveaxis(params["weight"], (-1, -2), (0, 1)))  # (F, C/G, ...)
     bias = [graph.constant(f"{path}.bias", params["bias"])] if layer.use_bias else []
-    y = graph.node(
-        "Conv",
-        graph.channels_first(x).name,
-        weight,
-        *bias,
-        kernel_shape=sizes,
-        strides=strides,
-        dilations=dilations,
-        group=layer.groups,
-        pads=_pads(padding, x, sizes, strides, dilations),
-    )
+    window = _window(layer, x, layer.kernel_size, layer.dilation)
+    y = graph.node("Conv", graph.channels_first(x).name, weight, *bias, group=layer.groups, **window)
     return Value(y, output_shape(layer, x), True)
 
 
+@write.register(MaxPool1D)
 @write.register(MaxPool2D)
-def _(layer: MaxPool2D, graph: Graph, params: Params, x: Value, path: str) -> Value:
-    return _pool(layer, graph, x, "MaxPool")
+def _(layer: Any, graph: Graph, params: Params, x: Value, path: str) -> Value:
+    window = _window(layer, x, layer.pool_size)
+    return Value(graph.node("MaxPool", graph.channels_first(x).name, **window), output_shape(layer, x), True)
 
 
+@write.register(AvgPool1D)
 @write.register(AvgPool2D)
-def _(layer: AvgPool2D, graph: Graph, params: Params, x: Value, path: str) -> Value:
-    return _pool(layer, graph, x, "AveragePool", count_include_pad=1)
+def _(layer: Any, graph: Graph, params: Params, x: Value, path: str) -> Value:
+    window = _window(layer, x, layer.pool_size) | {"count_include_pad": 1}
+    del window["dilations"]  # new in opset 19
+    return Value(graph.node("AveragePool", graph.channels_first(x).name, **window), output_shape(layer, x), True)
 
 
+@write.register(GlobalAvgPool1D)
 @write.register(GlobalAvgPool2D)
-def _(layer: GlobalAvgPool2D, graph: Graph, params: Params, x: Value, path: str) -> Value:
-    means = graph.node("GlobalAveragePool", graph.channels_first(x).name)  # (N, C, 1, 1)
+def _(layer: Layer, graph: Graph, params: Params, x: Value, path: str) -> Value:
+    means = graph.node("GlobalAveragePool", graph.channels_first(x).name)  # (N, C, 1, ...)
     return Value(graph.node("Flatten", means), x.shape[-1:])
 
 
@@ -122,27 +119,14 @@ def _(layer: Rescale, graph: Graph, params: Params, x: Value, path: str) -> Valu
     return graph.same(y, "Add", graph.number(layer.offset)) if layer.offset else y
 
 
-def _pool(layer: Any, graph: Graph, x: Value, op: str, **attributes: int) -> Value:
-    y = graph.node(
-        op,
-        graph.channels_first(x).name,
-        kernel_shape=layer.pool_size,
-        strides=layer.stride,
-        pads=_pads(layer.padding, x, layer.pool_size, layer.stride, (1, 1)),
-        **attributes,
-    )
-    return Value(y, output_shape(layer, x), True)
-
-
-def _per_axis(value: Any, axes: int) -> tuple[int, ...]:
-    return value if isinstance(value, tuple) else (value,) * axes
-
-
-def _pads(padding: Any, x: Value, *windows: tuple[int, ...]) -> list[int]:
-    """Return the zeros before each axis, then those after each axis."""
-    lengths = zip(x.shape[:-1], *windows, strict=True)
-    before, after = zip(*(pads(padding, axis, *window) for axis, window in enumerate(lengths)), strict=True)
-    return [*before, *after]
+def _window(layer: Any, x: Value, size: Any, dilation: Any = 1) -> dict[str, Any]:
+    """Return the attributes of a sliding window; `pads` lists the numbers before each axis, then those after."""
+    axes = len(x.shape) - 1
+    sizes, strides, dilations = (v if isinstance(v, tuple) else (v,) * axes for v in (size, layer.stride, dilation))
+    padding = layer.padding if isinstance(layer.padding, str) or axes > 1 else (layer.padding,)
+    around = [pads(padding, axis, x.shape[axis], sizes[axis], strides[axis], dilations[axis]) for axis in range(axes)]
+    before, after = zip(*around, strict=True)
+    return {"kernel_shape": sizes, "strides": strides, "dilations": dilations, "pads": [*before, *after]}
 
 
 def _mean(graph: Graph, x: str) -> str:

@@ -82,30 +82,28 @@ def test_is_a_function_of_the_model(case):
     assert model.to_onnx().SerializeToString() == model.to_onnx().SerializeToString()
 
 
-BASES = {"Layer"}
-
-
 def public_layers():
     values = [getattr(anynet, name) for name in anynet.__all__]
-    return {v.__name__ for v in values if inspect.isclass(v) and issubclass(v, Layer)} - BASES
+    return {v for v in values if inspect.isclass(v) and issubclass(v, Layer)} - {Layer}
 
 
 def test_every_public_layer_has_a_writer():
     """A layer that is added to anynet needs a function in anynet/onnx/."""
-    missing = sorted(public_layers() - {cls.__name__ for cls in anynet.onnx.write.registry})
+    write = anynet.onnx.write
+    missing = [layer.__name__ for layer in public_layers() if write.dispatch(layer) is write.dispatch(object)]
     assert len(public_layers()) > 35 and missing == []
 
 
 def test_every_public_layer_has_a_row():
     def classes(layer):
-        return {type(layer).__name__}.union(*(classes(child) for _, child in layer.children()))
+        return {type(layer)}.union(*(classes(child) for _, child in layer.children()))
 
     assert public_layers() - set().union(*(classes(row[0]) for row in LAYERS)) == set()
 
 
 def traceable(layer):
     """Return whether the forward pass runs without the batch size as a number."""
-    sizes = {"BatchNorm(", "Conv1D(", "Conv2D(", "Embedding(", "Flatten(", "Reshape(", "padding='same'", "padding=(("}
+    sizes = {"BatchNorm(", "Conv1D(", "Conv2D(", "Embedding(", "Flatten(", "Reshape(", "padding='same'", "padding=("}
     return not any(text in repr(layer) for text in sizes)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from anynet import (
+    AvgPool1D,
     AvgPool2D,
     BatchNorm,
     Conv1D,
@@ -16,6 +17,7 @@ from anynet import (
     GlobalAvgPool2D,
     Identity,
     LayerNorm,
+    MaxPool1D,
     MaxPool2D,
     Model,
     Parallel,
@@ -148,8 +150,11 @@ CASES = {
     ),
     "a sequence": (
         (9, 3),
-        lambda: [nn.Conv1d(3, 6, 3, stride=2), nn.BatchNorm1d(6), nn.ReLU(), nn.Flatten(), nn.Linear(24, 5)],
-        [Conv1D(6, 3, stride=2), BatchNorm(), ReLU(), Flatten(), Dense(5)],
+        lambda: [
+            *(nn.Conv1d(3, 6, 3), nn.BatchNorm1d(6), nn.ReLU(), nn.MaxPool1d(2), nn.AvgPool1d(2, 1)),
+            *(nn.Flatten(), nn.Linear(12, 5)),
+        ],
+        [Conv1D(6, 3), BatchNorm(), ReLU(), MaxPool1D(2), AvgPool1D(2, stride=1), Flatten(), Dense(5)],
     ),
     "frozen layers": (
         (4, 4, 2),
