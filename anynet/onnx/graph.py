@@ -104,11 +104,15 @@ class Graph:
 
     def node(self, op: str, *inputs: str, **attributes: Any) -> str:
         """Add a node with one output, and return the output's name."""
+        return self.several(1, op, *inputs, **attributes)[0]
+
+    def several(self, count: int, op: str, *inputs: str, **attributes: Any) -> list[str]:
+        """Add a node with several outputs, such as those of LSTM, and return their names."""
         from onnx import helper
 
-        name = self._new_name(f"{self._path}.{op}" if self._path else op)
-        self.nodes.append(helper.make_node(op, inputs, [name], name, **attributes))
-        return name
+        names = [self._new_name(f"{self._path}.{op}" if self._path else op) for _ in range(count)]
+        self.nodes.append(helper.make_node(op, inputs, names, names[0], **attributes))
+        return names
 
     def constant(self, name: str, array: Any) -> str:
         """Add an array under a name, and return the name.

@@ -61,13 +61,13 @@ def read(source: Any, layout: str, groups: Sequence[str]) -> Source:
         return Source({str(name): as_numpy(str(name), array) for name, array in source.items()}, True)
     if layout == "keras" and isinstance(source, (list, tuple)):
         return _numbered(source)
-    for method in ("state_dict", "get_weights"):
+    for method, advice in (("get_weights", " and layout='keras'"), ("state_dict", "")):
         if hasattr(source, method):
             raise TypeError(
-                f"load_weights: expected arrays, got a {type(source).__name__}; pass the result of its {method}()"
+                f"load_weights: expected arrays, got a {type(source).__name__}; pass the result of its {method}(){advice}"
             )
-    expected = "a path, a dict of arrays" + (" or a list of arrays" if layout == "keras" else "")
-    raise TypeError(f"load_weights: expected {expected}, got {type(source).__name__}")
+    hint = "; pass layout='keras' for a list" if isinstance(source, (list, tuple)) else ""
+    raise TypeError(f"load_weights: expected a path, a dict or a list of arrays, got {type(source).__name__}{hint}")
 
 
 def _numbered(arrays: Sequence[Any]) -> Source:

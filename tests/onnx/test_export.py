@@ -349,6 +349,14 @@ def test_a_name_stands_for_one_array():
         graph.constant("0.weight", np.zeros(2))
 
 
+def test_a_node_with_several_outputs():
+    graph = anynet.onnx.Graph(18, "float32")
+    first, last = graph.several(2, "Split", graph.input("x", (4,)).name, axis=1, num_outputs=2)
+    graph.output("y", anynet.onnx.Value(graph.node("Sub", first, last), (2,)))
+    x = RNG.normal(size=(3, 4)).astype(np.float32)
+    assert error(run_both(graph.model({}), x=x), x[:, :2] - x[:, 2:]) <= 1e-6
+
+
 def test_dense_on_more_axes():
     """Along the last axis, whatever the number of axes before it."""
     rng = np.random.default_rng(0)

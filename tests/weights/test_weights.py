@@ -252,6 +252,13 @@ class Module:
         return {}
 
 
+class Network(Module):
+    """Keras on PyTorch has both methods."""
+
+    def get_weights(self):
+        return []
+
+
 BAD = {
     "wrong shape": (
         {"source": STATE | {"0.weight": np.ones((4, 2, 3, 3))}},
@@ -306,13 +313,18 @@ BAD = {
         ValueError,
         r"expected layout 'torch' or 'keras', got 'jax'",
     ),
-    "a list for torch": ({"source": [1.0]}, TypeError, r"expected a path, a dict of arrays, got list"),
+    "a list for torch": ({"source": [1.0]}, TypeError, r"got list; pass layout='keras' for a list$"),
     "too short a list": (
         {"source": [np.ones(3)], "layout": "keras"},
         ValueError,
         r"expected 12 arrays, got 1; 12 missing: 0\.weight, .* and 4 more; 1 unexpected: array 0;",
     ),
-    "a number": ({"source": 3}, TypeError, r"expected a path, a dict of arrays, got int$"),
+    "a number": ({"source": 3}, TypeError, r"expected a path, a dict or a list of arrays, got int$"),
+    "a model of Keras": (
+        {"source": Network()},
+        TypeError,
+        r"expected arrays, got a Network; pass the result of its get_weights\(\) and layout='keras'$",
+    ),
     "a module": (
         {"source": Module()},
         TypeError,
