@@ -7,7 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from anynet.display import html_table
 from anynet.plots import plot_history
+
+SHOWN = 20
+"""Maximum number of epochs in the table of a notebook."""
 
 
 class History(Mapping[str, list[Any]]):
@@ -68,6 +72,14 @@ class History(Mapping[str, list[Any]]):
 
     def __len__(self) -> int:
         return len(self._columns)
+
+    def _repr_html_(self) -> str:
+        names = [name for name, column in self._columns.items() if column and isinstance(column[-1], float)]
+        shown = [i for i in range(self.epochs) if i < SHOWN // 2 or i >= self.epochs - SHOWN // 2]
+        rows = [[str(i + 1), *(f"{self._columns[name][i]:.4g}" for name in names)] for i in shown]
+        if len(shown) < self.epochs:
+            rows.insert(SHOWN // 2, ["…"] * (len(names) + 1))
+        return html_table(["epoch", *names], rows, f"History of {self.epochs} epochs")
 
     def __repr__(self) -> str:
         last = ", ".join(

@@ -171,8 +171,8 @@ class Model(Portable):
         callbacks : sequence of Callback
             Callbacks to run during training.
         progress : bool, optional
-            Whether to print one line per epoch and, in a terminal, a progress bar; by default, only if stdout and stderr are
-            terminals.
+            Whether to print one line per epoch and, in a terminal or a notebook, a progress bar; by default, in a notebook, or
+            if stdout and stderr are terminals.
         resume : path, optional
             File written by `Checkpoint`. The model, history and callbacks are restored, and training continues from the batch
             at which the file was written, with results identical to those of an uninterrupted run. All other arguments must

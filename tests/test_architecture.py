@@ -12,7 +12,7 @@ import pytest
 import anynet
 
 FLOORS = (
-    ("_version", "arrays", "datasets", "durations", "files", "names", "tree"),
+    ("_version", "arrays", "datasets", "display", "durations", "files", "names", "tree"),
     ("backends", "checks", "initializers", "plots", "random"),
     ("__main__", "history", "layers", "losses", "optimizers", "regularizers", "schedules"),
     ("callbacks", "distributed", "gradcheck", "metrics", "onnx", "weights"),

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from anynet.training.state import TrainState
 
 
-@dataclass
+@dataclass(repr=False)
 class Run:
     """State of a `fit` that callbacks receive; setting `stop` ends training."""
 
@@ -71,6 +71,11 @@ class Run:
     """Set to True to end training after this batch or epoch."""
     interrupted: bool = False
     """Whether Ctrl-C ended training."""
+
+    def __repr__(self) -> str:
+        values = ", ".join(f"{name}={value:.4g}" for name, value in self.logs.items() if isinstance(value, float))
+        place = f"epoch {self.epoch} of {self.epochs}, batch {self.batch} of {self.batches or 'an unknown number'}"
+        return f"<Run: {place}{': ' + values if values else ''}>"
 
     @property
     def names(self) -> list[str]:

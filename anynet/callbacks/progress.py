@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import sys
 import time
+import warnings
 from typing import Any
 
 from anynet.callbacks.base import Callback, Run
+from anynet.display import in_notebook
 
 EVERY = 0.1
 """Minimum number of seconds between updates of the values, each of which waits for the device."""
 
 
 class ProgressBar(Callback):
-    """Print a line of results per epoch and, in a terminal, a progress bar.
+    """Print a line of results per epoch, with a progress bar in terminals and notebooks.
 
-    The lines go to stdout. The bar goes to stderr, only if that is a terminal, and shows the epoch's loss and metrics so far,
-    the speed and the remaining time.
+    The lines go to stdout. The bar goes to stderr, only if that is a terminal, or into the output of a notebook's cell. It shows
+    the epoch's loss and metrics so far, the speed and the remaining time.
     """
 
     def __init__(self) -> None:
@@ -31,10 +33,8 @@ class ProgressBar(Callback):
             self._bar.set_description_str(_place(run), refresh=False)
             if run.batches is not None:
                 self._bar.total = run.epochs * run.batches
-        elif sys.stderr.isatty():
-            from tqdm import tqdm
-
-            self._bar = tqdm(
+        elif sys.stderr.isatty() or in_notebook():
+            self._bar = _tqdm()(
                 total=None if run.batches is None else run.epochs * run.batches,
                 desc=_place(run),
                 bar_format="{desc} {percentage:3.0f}%|{bar}| {rate_fmt}, {remaining} left{postfix}",
@@ -66,6 +66,17 @@ class ProgressBar(Callback):
             self._bar = None
 
 
+def _tqdm() -> Any:
+    """Return tqdm's bar for this place: a widget in a notebook with ipywidgets, text elsewhere."""
+    from tqdm import tqdm
+
+    if in_notebook():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # without ipywidgets, tqdm recommends to install them
+            from tqdm.auto import tqdm
+    return tqdm
+
+
 def _values(logs: dict[str, Any]) -> str:
     return "  ".join(f"{name} {value:.4f}" for name, value in logs.items() if isinstance(value, (int, float)))
 
@@ -75,5 +86,5 @@ def _place(run: Run) -> str:
 
 
 def should_show(progress: bool | None) -> bool:
-    """Return whether to show progress; None means only if stdout and stderr are terminals."""
-    return sys.stderr.isatty() and sys.stdout.isatty() if progress is None else progress
+    """Return whether to show progress; None means in notebooks and in terminals."""
+    return in_notebook() or (sys.stderr.isatty() and sys.stdout.isatty()) if progress is None else progress

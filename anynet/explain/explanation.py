@@ -10,7 +10,7 @@ from anynet.explain import matrices
 from anynet.explain.narrate import Part
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Explanation:
     """One training step: ``print`` shows it as text, a notebook with formulas.
 
@@ -74,7 +74,7 @@ class Explanation:
                     blocks.append(f"*{cut}*")
         return "\n\n".join(blocks)
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return self.text()
 
     def _repr_markdown_(self) -> str:

@@ -3,18 +3,38 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Self
 
 from anynet import tree
 from anynet.arrays.namespace import namespace
 from anynet.arrays.placeholder import PlaceholderGenerator
 from anynet.checks import is_multi
+from anynet.display import html_table
 from anynet.layers.base import Layer, Params, Shape
 from anynet.layers.hooks import LayerCall, with_hook
 
 
-def summary(layer: Layer, input_shape: Shape, params: Params) -> str:
-    """Return a text table of layers, output shapes, parameters and their sizes.
+class Summary(str):
+    """A table as text, which a notebook shows as HTML."""
+
+    html: str
+
+    def __new__(cls, text: str, html: str) -> Self:
+        new = super().__new__(cls, text)
+        new.html = html
+        return new
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        return self.html
+
+
+def summary(layer: Layer, input_shape: Shape, params: Params, place: str = "") -> Summary:
+    """Return a table of layers, output shapes, parameters and their sizes.
+
+    `place` ends its last line.
 
     Examples
     --------
@@ -43,15 +63,16 @@ def summary(layer: Layer, input_shape: Shape, params: Params) -> str:
     width = max(len(path) for path, _ in names)
     labels = ["layer", *(f"{path:{width}}  {kind}" if width else kind for path, kind in names)]
     rows = [(label, *row) for label, row in zip(labels, cells, strict=True)]
+    mebibytes = sum(math.prod(a.shape) * namespace(a).finfo(a.dtype).bits for a in tree.leaves(params)) / 2**23
+    totals = f"{_count(params):,} parameters, {_count(layer.trainable(params)):,} trained; {mebibytes:.2f} MiB{place}"
     widths = [max(len(row[i]) for row in rows) for i in range(4)]
     header, *lines = [
         "  ".join((*(cell.ljust(w) for cell, w in zip(row[:3], widths, strict=False)), row[3].rjust(widths[3])))
         for row in rows
     ]
     rule = "-" * len(header)
-    mebibytes = sum(math.prod(a.shape) * namespace(a).finfo(a.dtype).bits for a in tree.leaves(params)) / 2**23
-    totals = f"{_count(params):,} parameters, {_count(layer.trainable(params)):,} trained; {mebibytes:.2f} MiB"
-    return "\n".join([header, rule, *lines, rule, totals])
+    text = "\n".join([header, rule, *lines, rule, totals])
+    return Summary(text, html_table(rows[0], rows[1:], totals, texts=(0, 1, 2)))
 
 
 def _with_batch(shape: Any) -> str:

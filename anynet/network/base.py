@@ -19,7 +19,7 @@ from anynet.data.adapter import DataAdapter
 from anynet.distributed import Communicator
 from anynet.history import History
 from anynet.layers import Layer
-from anynet.layers.summary import summary
+from anynet.layers.summary import Summary, summary
 from anynet.losses.base import Loss
 from anynet.metrics import Metric
 from anynet.names.constructors import Constructed
@@ -200,11 +200,12 @@ class Network(metaclass=Constructed):
             self._configure(config)
             self._owner = StateOwner(place_state(state, self.backend), self.backend)
 
-    def summary(self) -> str:
-        """Return a table of the layers with their output shapes and numbers of parameters."""
+    def summary(self) -> Summary:
+        """Return a table of the layers with their output shapes and numbers of parameters.
+
+        It is text, which a notebook shows as an HTML table."""
         with self._owner.read() as state:
-            table = summary(self.layer, self.input_shape, state.params)
-        return f"{table} as {self.dtype} on {self.backend.name}"
+            return summary(self.layer, self.input_shape, state.params, f" as {self.dtype} on {self.backend.name}")
 
     # -- copies -------------------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from anynet.arrays.namespace import ArrayLike
 from anynet.checks import check_int, check_number
 from anynet.data.adapter import DataAdapter
 from anynet.data.plan import Plan
+from anynet.display import html_table
 
 if TYPE_CHECKING:
     from anynet.model import Model
@@ -21,7 +22,7 @@ MAX_LOSS_RATIO = 4.0
 """Ratio of the loss to its minimum at which the test ends."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RangeTest:
     """Result of a learning-rate range test.
 
@@ -40,6 +41,18 @@ class RangeTest:
     def suggestion(self) -> float:
         """A tenth of the rate of the minimal loss, where the loss still decreases."""
         return self.rates[int(np.argmin(self.losses))] / 10.0
+
+    def __repr__(self) -> str:
+        rates, losses = self.rates, self.losses
+        return (
+            f"<RangeTest of {len(rates)} learning rates from {rates[0]:.2g} to {rates[-1]:.2g}: "
+            f"minimal loss {min(losses):.4g}, suggestion {self.suggestion:.2g}>"
+        )
+
+    def _repr_html_(self) -> str:
+        steps = range(0, len(self.rates), max(1, len(self.rates) // 10))
+        rows = [[f"{self.rates[i]:.2g}", f"{self.losses[i]:.4g}"] for i in steps]
+        return html_table(["learning rate", "smoothed loss"], rows, repr(self).strip("<>"))
 
     def plot(self, ax: Any = None) -> Any:
         """Plot the loss over the rate with the suggestion, and return the Axes."""

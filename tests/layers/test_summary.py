@@ -14,7 +14,7 @@ def test_every_layer_is_listed():
     inside = Parallel([Dense(6), [Embedding(5, 4), Flatten()]])
     ends = Parallel([Dense(2), [Dense(4), Tanh(), Dense(1)]], combine=None)
     text = table(Sequential([inside, ReLU(), ends]), ((3,), (2,)))
-    assert all(place in text for place in ("0.0  Dense", "0.1.0  Embedding", "2.1.2  Dense", "(N, 1)"))
+    assert all(place in text for place in ("0.0    Dense", "0.1.0  Embedding", "2.1.2  Dense", "(N, 1)"))
 
 
 def test_shared_parameters_count_once():
