@@ -23,12 +23,14 @@ pure functions, those in `PURE`, run on the backend's device.
 ``pytest --backend numpy,jax`` runs only these; a library's name includes its variants, so ``jax`` includes ``jax-jit``.
 """
 
+import importlib.util
 import os
 import signal
 import sys
 from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
+from threading import Lock
 
 import pytest
 
@@ -170,6 +172,37 @@ def autodiff(request):
     from tests import tools
 
     return getattr(tools, f"{request.param}_vjp")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread_at_a_time_on_an_emulated_gpu():
+    """Let the thread that reads batches ahead wait while a graph runs.
+
+    The module `fakegpu` runs the kernels of one thread at a time, except those of graphs.
+    """
+    if importlib.util.find_spec("fakegpu") is None or why_missing("cupy"):
+        yield
+        return
+    from anynet.backends import cupy_graph
+    from anynet.data import sources
+
+    lock, run, prefetch, end = Lock(), cupy_graph.Recording.run, sources.prefetch, object()
+
+    def locked_run(self, *args):
+        with lock:
+            return run(self, *args)
+
+    def locked(items):
+        def following():
+            with lock:
+                return next(items, end)
+
+        return iter(following, end)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cupy_graph.Recording, "run", locked_run)
+        patch.setattr(sources, "prefetch", lambda items, context: prefetch(locked(items), context))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,7 @@ from anynet import (
     GELU,
     Adam,
     BatchNorm,
+    Callback,
     Conv2D,
     Dense,
     Dropout,
@@ -75,6 +76,29 @@ def test_a_step_of_a_small_network(backend):
     step = steps_of(backend, [Dense(128), ReLU()], RNG.normal(size=(64, 784)))
     launches, products, uploads = count(step)
     assert launches <= 20 and products == 5 and uploads == 0, (launches, products, uploads)
+
+
+def test_the_steps_of_a_chunk_in_a_graph(backend):
+    """The fourth epoch writes the table of its graph and launches it, no more."""
+    fakegpu = pytest.importorskip("fakegpu", reason="only an emulated GPU counts launches")
+    model = Model(
+        [Dense(16), ReLU(), Dense(10)], input_shape=784, loss=SoftmaxCrossEntropy(), optimizer=Adam(), backend=backend
+    )
+    x, y = backend.asarray(RNG.normal(size=(32, 784)).astype(np.float32)), backend.asarray(LABELS[:32])
+    counts = []
+
+    class Counter(Callback):
+        def on_epoch_begin(self, run):
+            self.before = fakegpu.counters()
+
+        def on_batch_end(self, run):
+            counts.append({name: value - self.before[name] for name, value in fakegpu.counters().items()})
+
+    model.fit(x, y, batch_size=1, epochs=4, shuffle=False, callbacks=[Counter()])
+    inside = ("graph_nodes", "gemm")  # of the graph
+    calls = {name: value for name, value in counts[-1].items() if value and name not in inside}
+    assert calls == {"launches": 1, "graphs": 1}
+    assert backend.launches_per_step == 2 / 32
 
 
 def test_dropout(backend):

@@ -141,6 +141,12 @@ class Backend:
     expected_steps = 0
     """Number of steps that `Model.fit` is about to take, so that a backend can decide whether to compile."""
 
+    graph = ""
+    """Whether the last training steps ran in CUDA graphs, or the reason why not; empty if the backend has none."""
+
+    launches_per_step: float | None = None
+    """Launches from the host per step of the last graph; None without one."""
+
     def elementwise(self, rule: Callable[..., Any]) -> Callable[..., Any]:
         """Return ``run(leaf_groups, coefficients)`` for an update rule of groups ``(p, g, *slots)``.
 

@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 from array_api_compat import is_torch_array
 
+from anynet.arrays import fallbacks
 from anynet.arrays.convert import is_on_gpu, to_numpy
 from anynet.arrays.namespace import Array
-from anynet.backends.base import Backend, bad_device, missing
+from anynet.backends.base import Backend, Step, bad_device, missing
 from anynet.backends.cupy_rules import Run, run_together
+from anynet.backends.replay.replayable import hidden_state
 
 INSTALL = 'pip install "cupy-cuda13x[ctk]" (or cupy-cuda12x, if `nvidia-smi` reports CUDA 12)'
 
@@ -24,7 +26,10 @@ MAX_PINNED_BYTES = 2**24
 
 
 class CupyBackend(Backend):
-    """CuPy arrays; an update rule is one fused kernel for all parameters, without synchronization."""
+    """CuPy arrays; an update rule is one kernel, and chunks of steps are CUDA graphs."""
+
+    steps_per_call = 32
+    graph = "no: no chunk of several batches has been repeated yet"
 
     def __init__(self, device: str | None = None) -> None:
         try:
@@ -89,6 +94,28 @@ class CupyBackend(Backend):
                 return function(*args)
 
         return run
+
+    def loop(self, step: Step, *, compiled: bool = True) -> Callable[..., tuple[Any, list[Any]]]:
+        plain = super().loop(step, compiled=compiled)
+        if not compiled:
+            self._report("the optimizer decides on the host")
+            return plain
+        hidden = hidden_state(step)
+        if hidden:
+            self._report(f"{hidden} may have hidden state; if it has none, declare `replayable = True`")
+            return plain
+        from anynet.backends.cupy_graph import GraphLoop
+
+        return self.compile(GraphLoop(step, plain, self._report))
+
+    def _report(self, reason: str, launches: int = 0, steps: int = 1) -> None:
+        """Keep the reason why steps are not run as graphs, or the launches of a graph and its steps."""
+        self.graph = f"no: {reason}" if reason else f"yes, {steps} steps in {launches} launches"
+        self.launches_per_step = None if reason else launches / steps
+        if reason:
+            fallbacks.note("training steps launched one operation at a time", reason)
+        else:
+            fallbacks.forget("training steps launched one operation at a time")
 
     def elementwise(self, rule: Callable[..., Any]) -> Run:
         fused = _fused(self._cupy, rule)

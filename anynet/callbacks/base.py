@@ -4,7 +4,7 @@ The order of hooks in a `fit`::
 
     on_fit_begin
         on_epoch_begin
-            on_batch_end        after each call of the backend: one batch, or up to 32 batches on JAX
+            on_batch_end        after each call of the backend: one batch, or up to 32 batches on JAX and CuPy
         on_epoch_end            after validation; `run.logs` and `run.history` contain the epoch's values
     on_fit_end                  always, even after an error
 

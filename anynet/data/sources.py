@@ -13,6 +13,7 @@ Legend: N examples.
 
 from __future__ import annotations
 
+import math
 import mmap
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence, Sized
 from typing import Any
@@ -28,6 +29,8 @@ from anynet.data.prefetch import prefetch
 
 MAX_SEQUENTIAL_BYTES = 2**26
 """Bytes of a mapped file that are read sequentially before its pages are released."""
+MAX_CHUNK_NUMBERS = 2**25
+"""Upper bound of the numbers of a chunk that is copied to the device, if it has several batches."""
 MAX_RANDOM_READS = 32
 """Random reads of a mapped file before its pages are released; the kernel maps up to 2 MiB around each."""
 
@@ -149,7 +152,8 @@ class StreamedSource(Source):
     def chunks(self, plan: Plan, epoch: int, skip: int) -> Chunks:
         count, size = len(self), min(plan.batch_size or len(self), len(self))
         order = plan.order(epoch, count, size)
-        step = size * self._backend.steps_per_call
+        numbers = size * sum(math.prod(a.shape[1:]) for a in tree.leaves(self.arrays))
+        step = size * max(1, min(self._backend.steps_per_call, MAX_CHUNK_NUMBERS // max(1, numbers)))
         for data in self._prefetched(order, _ranges(skip * size, count, step, step)):
             yield Chunk(data, None, 0, len(data), size)
 

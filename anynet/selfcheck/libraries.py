@@ -62,13 +62,15 @@ def first_wait(backend: Backend, step: Callable[[], Any]) -> str:
     return ""
 
 
-def launches(backend: Backend, step: Callable[[], Any]) -> int | None:
-    """Return the number of kernels that a step launches, or None if it is unknown."""
-    return None  # none of the libraries counts them
+def launches(backend: Backend) -> float | None:
+    """Return the launches from the host per step of the last `fit`, or None."""
+    return backend.launches_per_step  # the libraries count none, so only a graph's are known
 
 
 def graph(backend: Backend) -> str:
     """Return whether training steps run in a CUDA graph, or the reason why not."""
+    if backend.graph:
+        return backend.graph
     if "cpu" in str(backend.device).lower():
         return "not on a CPU"
     return "left to XLA" if library(backend) == "jax" else "no, steps are launched operation by operation"

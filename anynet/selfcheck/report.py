@@ -126,7 +126,8 @@ def _table(group: str, rows: list[Row]) -> Iterator[str]:
 
 def _speed(speed: dict[str, Any]) -> str:
     def known(name: str) -> Any:
-        return "unknown" if speed[name] is None else speed[name]
+        value = speed[name]
+        return "unknown" if value is None else f"{value:.3g}" if isinstance(value, float) else value
 
     return (
         f"784-128-10, batch 64, Adam: {speed['microseconds']:.0f} µs per step; launches per step: {known('launches')}; "

@@ -45,7 +45,7 @@ def measure(backend: Backend) -> dict[str, Any]:
         synchronizations = "at least 1" if first_wait(backend, step) else 0
     return {
         "microseconds": min(seconds[1:]) / STEPS * 1e6,  # the first round compiles
-        "launches": launches(backend, step),
+        "launches": launches(backend),
         "synchronizations": synchronizations,
         "graph": graph(backend),
     }

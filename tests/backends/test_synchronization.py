@@ -189,20 +189,27 @@ def test_a_training_step_with_more(settings, backend):
 
 
 class Guard(Callback):
-    """Watch from the first batch of the second epoch to the last."""
+    """Watch from the first batch of an epoch to the last."""
+
+    def __init__(self, epoch):
+        self.epoch = epoch
 
     def on_epoch_begin(self, run):
         self.watch = nothing_waits()
-        if run.epoch == 2:
+        if run.epoch == self.epoch:
             self.watch.__enter__()
 
     def on_batch_end(self, run):
-        if run.epoch == 2 and run.batch == run.batches:
+        if run.epoch == self.epoch and run.batch == run.batches:
             self.watch.__exit__(None, None, None)
 
 
-def test_the_batches_of_an_epoch(backend):
-    one = model(backend, optimizer=Adam(), metrics=["accuracy"])
+@pytest.mark.parametrize("learning_rate", [1e-3, lambda step: 1e-3 + 0.0 * step])
+def test_the_batches_of_an_epoch(learning_rate, backend):
+    """The fourth epoch runs as a CUDA graph, or plainly with a schedule of the user."""
+    one = model(backend, optimizer=Adam(learning_rate), metrics=["accuracy"])
     data = batch(backend, RNG.normal(size=(21, 2, 3)).astype(np.float32))
-    history = one.fit(*data, epochs=2, batch_size=4, callbacks=[Guard()])
-    assert history.epochs == 2
+    epochs = 2 if callable(learning_rate) else 4
+    history = one.fit(*data, epochs=epochs, batch_size=4, callbacks=[Guard(epochs)])
+    assert history.epochs == epochs
+    assert backend.graph.startswith("yes") != callable(learning_rate)

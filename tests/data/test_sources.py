@@ -19,6 +19,7 @@ from anynet import (
     Tanh,
 )
 from anynet.callbacks import LambdaCallback
+from anynet.data import sources
 from anynet.data.sources import StreamedSource, in_file, mapped_file
 
 rng = np.random.default_rng(0)
@@ -95,6 +96,17 @@ def test_array_too_large_for_the_device_trains_as_one_that_fits(backend, monkeyp
     np.testing.assert_allclose(other.predict(x), one.predict(x), rtol=1e-6, atol=1e-6)
     monkeypatch.setattr(backend, "free_memory", lambda: 2 * x.nbytes)
     assert backend.fits(x) and backend.fits(backend.asarray(x)) and not backend.fits(np.concatenate([x, x]))
+
+
+@pytest.mark.parametrize(("numbers", "batches"), [(0, 1), (3 * 16 * (x[0].size + 1), 3)])
+def test_a_chunk_of_large_batches_is_short(numbers, batches, mapped, backend, monkeypatch):
+    monkeypatch.setattr(sources, "MAX_CHUNK_NUMBERS", numbers)
+    one, other, sizes = make(backend=backend), make(backend=backend), []
+    see = LambdaCallback(on_batch_end=lambda run: sizes.append(len(run.chunk.data)))
+    one.fit(x, y, batch_size=16, epochs=2)
+    other.fit(mapped, y, batch_size=16, epochs=2, callbacks=[see])
+    assert max(sizes) == 16 * min(batches, backend.steps_per_call)
+    assert_equal(one, other, backend)
 
 
 def test_views_of_mapped_files_are_known(mapped):

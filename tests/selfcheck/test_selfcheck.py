@@ -44,6 +44,8 @@ def test_every_backend_passes(backend, request):
     assert report.passed, str(report)
     assert report.speed["microseconds"] > 0
     assert (report.speed["synchronizations"] == 0) == backend.name.startswith("cupy")
+    assert (report.speed["graph"] == "yes, 32 steps in 2 launches") == backend.name.startswith("cupy")
+    assert report.speed["launches"] == (2 / 32 if backend.name.startswith("cupy") else None)
     groups = {row.group for row in report.rows}
     assert {"reference", "random", "networks", "optimizers"} <= groups
     assert ("mixed precision" in groups) == (not report.skipped) == (not backend.name.startswith("strict"))

@@ -25,7 +25,12 @@ PACKAGE = __name__.partition(".")[0]
 
 
 def is_replayable(value: Any) -> bool:
-    """Return whether a value and all its parts are free of hidden state.
+    """Return whether a value and all its parts are free of hidden state."""
+    return not hidden_state(value)
+
+
+def hidden_state(value: Any) -> str:
+    """Return the name of a part that may have hidden state, or "" if none has.
 
     The walk covers fields of dataclasses, elements of containers, and closures and defaults of anynet's own functions.
     """
@@ -38,9 +43,9 @@ def is_replayable(value: Any) -> bool:
         seen[id(value)] = value
         parts = _parts(value)
         if parts is None:
-            return False
+            return str(getattr(value, "__qualname__", type(value).__qualname__))
         todo += parts
-    return True
+    return ""
 
 
 def _parts(value: Any) -> list[Any] | None:
