@@ -1,8 +1,10 @@
 """Kill a run with SIGKILL at random moments, resume it each time, and compare with the run that was never killed.
 
     python tests/checkpoint/resume/kill.py numpy torch jax --kills 25
+    python tests/checkpoint/resume/kill.py cupy --kills 5 --life 4
 
-Weights, optimiser state, key and history must be bit-identical; on JAX equal to 1e-6.
+A life ends at a random moment, at most `--life` seconds after its first checkpoint. Weights, optimizer state, key and history
+must be bit-identical; on JAX equal to 1e-6. On CuPy, the run that is never killed must have used CUDA graphs.
 """
 
 import argparse
@@ -47,7 +49,7 @@ def compare(backend, expected, got):
             assert got[name].dtype == array.dtype and got[name].tobytes() == array.tobytes(), name
 
 
-def check(backend, kills, seed=0):
+def check(backend, kills, life=0.1, seed=0):
     """Kill a run so many times, and return the number of kills that hit it before its end."""
     rng, done = random.Random(seed), 0
     with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
@@ -55,9 +57,11 @@ def check(backend, kills, seed=0):
         run(backend, one)
         lasts = time.perf_counter() - began
         expected = dict(np.load(Path(one) / "end.npz"))
+        graph = (Path(one) / "graph.txt").read_text()
+        assert not graph.startswith("no"), graph
         while done < kills:
             # short lives, so that the run survives many of them; when it ends, the next begins from nothing
-            ended = run(backend, other, killed_after=rng.uniform(0.0, 0.1))
+            ended = run(backend, other, killed_after=rng.uniform(0.0, life))
             done += not ended
             if ended or done == kills:
                 run(backend, other)
@@ -72,6 +76,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("backends", nargs="+")
     parser.add_argument("--kills", type=int, default=25)
+    parser.add_argument("--life", type=float, default=0.1)
     arguments = parser.parse_args()
     for name in arguments.backends:
-        check(name, arguments.kills)
+        check(name, arguments.kills, arguments.life)

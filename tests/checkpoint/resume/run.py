@@ -1,6 +1,7 @@
 """A run that a test kills: dropout, momentum, shuffling, a schedule, and checkpoints as fast as the disk takes them.
 
-python run.py BACKEND FOLDER: trains to the end, from the checkpoint in FOLDER if there is one, and writes end.npz.
+python run.py BACKEND FOLDER: trains to the end, from the checkpoint in FOLDER if there is one, and writes end.npz. The file
+graph.txt is about CUDA graphs.
 """
 
 import sys
@@ -17,6 +18,7 @@ from anynet.callbacks import Checkpoint
 class Slower:
     """A learning rate that falls as 1/(1 + t/100)."""
 
+    replayable = True  # so that the steps are replayed, or run as CUDA graphs
     start: float
 
     def __call__(self, step):
@@ -56,4 +58,6 @@ def result(model, history):
 
 
 if __name__ == "__main__":
-    np.savez(Path(sys.argv[2]) / "end.npz", **result(*train(sys.argv[1], sys.argv[2])))
+    trained = train(sys.argv[1], sys.argv[2])
+    np.savez(Path(sys.argv[2]) / "end.npz", **result(*trained))
+    (Path(sys.argv[2]) / "graph.txt").write_text(trained[0].backend.graph)
