@@ -56,7 +56,7 @@ html_static_path = [
     "style.css",
 ]
 html_css_files = ["style.css"]
-html_search_scorer = "search.js"
+html_search_scorer = str(Path(__file__).parent / "search.js")
 mathjax_path = "tex-svg.js"
 copybutton_selector = "div.highlight-python pre, div.highlight-sh pre, div.highlight-default pre, div.doctest pre"
 copybutton_prompt_text = r">>> |\.\.\. "
