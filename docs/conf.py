@@ -16,6 +16,7 @@ from docutils import nodes
 from sphinx.util.nodes import make_refnode
 
 import anynet
+import anynet.sklearn  # here, because SciPy does not import while libraries are mocked
 
 GENERATED = Path(__file__).parent / "api" / "generated"
 shutil.rmtree(GENERATED, ignore_errors=True)  # a page of a name that was removed would remain
