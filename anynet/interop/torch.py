@@ -83,8 +83,8 @@ class Module(torch.nn.Module):
     After ``eval()``, layers run in inference mode. Under autocast, the network computes in autocast's dtype, as with
     ``Model(compute_dtype=...)``; parameters, their gradients and running statistics keep their dtype.
 
-    With ``torch.func``, pass parameters and buffers to ``functional_call``: a training pass returns new buffers, which must not
-    outlive a transform. Second derivatives and forward mode are not defined, and raise.
+    With ``torch.func``, pass buffers to ``functional_call`` like parameters: a training pass makes new ones, which
+    ``functional_call`` puts into its argument. Second derivatives and forward mode are not defined, and raise.
 
     Examples
     --------
@@ -171,8 +171,8 @@ class Module(torch.nn.Module):
         for name, new in moved.items():
             if is_functorch_wrapped_tensor(new) and not is_functorch_wrapped_tensor(getattr(self, name)):
                 raise RuntimeError(
-                    f"Module: expected the buffer {name!r}, which training changes, among the arguments of functional_call, got "
-                    "none; pass dict(net.named_parameters()) | dict(net.named_buffers()), or call eval()"
+                    f"Module: expected the buffer {name!r}, which training changes, as an argument of the function that "
+                    "torch.func transforms, got another; pass buffers like parameters, batched under vmap, or call eval()"
                 )
         if not torch.is_inference_mode_enabled():
             return moved
@@ -181,19 +181,16 @@ class Module(torch.nn.Module):
 
     def _checked(self, inputs: tuple, arrays: list[torch.Tensor]) -> list[torch.Tensor]:
         """Return the inputs as tensors that the network takes, in one list."""
-        xs = tree.leaves(inputs)
-        if len(xs) != self._plan.count or len(inputs) != (len(self.config.input_shape) if self._is_multi else 1):
+        xs, shapes = tree.leaves(inputs), self.config.input_shape
+        arguments = len(shapes) if is_multi(shapes) else 1
+        if len(inputs) != arguments or len(xs) != self._plan.count:
             expected = (
-                f"{self._plan.count} inputs of shapes {self.config.input_shape}" if self._is_multi else "one input"
+                f"{arguments} arguments of shapes {shapes}" if is_multi(shapes) else f"one tensor of shape {shapes}"
             )
-            raise ValueError(f"Module: expected {expected}, got {len(xs)}")
+            raise ValueError(f"Module: expected {expected}, without the batch axis, got {len(inputs)}")
         dtypes = [array.dtype for array in arrays if array.dtype.is_floating_point]
         flags = _flags(self._plan.layer.integer_input, self._plan.inputs)
         return [_checked(x, dtypes, flag, self.config.dtype) for x, flag in zip(xs, flags, strict=True)]
-
-    @property
-    def _is_multi(self) -> bool:
-        return is_multi(self.config.input_shape)
 
     def to_model(
         self,

@@ -497,10 +497,14 @@ BAD = {
         lambda: network([Residual([TorchModule(nn.Linear(4, 4))])]),
     ),
     "an array": (TypeError, r"expected tensors, got ndarray", lambda: network()(np.zeros((2, 4)))),
-    "two inputs": (ValueError, r"expected one input, got 2", lambda: network()(batch(2, 4), batch(2, 4))),
+    "two inputs": (
+        ValueError,
+        r"expected one tensor of shape \(4,\), without the batch axis, got 2",
+        lambda: network()(batch(2, 4), batch(2, 4)),
+    ),
     "one of two inputs": (
         ValueError,
-        r"expected 2 inputs of shapes \(\(3,\), \(3,\)\), got 1",
+        r"expected 2 arguments of shapes \(\(3,\), \(3,\)\), without the batch axis, got 1",
         lambda: network(Parallel([Identity(), Identity()]), ((3,), (3,)))(batch(2, 3)),
     ),
     "float32": (ValueError, r"expected x of torch.float64 as the parameters", lambda: network()(batch(2, 4).float())),
@@ -554,7 +558,9 @@ def test_torch_func_without_buffers():
     def loss(params):
         return functional_call(net, params, (x,)).sum()
 
-    with pytest.raises(RuntimeError, match="expected the buffer 'key', which training changes, among the arguments"):
+    with pytest.raises(
+        RuntimeError, match=r"expected the buffer 'key', .* as an argument of the function that torch.func transforms"
+    ):
         grad(loss)(dict(net.named_parameters()))
     assert_same({n: a.numpy() for n, a in net.state_dict().items()}, {n: a.numpy() for n, a in before.items()})
     found = grad(loss)({n: p.detach() for n, p in net.eval().named_parameters()})
@@ -711,6 +717,39 @@ def test_saved_tensor_hooks():
         net(x).sum().backward()
 
 
+def test_jacobians():
+    net = network([Dense(5), LayerNorm(), Tanh(), Dense(3), Softmax()]).eval()
+    x = batch(2, 4)
+    expected = torch.autograd.functional.jacobian(net, x)
+    assert torch.allclose(torch.func.jacrev(net)(x), expected, rtol=1e-12)
+    assert torch.allclose(torch.autograd.functional.jacobian(net, x, vectorize=True), expected, rtol=1e-12)
+
+
+def test_two_passes_before_a_backward_pass():
+    """The graph of the first pass holds the buffers of its time."""
+    net, x = network(), batch(6, 4)
+    other = copy.deepcopy(net)
+    (net(x).sin().sum() + net(x).cos().sum()).backward()
+    other(x).sin().sum().backward()
+    other(x).cos().sum().backward()
+    assert_close(*map(gradients, (net, other)), rtol=1e-12, atol=1e-14)
+
+
+def test_no_examples():
+    net = network()
+    net(batch(0, 4)).sum().backward()
+    assert_same(gradients(net), {name: np.zeros(p.shape) for name, p in net.named_parameters()})
+
+
+def test_compile_with_batches_of_several_sizes(dynamo):
+    net = network(COMPILED["images"][0], (5, 4, 2))
+    other = copy.deepcopy(net)
+    compiled = torch.compile(net, backend="aot_eager", fullgraph=True)
+    for size in (6, 7, 9):
+        x = batch(size, 5, 4, 2)
+        assert torch.allclose(compiled(x), other(x), rtol=1e-12)
+
+
 def test_backward_frees_the_saved_tensors():
     y = network([Dense(50), Tanh(), Dense(2)])(batch(6, 4))
     assert len(y.grad_fn.saved_tensors) == 6  # four parameters, x and the output of Tanh
@@ -784,54 +823,54 @@ import sys, torch
 from torch.nn.parallel import DistributedDataParallel
 from anynet import BatchNorm, Dense, Dropout, Tanh
 from anynet.interop.torch import Module
-rank, folder, kind = int(sys.argv[1]), sys.argv[2], sys.argv[3]
-torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/{kind}", rank=rank, world_size=2)
-layers = [Dense(5), Tanh(), Dense(2)] if kind == "plain" else [Dense(5), BatchNorm(), Tanh(), Dropout(0.3), Dense(2)]
-net = Module(layers, input_shape=4, dtype="float64", seed=rank)  # DDP sends the weights of rank 0
-ddp = DistributedDataParallel(net)
-optimizer = torch.optim.SGD(ddp.parameters(), lr=0.1)
+rank, folder = int(sys.argv[1]), sys.argv[2]
+torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
 x = torch.linspace(-1, 1, 32, dtype=torch.float64).reshape(8, 4).sin()
-for _ in range(5):
-    optimizer.zero_grad()
-    y = ddp(x[4 * rank : 4 * rank + 4])
-    (0.5 * (y - 1.0) ** 2).sum(1).mean().backward()
-    optimizer.step()
-torch.save(net.state_dict(), f"{folder}/{kind}{rank}.pt")
+for name, layers in {
+    "plain": [Dense(5), Tanh(), Dense(2)],
+    "buffers": [Dense(5), BatchNorm(), Tanh(), Dropout(0.3), Dense(2)],
+}.items():
+    net = Module(layers, input_shape=4, dtype="float64", seed=rank)  # DDP sends the weights of rank 0
+    ddp = DistributedDataParallel(net)
+    optimizer = torch.optim.SGD(ddp.parameters(), lr=0.1)
+    for _ in range(5):
+        optimizer.zero_grad()
+        y = ddp(x[4 * rank : 4 * rank + 4])
+        (0.5 * (y - 1.0) ** 2).sum(1).mean().backward()
+        optimizer.step()
+    torch.save(net.state_dict(), f"{folder}/{name}{rank}.pt")
 torch.distributed.destroy_process_group()
 """
-
-
-def distributed(tmp_path, kind):
-    """Return the states of two processes that trained together."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    command = [sys.executable, "-W", "error", "-c", WORKER]
-    processes = [
-        subprocess.Popen([*command, str(rank), str(tmp_path), kind], env=environment, stderr=subprocess.PIPE, text=True)
-        for rank in range(2)
-    ]
-    for process in processes:
-        _, errors = process.communicate(timeout=200)
-        assert process.returncode == 0, errors
-    return [torch.load(tmp_path / f"{kind}{rank}.pt") for rank in range(2)]
 
 
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="PyTorch was built without torch.distributed")
 def test_distributed_data_parallel(tmp_path):
     """Two processes with half of the batch each train as one with the whole batch."""
-    layers = [Dense(5), Tanh(), Dense(2)]
-    model = Model(layers, input_shape=4, dtype="float64", loss=HalfSquaredError(), optimizer=SGD(0.1))
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", WORKER, str(rank), str(tmp_path)],
+            env=environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    for process in processes:
+        _, errors = process.communicate(timeout=250)
+        assert process.returncode == 0, errors
+    model = Model(
+        [Dense(5), Tanh(), Dense(2)], input_shape=4, dtype="float64", loss=HalfSquaredError(), optimizer=SGD(0.1)
+    )
     x = np.sin(np.linspace(-1, 1, 32).reshape(8, 4))
     for _ in range(5):
         model.train_step(x, np.ones((8, 2)))
-    expected = [state(Module(model))[name].detach().numpy() for name in Module(model)._plan.names]
-    first, second = distributed(tmp_path, "plain")
-    for result in (first, second):
-        assert_close([result[name].numpy() for name in Module(model)._plan.names], expected, rtol=1e-12)
+    expected = {name: array.detach().numpy() for name, array in Module(model).named_parameters()}
+    for rank in range(2):
+        found = torch.load(tmp_path / f"plain{rank}.pt")
+        assert_close({name: found[name].numpy() for name in expected}, expected, rtol=1e-12)
 
-
-@pytest.mark.skipif(not torch.distributed.is_available(), reason="PyTorch was built without torch.distributed")
-def test_distributed_data_parallel_with_buffers(tmp_path):
-    first, second = distributed(tmp_path, "buffers")
-    same = [name for name in first if "running" not in name]
+    first, second = (torch.load(tmp_path / f"buffers{rank}.pt") for rank in range(2))
+    same = [name for name in first if "running" not in name]  # rank 0 sends its statistics before each pass
     assert_same({n: first[n].numpy() for n in same}, {n: second[n].numpy() for n in same})
     assert not torch.equal(first["key"], network().key)
