@@ -113,6 +113,10 @@ class Backend:
         """Return a faster version of a pure function. The caller gives up the donated arguments."""
         return function
 
+    def over_devices(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return ``function(params, x, y, weight, ...)``, run over all devices if the backend has several."""
+        return function
+
     def loop(
         self, step: Step, *, compiled: bool = True
     ) -> Callable[[Any, Sequence[Any], Array | None, int, int, int], tuple[Any, list[Any]]]:

@@ -15,7 +15,14 @@ from anynet.tree import map_arrays
 
 
 class JaxBackend(Backend):
-    """JAX arrays; functions are jitted, and a step reuses the memory of its old carry."""
+    """JAX arrays; functions are jitted, and a step reuses the memory of its old carry.
+
+    Parameters
+    ----------
+    device : str, optional
+        Platform and number, such as ``"cpu:1"``. ``"all"`` splits the examples of each batch over all devices, and keeps
+        everything else on each of them; after ``jax.distributed.initialize()``, these are the devices of all processes.
+    """
 
     steps_per_call = 32
     is_traced = True
@@ -27,14 +34,21 @@ class JaxBackend(Backend):
             raise missing("jax", "jax", "pip install jax") from None
         import jax.numpy as xp
 
-        platform, _, index = (device or "").partition(":")
+        platform, _, index = ("" if device == "all" else device or "").partition(":")
         try:
             found = jax.devices(platform or None)
-            self.device = found[int(index or 0)]
+            self._first = found[int(index or 0)]
         except (RuntimeError, IndexError, ValueError):
             hint = '; for an NVIDIA GPU run: pip install "jax[cuda13]"' if platform in ("gpu", "cuda") else ""
-            raise bad_device("jax", str(device), "one of " + ", ".join(map(repr, devices())), hint) from None
+            raise bad_device("jax", str(device), "one of " + ", ".join(map(repr, [*devices(), "all"])), hint) from None
         self.xp, self._jax = xp, jax
+        self.device: Any = self._first
+        self._batch: Any = None
+        if device == "all":
+            mesh = jax.sharding.Mesh(np.array(found), ("batch",))
+            self.device, self._batch = (
+                jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*axes)) for axes in ((), ("batch",))
+            )
         self.name = "jax" if device is None else f"jax:{device}"
 
     def dtype(self, name: str) -> Any:
@@ -47,7 +61,7 @@ class JaxBackend(Backend):
         return dtype
 
     def asarray(self, x: Any, dtype: Any = None, *, copy: bool | None = None) -> Array:
-        if self.device.platform == "gpu" and not isinstance(x, self._jax.Array) and is_on_gpu(x):
+        if self._first.platform == "gpu" and not isinstance(x, self._jax.Array) and is_on_gpu(x):
             x = self._jax.dlpack.from_dlpack(x.detach() if is_torch_array(x) else x)
             copy = True  # the memory is shared, and JAX may read it after its owner has changed it
         if isinstance(x, self._jax.Array):
@@ -73,14 +87,31 @@ class JaxBackend(Backend):
         return False  # JAX arrays are immutable
 
     def free_memory(self) -> int | None:
-        stats = None if self.device.platform == "cpu" else self.device.memory_stats()
+        stats = None if self._first.platform == "cpu" else self._first.memory_stats()
         return None if stats is None else stats["bytes_limit"] - stats["bytes_in_use"]
 
     def synchronize(self) -> None:
         self._jax.device_put(0.0, self.device).block_until_ready()
 
     def compile(self, function: Callable[..., Any], *, donate: Sequence[int] = ()) -> Callable[..., Any]:
-        return self._jax.jit(function, donate_argnums=tuple(donate))
+        return self._jax.jit(function, donate_argnums=tuple(donate), **self._placed)
+
+    @property
+    def _placed(self) -> dict[str, Any]:
+        """Options of `jax.jit` that place results on all devices."""
+        return {} if self._batch is None else {"out_shardings": self.device}
+
+    def over_devices(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        if self._batch is None:
+            return function
+        split = self._jax.lax.with_sharding_constraint
+
+        def run(params: Any, *batch: Any) -> Any:
+            # parts of an uneven batch differ in size, which only a compiled function allows
+            x, y, weight = [map_arrays(lambda a: split(a, self._batch), part) for part in (*batch, None)[:3]]
+            return function(params, x, y, weight, *batch[3:])
+
+        return run
 
     def loop(self, step: Step, *, compiled: bool = True) -> Callable[..., tuple[Any, list[Any]]]:
         if not compiled:
@@ -102,8 +133,8 @@ class JaxBackend(Backend):
             starts = start + size * xp.arange(self.steps_per_call, dtype=xp.int32)
             return jax.lax.scan(lambda carry, start: one(carry, data, order, start, size), carry, starts)
 
-        one_step = jax.jit(one, static_argnames="size", donate_argnums=0)
-        many_steps = jax.jit(many, static_argnames="size", donate_argnums=0)
+        one_step = jax.jit(one, static_argnames="size", donate_argnums=0, **self._placed)
+        many_steps = jax.jit(many, static_argnames="size", donate_argnums=0, **self._placed)
 
         def run(
             carry: Any, data: Sequence[Any], order: Array | None, start: int, stop: int, size: int

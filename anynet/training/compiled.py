@@ -30,7 +30,8 @@ class Compiled:
 
     def _objective(self, layer: Layer, regularizer: Regularizer | None) -> Function:
         dtype, compute_dtype = self._dtypes
-        return pure.make_objective(layer, self._config.required_loss, dtype, regularizer, compute_dtype)
+        objective = pure.make_objective(layer, self._config.required_loss, dtype, regularizer, compute_dtype)
+        return self._backend.over_devices(objective)
 
     def hooked(self, hook: Hook) -> Compiled:
         """Return the functions of a network whose layers pass their calls to a hook."""

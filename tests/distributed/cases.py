@@ -132,13 +132,14 @@ TRACED = [name for name in CASES if "norm" not in name and name not in ("dropout
 """Cases for a backend that compiles a step as a whole."""
 
 
-def train(name, dtype="float64", epochs=2, **changes):
-    """Return the model and the history of a case; `changes` are arguments of `Model`."""
+def train(name, dtype="float64", epochs=2, rows=1000, **changes):
+    """Return the model and the history of a case, on some of the data; `changes` are arguments of `Model`."""
     arguments, fit = CASES[name]
     arguments = {"loss": SoftmaxCrossEntropy(), "optimizer": Adam(0.01), "metrics": ["accuracy"], "seed": 3} | arguments
     model = Model(arguments.pop("layers"), input_shape=64, dtype=dtype, **(arguments | changes))
     fit = {"y": Y, "batch_size": 32, "epochs": epochs, "validation_split": 0.2} | fit
-    rows, y = fit.pop("rows", len(X)), fit.pop("y")
+    rows, y = min(rows, fit.pop("rows", rows)), fit.pop("y")
+    fit = {name: value[:rows] if name == "sample_weight" else value for name, value in fit.items()}
     return model, model.fit(X[:rows], tree.map_arrays(lambda a: a[:rows], y), **fit)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from anynet.distributed import Communicator
 
 ROOT = Path(__file__).parents[2]
+JOB = ROOT / "tests" / "distributed" / "job.py"
 
 
 class Group:
@@ -83,10 +84,10 @@ def mpiexec(size, *command):
 
 def torchrun(size, *command):
     """Return the command of a job of torch.distributed."""
-    launch = ["-m", "torch.distributed.run", "--nproc-per-node", str(size), "--master-port", "0"]
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(size)]
     return [sys.executable, *launch, *map(str, command)]
 
 
-def run(command, timeout=120):
+def run(command, timeout=280):
     """Run a job to its end."""
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=environment())
