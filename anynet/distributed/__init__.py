@@ -14,6 +14,7 @@ learning rate keep their values for any number of processes.
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 
@@ -44,6 +45,12 @@ def get(name: str | Communicator) -> Communicator:
         raise TypeError(f"distributed: expected a name or a Communicator, got {name!r}")
     if name not in _CLASSES:
         raise ValueError(f"distributed: expected one of {', '.join(map(repr, NAMES))}, got {name!r}")
+    return _engine(name)
+
+
+@cache
+def _engine(name: str) -> Communicator:
+    """Return the one communicator of all processes."""
     return _CLASSES[name]()
 
 

@@ -63,8 +63,10 @@ class Communicator:
         return f"<{type(self).__name__} rank {self.rank} of {self.size}>"
 
 
-def same_everywhere(communicator: Communicator, where: str, values: dict[str, Any]) -> None:
-    """Raise ValueError on every process unless these values are the same on all."""
+def same_everywhere(
+    communicator: Communicator, where: str, values: dict[str, Any], error: type[Exception] = ValueError
+) -> None:
+    """Raise an error on every process unless these values are the same on all."""
     given = communicator.gather(values)
     for name in given[0]:
         found: dict[str, list[int]] = {}
@@ -72,7 +74,7 @@ def same_everywhere(communicator: Communicator, where: str, values: dict[str, An
             found.setdefault(str(each.get(name)), []).append(rank)
         if len(found) > 1:
             texts = [f"{_short(value)} on {ranks_text(ranks)}" for value, ranks in found.items()]
-            raise ValueError(f"{where}: expected the same {name} on every process, got {' and '.join(texts)}")
+            raise error(f"{where}: expected the same {name} on every process, got {' and '.join(texts)}")
 
 
 def ranks_text(ranks: list[int]) -> str:

@@ -124,7 +124,7 @@ class BaseMLP(BaseEstimator):
     def save(self, path: str | Path) -> None:
         """Write the estimator to one safetensors file, without pickle; see `load`.
 
-        Callbacks, and a `random_state` that is not an integer, are not saved.
+        Callbacks, `distributed`, and a `random_state` that is not an integer are not saved.
         """
         saving.save(self, path)
 

@@ -88,6 +88,7 @@ class MLPClassifier(ClassifierMixin, TrainableMLP):
         max_fun: int = 15000,
         backend: Any = None,
         device: str | None = None,
+        distributed: Any = None,
         dtype: str | None = None,
         dropout: Any = 0.0,
         batch_norm: bool = False,
@@ -121,6 +122,7 @@ class MLPClassifier(ClassifierMixin, TrainableMLP):
         self.max_fun = max_fun
         self.backend = backend
         self.device = device
+        self.distributed = distributed
         self.dtype = dtype
         self.dropout = dropout
         self.batch_norm = batch_norm

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from anynet.backends.base import Backend
+from anynet.distributed import NAMES, Communicator
 from anynet.layers import Layer
 from anynet.optimizers import Optimizer
 from anynet.sklearn.network import ACTIVATIONS
@@ -39,6 +40,7 @@ CONSTRAINTS: dict[str, Any] = {
     "max_fun": [Interval(Integral, 1, None, closed="left")],
     "backend": [str, Backend, None],
     "device": [str, None],
+    "distributed": [StrOptions(set(NAMES)), Communicator, None],
     "dtype": [StrOptions({"float32", "float64"}), None],
     "dropout": [Interval(Real, 0, 1, closed="left"), tuple, list],
     "batch_norm": ["boolean"],
@@ -93,6 +95,9 @@ TRAINING = """solver : {"lbfgs", "sgd", "adam"} or Optimizer
         Backend, such as ``"cupy"`` or ``"torch:cuda"``; by default that of X. Predictions are the same kind of array as X.
     device : str, optional
         The device, if the backend's name does not contain it.
+    distributed : {"mpi", "nccl", "torch"} or Communicator, optional
+        Processes that train together, each with all of X and y and the same integer `random_state`; see
+        `anynet.distributed`. X must be dense. "lbfgs" trains on each process alone.
     dtype : {"float32", "float64"}, optional
         Data type of the computation, by default that of X. On a GPU, use float32.
     dropout : float, in [0, 1), or a tuple of these

@@ -80,6 +80,7 @@ class MLPRegressor(RegressorMixin, TrainableMLP):
         max_fun: int = 15000,
         backend: Any = None,
         device: str | None = None,
+        distributed: Any = None,
         dtype: str | None = None,
         dropout: Any = 0.0,
         batch_norm: bool = False,
@@ -112,6 +113,7 @@ class MLPRegressor(RegressorMixin, TrainableMLP):
         self.max_fun = max_fun
         self.backend = backend
         self.device = device
+        self.distributed = distributed
         self.dtype = dtype
         self.dropout = dropout
         self.batch_norm = batch_norm

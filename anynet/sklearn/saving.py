@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 CUSTOM = (FoldedAdam, VelocitySGD, HalfPoissonDeviance, SummedSigmoidCrossEntropy, DataLoss)
 """Classes in the models of estimators that are not public classes of anynet."""
 
-LEFT_OUT = ("callbacks", "random_state")
+LEFT_OUT = ("callbacks", "distributed", "random_state")
 """Parameters that are not saved, except a `random_state` that is an integer."""
 
 

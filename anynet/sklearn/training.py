@@ -25,6 +25,7 @@ from anynet.sklearn.curves import CurveRecorder, DataLoss, sklearn_loss
 from anynet.sklearn.lbfgs import minimize_loss
 from anynet.sklearn.solvers import make_optimizer
 from anynet.sklearn.validation import Shuffle, SparseBatches, check_pair, check_weight, dense, take
+from anynet.training.processes import place_of
 
 
 class Examples(NamedTuple):
@@ -118,7 +119,9 @@ class TrainableMLP(BaseMLP):
     def _make_model(self, X: Any, kind: Backend, sizes: list[int], weights: Any, seed: int) -> None:
         """Set `model_` to a new model, with the given weights or, for None, those of the previous model."""
         name = kind.name.partition(":")[0] if self.device is not None else kind
-        backend = backends.get(self.backend or name, self.device)
+        backend, communicator = place_of(self.backend or name, self.device, self.distributed)
+        if communicator is not None and communicator.size > 1 and issparse(X):
+            raise ValueError("X: expected a dense array with distributed, got a sparse matrix; pass X.toarray()")
         loss = self._make_loss()
         squares = self.out_activation_ == "identity" and self.n_outputs_ > 1
         model = Model(
@@ -129,6 +132,7 @@ class TrainableMLP(BaseMLP):
             regularizer=L2(float(self.alpha), per_example=True) if self.alpha else None,
             metrics=[DataLoss(loss)] if squares else (),
             backend=backend,
+            distributed=communicator,
             dtype=self.dtype or _float(X, backend),
             seed=seed,
         )

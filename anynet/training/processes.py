@@ -120,7 +120,7 @@ class Team(Alone):
 
     def end_epoch(self, run: Run, state: TrainState) -> None:
         run.stop = any(self._communicator.gather(run.stop))
-        same_everywhere(self._communicator, "fit", {"parameters": checksum(state)})
+        same_everywhere(self._communicator, "fit", {"parameters": checksum(state)}, RuntimeError)
 
 
 class SharedSource(Source):

@@ -1,6 +1,7 @@
 """Processes for tests: threads with a communicator, and jobs of `mpiexec` and `torchrun`."""
 
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -45,7 +46,7 @@ class Threads(Communicator):
         return total.copy()
 
     def gather(self, value):
-        return self._exchange(("gather",), value)
+        return [pickle.loads(each) for each in self._exchange(("gather",), pickle.dumps(value))]
 
     def abort(self):
         self.group.barrier.abort()
