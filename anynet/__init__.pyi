@@ -2,6 +2,7 @@ from . import (
     backends as backends,
     callbacks as callbacks,
     datasets as datasets,
+    distributed as distributed,
     initializers as initializers,
     interop as interop,
     layers as layers,

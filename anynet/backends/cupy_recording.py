@@ -14,7 +14,7 @@ import cupy
 import numpy as np
 
 from anynet import tree
-from anynet.arrays import products
+from anynet.arrays import cupy_products
 from anynet.arrays.cublas import Cublas
 
 ENTRIES = 475
@@ -81,7 +81,7 @@ class Recording:
         self._pool.set_limit(size=max(1, max_bytes))
         cupy.cuda.get_current_stream().synchronize()  # the chunk's arrays are ready for another stream
         blas = _cublas(cupy.cuda.runtime.getDevice())
-        with _lock, cupy.cuda.using_allocator(self._pool.malloc), self._stream, products.replaced_by(blas.matmul):
+        with _lock, cupy.cuda.using_allocator(self._pool.malloc), self._stream, cupy_products.replaced_by(blas.matmul):
             self._table = cupy.zeros(next(index), "int64")
             self._workspace = cupy.empty(blas.workspace_bytes, "uint8")
             blas.bind(self._stream, self._workspace)

@@ -30,6 +30,10 @@ MEASURE_KERNELS = (
 """Shell command that times a matrix product with each set of kernels."""
 
 
+LOCAL_PROCESSES = ("MPI_LOCALNRANKS", "OMPI_COMM_WORLD_LOCAL_SIZE", "LOCAL_WORLD_SIZE", "SLURM_TASKS_PER_NODE")
+"""Environment variables with the number of processes on this machine."""
+
+
 @dataclass(frozen=True)
 class Processor:
     """Properties of a processor; other systems than Linux report only its name."""
@@ -184,7 +188,19 @@ def _strict(backend: Backend) -> dict[str, Any]:
 _FACTS = {"numpy": _numpy, "torch": _torch, "jax": _jax, "cupy": _cupy, "strict": _strict}
 
 
+def local_processes() -> int:
+    """Return the number of processes that `mpiexec`, `srun` or `torchrun` started on this machine."""
+    numbers = (os.environ.get(name, "").partition("(")[0] for name in LOCAL_PROCESSES)
+    return next((int(number) for number in numbers if number.isdigit()), 1)
+
+
 def _numpy_advice(facts: dict[str, Any], cpu: Processor) -> Iterator[str]:
+    count, cores = local_processes(), os.cpu_count() or 1
+    if count > 1 and "OPENBLAS_NUM_THREADS" not in os.environ:
+        yield (
+            f"numpy: {count} processes on this machine compete for its {cores} cores; set OPENBLAS_NUM_THREADS="
+            f"{max(1, cores // count)} before they start"
+        )
     if facts["numba"] == "not installed":
         yield 'numpy: pip install "anynet-nn[fast]" speeds up optimizer updates and leaves results unchanged'
     kernels, other = str(facts.get("kernels", "")), ""

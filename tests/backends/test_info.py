@@ -47,6 +47,19 @@ def test_the_precision_of_products_is_reported_for_jax():
         assert "TF32 (JAX_DEFAULT_MATMUL_PRECISION=highest)" in info().backends["jax"]["matmul precision"]
 
 
+@pytest.mark.parametrize(
+    "variables", [{"MPI_LOCALNRANKS": "2"}, {"LOCAL_WORLD_SIZE": "2"}, {"SLURM_TASKS_PER_NODE": "2(x3)"}], ids=str
+)
+def test_advice_on_threads_of_several_processes(variables, monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
+    assert not any("compete" in line for line in info().advice)
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS")
+    assert any("set OPENBLAS_NUM_THREADS=4 before they start" in line for line in info().advice)
+
+
 class DriverWithoutCompiler(ModuleType):
     """Stands for CuPy on a machine with a driver and a GPU, but without CUDA's headers."""
 

@@ -133,7 +133,7 @@ TRACED = [name for name in CASES if "norm" not in name and name not in ("dropout
 
 
 def train(name, dtype="float64", epochs=2, rows=1000, **changes):
-    """Return the model and the history of a case, on some of the data; `changes` are arguments of `Model`."""
+    """Return the model and the history of a case; `changes` are arguments of `Model`."""
     arguments, fit = CASES[name]
     arguments = {"loss": SoftmaxCrossEntropy(), "optimizer": Adam(0.01), "metrics": ["accuracy"], "seed": 3} | arguments
     model = Model(arguments.pop("layers"), input_shape=64, dtype=dtype, **(arguments | changes))

@@ -98,7 +98,7 @@ def fail(communicator, kind):
 
 
 def long(communicator, folder, rank=None, batch=None):
-    """Train from a checkpoint, if there is one; a rank may kill itself at a batch."""
+    """Train from a checkpoint if there is one; a rank may kill itself."""
     path = Path(folder) / "run.safetensors"
     (x, y), _ = load_digits()  # two processes may share a core, so the job is short
     model = Model(

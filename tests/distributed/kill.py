@@ -1,4 +1,4 @@
-"""Kill a process of a job at random batches, resume the job each time, and compare with one that was never killed.
+"""Kill a process of a job at random batches, resume each time, and compare.
 
     python -m tests.distributed.kill --kills 10
 
@@ -19,14 +19,14 @@ BATCHES = 18
 
 
 def train(size, folder, *kill):
-    """Run a job, which a rank may kill at a batch, and return whether it came to its end."""
+    """Run a job, which a rank may kill, and return whether it ended normally."""
     job = run(mpiexec(size, JOB, "mpi", "train", folder, *kill))
     assert job.returncode == 0 or kill, job.stderr
     return job.returncode == 0
 
 
 def killed_and_resumed(kills, seed=0):
-    """Kill jobs this many times; return the largest differences after resuming on other numbers of processes."""
+    """Kill jobs; return the largest differences after resuming on other numbers of processes."""
     rng, gaps, done = random.Random(seed), {}, 0
     with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
         train(2, one)

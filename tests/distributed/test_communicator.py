@@ -97,7 +97,7 @@ def test_nccl_needs_cupy():
 
 
 def fake_cupy(monkeypatch, bus):
-    """Install a module with NCCL whose arrays are NumPy's, looked up by address; return its calls."""
+    """Install a fake of CuPy with NCCL; return its calls and its arrays by address."""
     calls, arrays = [], {}
 
     class FakeCommunicator:
