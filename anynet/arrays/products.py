@@ -6,7 +6,7 @@ threads. The calling thread computes blocks until none is left, while helper thr
 that has no core delays nothing.
 
 >>> [(block.start, block.stop) for block in split(512, 2**25, multiple=16)]
-[(0, 144), (144, 272), (272, 384), (384, 512)]
+[(0, 160), (160, 272), (272, 384), (384, 512)]
 """
 
 from __future__ import annotations

@@ -4,12 +4,15 @@ It is that of array-api-compat, except for `matmul`, which promotes dtypes there
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import torch
 from array_api_compat import torch as _compat
 
-_names = {*dir(_compat), "__array_namespace_info__"} - {"matmul"}
-globals().update(
-    {name: getattr(_compat, name) for name in _names if name == "__array_namespace_info__" or name[0] != "_"}
-)
+for _name in dir(_compat):
+    _value = getattr(_compat, _name)
+    if _name[0] != "_" and (_name in ("fft", "linalg") or not isinstance(_value, ModuleType)):
+        globals()[_name] = _value
 
+__array_namespace_info__ = _compat.__array_namespace_info__
 matmul = torch.matmul
