@@ -143,6 +143,7 @@ def check(site: Path, queries: dict[str, tuple[str, ...]] = QUERIES) -> list[str
             return [*check_pages(tab, root, pages), *check_search(tab, root, queries)]
     finally:
         server.shutdown()
+        server.server_close()
 
 
 if __name__ == "__main__":
