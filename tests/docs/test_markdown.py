@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(not FILES, reason="the documentation is not avai
 def test_no_markup_of_sphinx(page):
     """Only tables of contents, the reference and an included file have no equivalent in plain Markdown."""
     text = page.read_text(encoding="utf-8")
-    assert not re.findall(r"\{\w+(?::\w+)?\}`|^:{3,}.*", text, flags=re.M)
+    assert not re.findall(r"\{\w+(?::\w+)?\}`|^:{3,}.*|\[\]\(", text, flags=re.M)
     assert set(re.findall(r"^```(\{.+?\})", text, flags=re.M)) <= {"{toctree}", "{eval-rst}", "{literalinclude}"}
 
 
