@@ -77,6 +77,15 @@ class Portable(Network):
             If names, the number of arrays or a shape do not fit. The model is not changed.
         FileNotFoundError, ImportError
             If there is no such file, or h5py is required and not installed.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from anynet import Dense, Model
+        >>> model = Model([Dense(2)], input_shape=3)
+        >>> model.load_weights({"fc.weight": np.ones((2, 3)), "fc.bias": np.zeros(2)})  # a state_dict
+        >>> model.params[0]["weight"].shape
+        (3, 2)
         """
         params = from_layout(self.layer, self.input_shape, source, layout, names)
         with self._on_device:
@@ -90,6 +99,12 @@ class Portable(Network):
         layout : "torch" or "keras"
             "torch" returns a dict with the names of a ``torch.nn.Sequential`` of the same layers, for ``load_state_dict``;
             "keras" a list, for ``set_weights``.
+
+        Examples
+        --------
+        >>> from anynet import Dense, Model
+        >>> {name: array.shape for name, array in Model([Dense(2)], input_shape=3).weights().items()}
+        {'0.weight': (2, 3), '0.bias': (2,)}
         """
         with self._owner.read() as state:
             params = tree.map(self.backend.to_numpy, state.params)

@@ -146,13 +146,18 @@ def numbered(name: str, count: int) -> list[str]:
 def _probabilities(graph: Graph, loss: Loss | None, y: Any) -> list[Value]:
     """Return outputs as probabilities, where the loss of an output takes logits."""
     losses = loss.losses if isinstance(loss, Losses) else (loss,)
-    if all(one is None or one.expects == "numbers" for one in losses):
+    if not any(map(_has_probabilities, losses)):
         raise ValueError(
             f"to_onnx: expected a model whose loss takes logits, for softmax=True, got {loss!r}; leave softmax out"
         )
     return [
-        graph.write(Sigmoid() if one.threshold is not None else Softmax(), {}, value, "")
-        if one.expects == "logits"
+        graph.write(Softmax() if one.threshold is None else Sigmoid(), {}, value, "")
+        if _has_probabilities(one) and one.expects == "logits"
         else value
         for one, value in zip(losses, flat(y), strict=True)
     ]
+
+
+def _has_probabilities(loss: Loss | None) -> bool:
+    """Return whether a loss takes probabilities, or logits of which it defines the probabilities."""
+    return loss is not None and loss.expects != "numbers" and type(loss).probabilities is not Loss.probabilities

@@ -86,7 +86,13 @@ def _(layer: Conv2D, input_shape: Shape) -> Rule:
 
 @singledispatch
 def keras_layout(layer: Layer, input_shape: Shape) -> Rule:
-    """Return the rule from a layer here to the same layer of Keras."""
+    """Return the rule from a layer here to the same layer of Keras.
+
+    Examples
+    --------
+    >>> keras_layout(Dense(3), (2,)).note
+    'unchanged'
+    """
     return UNCHANGED
 
 

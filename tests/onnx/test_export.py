@@ -24,6 +24,7 @@ from anynet import (
     Frozen,
     GlobalAvgPool2D,
     HalfSquaredError,
+    Hinge,
     Identity,
     Layer,
     LayerNorm,
@@ -211,6 +212,14 @@ def test_probabilities(layers, loss, last):
     if first.shape[1] == 1:
         p = first if isinstance(loss, BinaryCrossEntropy) else 1.0 / (1.0 + np.exp(-first))
     assert error(run_both(proto, x=x)[:1], p) <= 1e-6
+
+
+@pytest.mark.parametrize("loss", [HalfSquaredError(), Hinge(), Losses([HalfSquaredError()])], ids=str)
+def test_losses_without_probabilities(loss):
+    with pytest.raises(ValueError, match=r"^to_onnx: expected a model whose loss takes logits, for softmax=True, got "):
+        Model(
+            Parallel([Dense(1)], combine=None) if "Losses" in str(loss) else [Dense(1)], input_shape=4, loss=loss
+        ).to_onnx(softmax=True)
 
 
 def test_metadata():
