@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from anynet import losses, optimizers
 from anynet.checks import check_int, check_kind, check_shapes
-from anynet.layers import Dense, Layer, Sequential, Sigmoid, Softmax
+from anynet.layers import Dense, Layer, ReLU, Sequential, Sigmoid, Softmax
 from anynet.losses.base import Loss
 from anynet.metrics import LossMetric, Metric, resolve
 from anynet.names.text import classes_of, from_text
@@ -53,6 +53,8 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         layer = self.layer if isinstance(self.layer, Layer) else Sequential(self.layer)
+        if isinstance(layer, Sequential) and not layer.layers:
+            raise ValueError("Model: expected one or more layers, got an empty list")
         normal: dict[str, Any] = {"layer": layer, "input_shape": check_shapes("Model", "input_shape", self.input_shape)}
         for name, kind, module, example in (
             ("loss", Loss, losses, "SoftmaxCrossEntropy()"),
@@ -146,6 +148,8 @@ def warn_if_output_mismatches_loss(layer: Layer, loss: Loss | None) -> None:
     ends, name = type(last).__name__, type(loss).__name__
     if loss.expects == "logits" and isinstance(last, (Sigmoid, Softmax)):
         advice = f"leave {ends}() out, since {name} brings its own"
+    elif loss.expects == "logits" and isinstance(last, ReLU):
+        advice = f"leave {ends}() out, since it removes the negative logits"
     elif loss.expects == "probabilities" and isinstance(last, Dense):
         advice = f"end it in Sigmoid() or Softmax(), or use {_OF_LOGITS.get(name, 'a loss of logits')}"
     else:

@@ -72,6 +72,7 @@ MISTAKES = {
         ("make([Dense(8), ReLU])", TypeError, "the class ReLU; write it with parentheses"),
         ("make([Dense(8), 'relux'])", ValueError, "got 'relux'; did you mean ReLU?"),
         ("make([Dense(8), 'dropout'])", ValueError, "write Dropout(...)"),
+        ("make([])", ValueError, "expected one or more layers, got an empty list"),
         ("make(input_shape=(20, 4))", ValueError, "leave the batch axis out of input_shape"),
         ("make(input_shape=(None, 4))", TypeError, "leave the batch axis out"),
         ("make(input_shape=(8, 8))", ValueError, "put Flatten() before it"),
@@ -190,7 +191,7 @@ orphan: true
 
 # Error messages
 
-A message names the argument, the expected and the given value, and the remedy. The tables list common mistakes with the message
+A message names the argument, the expected and the given value, and the remedy. The page lists common mistakes with the message
 of each. They begin with this code:
 
 """
@@ -265,6 +266,7 @@ def test_a_refused_fit_changes_nothing():
         (Softmax(), SoftmaxCrossEntropy(), "leave Softmax() out, since SoftmaxCrossEntropy brings its own"),
         (Sigmoid(), SigmoidCrossEntropy(), "leave Sigmoid() out, since SigmoidCrossEntropy brings its own"),
         (Sigmoid(), FocalLoss(), "leave Sigmoid() out, since FocalLoss brings its own"),
+        (ReLU(), SoftmaxCrossEntropy(), "leave ReLU() out, since it removes the negative logits"),
         (Dense(3), CategoricalCrossEntropy(), "end it in Sigmoid() or Softmax(), or use SoftmaxCrossEntropy()"),
         (Dense(3), BinaryCrossEntropy(), "end it in Sigmoid() or Softmax(), or use SigmoidCrossEntropy()"),
     ],

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from anynet import Dense, Model, SigmoidCrossEntropy, SoftmaxCrossEntropy
+from anynet import Dense, Model, ReLU, SigmoidCrossEntropy, SoftmaxCrossEntropy
 
 pytest.importorskip("matplotlib")
 
@@ -79,7 +79,7 @@ def test_weights(ax, backend):
     with pytest.raises(ValueError, match=r"expected weights of shape \(16, neurons\) for images of \(4, 4\)"):
         plot_weights(weight, shape=(4, 4))
     with pytest.raises(ValueError, match="expected a model with a Dense layer"):
-        plot_weights(Model([], input_shape=12), shape=(3, 4))
+        plot_weights(Model([ReLU()], input_shape=12), shape=(3, 4))
 
 
 def test_predictions(ax):

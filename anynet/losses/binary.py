@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import KW_ONLY, dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from anynet.arrays.namespace import Array, DType, namespace
 from anynet.arrays.special import sigmoid
@@ -50,8 +50,9 @@ class SigmoidCrossEntropy(BinaryLoss):
 
     Parameters
     ----------
-    pos_weight : sequence of O floats in [0, inf), optional
-        w, the weight of positive targets of each output. A weight above 1 raises recall at the cost of precision.
+    pos_weight : float, or sequence of O floats, in [0, inf), optional
+        w, the weight of positive targets of each output; a number is for a single output. A weight above 1 raises recall at the
+        cost of precision.
 
     Notes
     -----
@@ -67,11 +68,14 @@ class SigmoidCrossEntropy(BinaryLoss):
     expects = "logits"
     threshold = 0.0
     _: KW_ONLY
-    pos_weight: tuple[float, ...] | None = None
+    pos_weight: Any = None
 
     def __post_init__(self) -> None:
         if self.pos_weight is not None:
-            weights = check_weights("SigmoidCrossEntropy", "pos_weight", self.pos_weight)
+            single = isinstance(self.pos_weight, (int, float))
+            weights = check_weights(
+                "SigmoidCrossEntropy", "pos_weight", (self.pos_weight,) if single else self.pos_weight
+            )
             object.__setattr__(self, "pos_weight", weights)
 
     def per_example(self, y_true: Array, y_pred: Array) -> tuple[Array, Cache]:

@@ -80,6 +80,7 @@ LOSSES = [
     (CategoricalCrossEntropy(), probabilities(4, 3), probabilities(4, 3, seed=9)),
     (SigmoidCrossEntropy(), numbers(4, 1), answers(4, 1)),
     (SigmoidCrossEntropy(), numbers(4, 3), fractions(4, 3, seed=9)),
+    (SigmoidCrossEntropy(pos_weight=3), numbers(4, 1), answers(4, 1)),
     (SigmoidCrossEntropy(pos_weight=(0.5, 2.0, 1.0)), numbers(4, 3), answers(4, 3)),
     (BinaryCrossEntropy(), fractions(4, 1), answers(4, 1)),
     (BinaryCrossEntropy(), fractions(4, 3), fractions(4, 3, seed=9)),
