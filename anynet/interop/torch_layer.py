@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch.func import functional_call
 from torch.nn.parameter import is_lazy
+from torch.utils.checkpoint import CheckpointError
 
 from anynet import backends, tree
 from anynet.arrays.convert import library_of
@@ -26,6 +27,9 @@ from anynet.layers.base import Cache, Grads, Key, Layer, Params, Shape
 
 _LOCK = RLock()
 """Held during a forward pass, which exchanges the parameters of the skeleton and sets PyTorch's global seed."""
+
+MAX_INTEGER = 2**24
+"""Largest integer up to which float32 has all."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +55,8 @@ class TorchModule(Layer):
 
     `params` has the module's parameters and buffers by name, such as ``"0.weight"``. Parameters with ``requires_grad=False`` are
     not trained. With a key, all of the module is in training mode: its random numbers are seeded by the key, and buffers such as
-    running means move. Without a key, it is in evaluation mode; `Frozen` keeps it there. Cache: y with PyTorch's graph, and
-    the arrays that it starts from.
+    running means move. Without a key, it is in evaluation mode; `Frozen` keeps it there. Cache: y with PyTorch's graph, which one
+    backward pass frees, and the arrays that it starts from.
 
     A file names only the class. Load it with a function that returns such a module, one per `TorchModule` of the model:
     ``anynet.load(path, custom=[lambda: make_module()])``.
@@ -90,8 +94,15 @@ class TorchModule(Layer):
         for name, tensor in tensors.items():
             if is_lazy(tensor):
                 raise ValueError(f"{self.name}: expected known shapes, got a lazy {name}; call the module once")
+            if tensor.is_meta:
+                raise ValueError(f"{self.name}: expected tensors with values, got {name} on the device meta")
             if tensor.dtype.is_complex:
                 raise ValueError(f"{self.name}: expected real parameters and buffers, got {name} of {tensor.dtype}")
+            if _is_large(tensor):
+                raise ValueError(
+                    f"{self.name}: expected integers up to {MAX_INTEGER} in buffers, which a model keeps as float32, got larger "
+                    f"ones in {name}; keep them in an attribute that is not a buffer"
+                )
         # A copy without memory for parameters, in which each pass puts its own; deepcopy takes tensors from the memo.
         memo = {id(tensor): _without_memory(tensor) for tensor in tensors.values()}
         object.__setattr__(self, "_skeleton", copy.deepcopy(module, memo).train())
@@ -174,7 +185,13 @@ class TorchModule(Layer):
         ]
         if pairs and sources:
             ys, dys = zip(*pairs, strict=True)
-            found = torch.autograd.grad(ys, sources, dys, retain_graph=True, allow_unused=True, materialize_grads=True)
+            try:
+                found = torch.autograd.grad(ys, sources, dys, allow_unused=True, materialize_grads=True)
+            except CheckpointError:
+                raise RuntimeError(
+                    f"{self.name}: expected a module without activation checkpoints, which repeat a pass without the model's "
+                    "parameters, got one; turn them off"
+                ) from None
         else:
             found = tuple(torch.zeros_like(source) for source in sources)
         gradients = iter([home.asarray(gradient) for gradient in found])
@@ -217,6 +234,13 @@ def _tensor(x: Any) -> torch.Tensor:
 def _leaf(tensor: torch.Tensor) -> torch.Tensor:
     """Return a tensor of the same memory where a graph begins; integers have no derivative."""
     return tensor.detach().requires_grad_(tensor.dtype.is_floating_point)
+
+
+def _is_large(tensor: torch.Tensor) -> bool:
+    """Return whether a tensor has integers that float32 may lack."""
+    if tensor.dtype.is_floating_point or tensor.dtype == torch.bool or tensor.numel() == 0:
+        return False
+    return max(-int(tensor.min()), int(tensor.max())) > MAX_INTEGER
 
 
 def _without_memory(tensor: torch.Tensor) -> torch.Tensor:

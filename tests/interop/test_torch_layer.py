@@ -11,6 +11,7 @@ pytest.importorskip("torch")
 
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 import anynet
 from anynet import (
@@ -36,6 +37,15 @@ from tests.tools import assert_close, assert_same, fetch, place
 
 ELSEWHERE = pytest.mark.without("jax", "jax-jit", "strict", "strict:device1")
 """Runs on the backends that a module runs on."""
+
+
+@pytest.fixture(autouse=True)
+def cuda(request):
+    """Skip on CuPy if PyTorch has no CUDA."""
+    if "backend" in request.fixturenames and not torch.cuda.is_available():
+        backend = request.getfixturevalue("backend")
+        if backend.name.startswith("cupy"):
+            pytest.skip("PyTorch has no CUDA")
 
 
 class Split(nn.Module):
@@ -163,12 +173,9 @@ def test_forward_and_backward_are_those_of_the_module(case, backend):
     dy = tree.map_arrays(lambda a: np.cos(np.arange(float(a.size)).reshape(a.shape)), _zeros(output_shape))
     y, cache = layer.forward(place(backend, params), tree.map_arrays(lambda a: place(backend, a), x))
     dx, grads = layer.backward(place(backend, params), cache, tree.map_arrays(lambda a: place(backend, a), dy))
-    assert (
-        layer.backward(place(backend, params), cache, tree.map_arrays(lambda a: place(backend, a), dy), need_dx=False)[
-            0
-        ]
-        is None
-    )
+    _, cache = layer.forward(place(backend, params), tree.map_arrays(lambda a: place(backend, a), x))
+    dys = tree.map_arrays(lambda a: place(backend, a), dy)
+    assert layer.backward(place(backend, params), cache, dys, need_dx=False)[0] is None
     assert all(type(a) is type(place(backend, np.zeros(1))) for a in tree.leaves((y, dx, grads)))
     own = copy.deepcopy(module).double().eval()
     xs = [torch.tensor(a, requires_grad=True) for a in tree.leaves(x)]
@@ -393,6 +400,36 @@ def test_mixed_precision():
         Model([TorchModule(mlp())], **settings).train_step(x, y)
 
 
+class Checkpointed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(4, 3)
+
+    def forward(self, x):
+        return checkpoint(self.linear, x, use_reentrant=False)
+
+
+def test_activation_checkpoints_raise():
+    model = Model([TorchModule(Checkpointed())], input_shape=4, loss=HalfSquaredError(), optimizer=SGD(0.1))
+    with pytest.raises(
+        RuntimeError, match=r"TorchModule\(Checkpointed\): expected a module without activation checkpoints"
+    ):
+        model.fit(inputs((4,), 8), np.ones((8, 3)))
+
+
+def test_a_compiled_module():
+    module = mlp()
+    settings = {"input_shape": 4, "loss": HalfSquaredError(), "optimizer": SGD(0.1), "dtype": "float64"}
+    models = [Model([TorchModule(m)], **settings) for m in (module, torch.compile(module, backend="aot_eager"))]
+    losses = [model.fit(inputs((4,), 16), np.ones((16, 3)), epochs=3)["loss"] for model in models]
+    np.testing.assert_allclose(*losses, rtol=1e-12)
+
+
+def test_a_parametrized_module():
+    layer = TorchModule(nn.utils.parametrizations.weight_norm(nn.Linear(4, 3)))
+    assert check_gradients(layer, inputs((4,))).worst <= 1e-7
+
+
 class Returns(nn.Module):
     def __init__(self, value):
         super().__init__()
@@ -426,6 +463,12 @@ BAD = {
         r"expected one output for one example, got one of shape \(3, 1\)",
         lambda: Model([TorchModule(Returns(lambda x: x.T))], input_shape=3),
     ),
+    "large integers": (
+        ValueError,
+        r"expected integers up to 16777216 in buffers, .* got larger ones in table",
+        lambda: TorchModule(_large()),
+    ),
+    "meta": (ValueError, r"got weight on the device meta", lambda: TorchModule(nn.Linear(4, 3, device="meta"))),
     "complex": (
         ValueError,
         r"expected real parameters and buffers, got table of torch.complex64",
@@ -436,6 +479,12 @@ BAD = {
 
 def _f():
     return None
+
+
+def _large():
+    module = nn.Linear(4, 3)
+    module.register_buffer("table", torch.tensor([3, -(2**24) - 1]))
+    return module
 
 
 def _lazy():
