@@ -1,13 +1,4 @@
-"""Training steps on several processes: the part of a process, the sum, and the update.
-
-A step on one process is one function. Here it is cut where the gradients are complete. Each process computes the loss and the
-gradients of its portion of the batch, divided by the denominators of the whole batch. They are joined to one vector, which is
-summed over the processes. The update then runs on every process, on equal numbers.
-
-Losses, metrics and buffers are in the same vector::
-
-    gradients | loss | buffers, times the portion's fraction of the batch | sums of the metrics | flags
-"""
+"""Training steps on several processes; their two halves are in `anynet.training.halves`."""
 
 from __future__ import annotations
 
@@ -17,7 +8,6 @@ from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
-from array_api_compat import device
 
 from anynet import tree
 from anynet.arrays.namespace import Array, namespace
@@ -27,14 +17,11 @@ from anynet.data.batch import Batch, Portion, share
 from anynet.distributed.base import Communicator
 from anynet.distributed.normalization import synchronized
 from anynet.distributed.turns import FLAGS, Turns, total_of
-from anynet.layers.base import Layer
 from anynet.layers.hooks import Hook, with_hook
 from anynet.metrics import Metric
-from anynet.optimizers import lr_factor
-from anynet.optimizers.base import Elementwise, Optimizer
-from anynet.random import RowsKey, next_key
-from anynet.regularizers import Regularizer
+from anynet.random import RowsKey
 from anynet.training.compiled import Compiled, Function
+from anynet.training.halves import Layout, cut, make_update, make_vector
 from anynet.training.state import TrainState
 
 
@@ -80,96 +67,6 @@ def make_part(portion: Portion, numbers: Sequence[float], dtype: str) -> Part:
     return Part(*portion.batch, portion.first, portion.whole, float(numbers[0]), denominators)
 
 
-def buffers(layer: Layer, params: Any) -> Any:
-    """Return the tree of the buffers that `layer` updates, without the other entries of `params`."""
-    if not layer.has_buffers:
-        return None
-    children = dict(layer.children())
-    if isinstance(params, (list, tuple)):
-        return [buffers(children[key], part) for key, part in enumerate(params)]
-    own = {name: params[name] for name in layer.buffers if _is_float(params[name])}
-    return own | {key: buffers(child, params[key]) for key, child in children.items()}
-
-
-def _is_float(x: Array) -> bool:
-    return bool(namespace(x).isdtype(x.dtype, "real floating"))
-
-
-def in_order(values: Any) -> Any:
-    """Return a tree with its dicts sorted, as a compiled function may do."""
-    if isinstance(values, dict):
-        return {key: in_order(values[key]) for key in sorted(values)}
-    return [in_order(part) for part in values] if isinstance(values, (list, tuple)) else values
-
-
-def make_vector(objective: Function, layer: Layer, metrics: Sequence[Metric], dtype: Any) -> Function:
-    """Return the function of a process's part.
-
-    It is ``vector(params, key, scale, fraction, x, y, weight, denominators) -> vector, sums of metrics, kept examples``.
-    """
-
-    def vector(
-        params: Any, key: Any, scale: Any, fraction: float, x: Any, y: Any, weight: Any, denominators: Any
-    ) -> tuple[Array, list[Any], list[Any]]:
-        value, grads, (y_pred, cache) = objective(params, x, y, weight, key, scale, denominators)
-        moved = tree.leaves(in_order(buffers(layer, layer.update_buffers(params, cache))))
-        sums: list[Any] = []
-        kept: list[Any] = []
-        for metric in metrics:
-            (kept if metric.keeps_examples else sums).append(metric.sums(y, y_pred, weight))
-        xp = namespace(value)
-        arrays = [*tree.leaves(grads, like=in_order(layer.trainable(params))), value, *(fraction * a for a in moved)]
-        flat = [xp.reshape(a, (-1,)) for a in [*arrays, *tree.leaves(sums)]]
-        flat = [a if a.dtype == dtype else xp.astype(a, dtype) for a in flat]
-        return xp.concat([*flat, xp.zeros((FLAGS,), dtype=dtype, device=device(value))]), sums, kept
-
-    return vector
-
-
-def cut(vector: Array, start: int, like: Sequence[Any]) -> tuple[list[Array], int]:
-    """Return views of a vector in the shapes of other arrays, and their end."""
-    xp, views = namespace(vector), []
-    for array in like:
-        shape = array.shape
-        stop = start + math.prod(shape)
-        views.append(xp.reshape(vector[start:stop], shape))
-        start = stop
-    return views, start
-
-
-def make_update(
-    layer: Layer, optimizer: Optimizer, regularizer: Regularizer | None, elementwise: Elementwise
-) -> Function:
-    """Return ``update(state, total_at, examples) -> state, (loss, vector)``.
-
-    ``total_at(params)`` returns the sum of the vectors of all processes.
-    """
-
-    def update(
-        state: TrainState, total_at: Callable[[Any], Array], examples: Array | float
-    ) -> tuple[TrainState, tuple[Array, Array]]:
-        params, opt_state, key = state
-
-        def objective(params: Any) -> tuple[Array, Any, tuple[list[Array], Array]]:
-            total, trained = total_at(params), layer.trainable(params)
-            like = in_order(trained)
-            leaves, stop = cut(total, 0, tree.leaves(like))
-            grads = tree.set_leaves(trained, iter(leaves), like=like)
-            value = total[stop] + 0.0  # a view would keep the whole vector
-            moved, _ = cut(total, stop + 1, tree.leaves(in_order(buffers(layer, params))))
-            if regularizer is not None:
-                value = value + regularizer.value(trained, examples)
-                grads = regularizer.add_gradient(params, grads, examples)
-            return value, grads, ([a + 0.0 for a in moved], total)
-
-        value, (moved, total), params, opt_state = lr_factor.step(optimizer, objective, params, opt_state, elementwise)
-        if moved:
-            params = tree.set_leaves(params, iter(moved), like=in_order(buffers(layer, params)))
-        return TrainState(params, opt_state, next_key(key) if layer.uses_key else key), (value, total)
-
-    return update
-
-
 class Parallel(Compiled):
     """The functions of training on several processes; those of inference are local.
 
@@ -192,6 +89,7 @@ class Parallel(Compiled):
         self.nested = self._layer is not config.layer
         """Whether layers compute sums over the processes."""
         self._like = backend.asarray(0.0, self._dtypes[0])
+        self._layout: Layout | None = None
         if backend.is_traced and (self.nested or self._layer.uses_key):
             raise ValueError(
                 f"distributed: expected layers without random numbers or batch statistics on {backend.name}, which compiles "
@@ -242,14 +140,20 @@ class Parallel(Compiled):
         examples = len(batch) if weights is None else namespace(weights).sum(weights)
         return [float(examples), *map(float, loss.denominators(self._like, batch.y, batch.weight))]
 
+    def _layout_of(self, params: Any) -> Layout:
+        if self._layout is None:
+            self._layout = Layout(self._layer, params)
+        return self._layout
+
     def _make_turns(self) -> Turns:
         return Turns(self.communicator, self._backend, self._config.dtype, nested=self.nested)
 
     def _step(self, turns: Turns, metrics: tuple[Metric, ...], compile: Callable[..., Function]) -> Function:
         """Return a step on a `Part`, in two compiled halves."""
         config, layer, optimizer = self._config, self._layer, self._config.required_optimizer
-        vector = compile(make_vector(self._objective(layer, None), layer, metrics, self._dtypes[0]))
-        update = make_update(layer, optimizer, config.regularizer, self._backend.elementwise)
+        layout_of = self._layout_of
+        vector = compile(make_vector(self._objective(layer, None), layer, layout_of, metrics, self._dtypes[0]))
+        update = make_update(layer, layout_of, optimizer, config.regularizer, self._backend.elementwise)
         if not self._decides_on_host:
             update = _compiled_update(update, compile)
         place = partial(self._backend.asarray, dtype=self._dtypes[0])
@@ -276,12 +180,10 @@ class Parallel(Compiled):
 
     def _metric_sums(self, metrics: Sequence[Metric], total: Array, sums: list[Any], kept: list[Any]) -> list[Any]:
         """Return the sums of each metric over the processes, and the kept examples of all."""
-        like = tree.leaves(sums)
+        shapes = [tuple(a.shape) for a in tree.leaves(sums)]
         stop = total.shape[0] - FLAGS
-        start = stop - sum(math.prod(a.shape) for a in like)
-        whole, _ = (
-            cut(total[start:stop] + 0.0, 0, like) if like else ([], 0)
-        )  # a copy: a view would keep the whole vector
+        start = stop - sum(map(math.prod, shapes))
+        whole = cut(total[start:stop] + 0.0, 0, shapes) if shapes else []  # a copy, as of the loss
         added = iter(tree.set_leaves(sums, iter(whole), like=sums))
         rows: Iterator[Any] = iter(())
         if kept:
