@@ -36,7 +36,7 @@ def network():
         ]
     )
     rng = np.random.default_rng(0)
-    model.set_weights([np.abs(a + rng.normal(0.0, 0.1, a.shape)) for a in model.get_weights()])
+    model.set_weights([a + rng.normal(0.0, 0.1, a.shape) for a in model.get_weights()])
     return model
 
 
