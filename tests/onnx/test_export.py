@@ -141,6 +141,7 @@ def test_several_inputs_and_outputs():
         (Identity(), ["Identity"]),
         (Parallel([Identity(), Identity()], combine=None), ["Identity", "Identity"]),
         ([Dense(2), Parallel([Identity(), Identity()], combine=None)], ["Gemm", "Identity", "Identity"]),
+        ([Sequential([]), Dense(2), Sequential([])], ["Gemm"]),
         ([Dense(2), Parallel([Identity(), ReLU()], combine=None)], ["Gemm", "Relu", "Identity"]),
     ],
     ids=str,
