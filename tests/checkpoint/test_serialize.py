@@ -144,3 +144,20 @@ def test_both_spellings_of_nan_are_read():
     assert math.isnan(from_config({"float": "nan"})) and from_config({"float": "-inf"}) == -math.inf
     assert math.isnan(from_json("nan")) and from_json("-inf") == -math.inf
     assert from_config("nan") == "nan" and from_json("text") == "text"
+
+
+@dataclass(frozen=True)
+class Holder:
+    thing: Any = field(metadata={"saved": False})
+    number: int = 0
+
+
+def test_a_field_that_is_left_out_is_made_by_the_next_function():
+    config = to_config([Holder("a", 1), Holder("b", 2)])
+    assert config == [{"class": "Holder", "number": 1}, {"class": "Holder", "number": 2}]
+    custom = [lambda needed: needed, lambda: "c", Holder, lambda optional=None: "d"]
+    assert from_config(config, custom) == (Holder("c", 1), Holder("d", 2))
+    with pytest.raises(
+        ValueError, match=r"expected a function without arguments that returns the thing of Holder, .* got too few"
+    ):
+        from_config(config, custom[:3])
