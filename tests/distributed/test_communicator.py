@@ -3,16 +3,17 @@
 import builtins
 import sys
 import types
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
 import anynet
-from anynet import SGD, BatchNorm, Dense, Dropout, Model, SoftmaxCrossEntropy, distributed
+from anynet import SGD, BatchNorm, Dense, Dropout, Frozen, Layer, Model, Repeat, SoftmaxCrossEntropy, Tanh, distributed
 from anynet.callbacks import Checkpoint, CSVLogger, EarlyStopping, LambdaCallback
 from anynet.distributed import NCCL, Communicator, RankError, device_of
 from anynet.distributed.turns import FLAGS, Stopped, Turns
-from tests.distributed.cases import X, Y, outcome
+from tests.distributed.cases import X, Y, difference, outcome
 from tests.distributed.tools import Threads, together
 
 NUMPY = anynet.backends.get("numpy")
@@ -254,6 +255,43 @@ def test_iterables_of_different_lengths(counts):
         np.testing.assert_allclose(history["loss"], expected["loss"], rtol=1e-12)
         np.testing.assert_allclose(model.params[0]["weight"], alone.params[0]["weight"], rtol=0, atol=1e-12)
     assert group.calls[0] == group.calls[1]
+
+
+@dataclass(frozen=True)
+class RunningMean(Layer):
+    """A layer with a buffer, the mean of the last batch."""
+
+    uses_key = False
+    buffers = ("mean",)
+
+    def init(self, rng, input_shape):
+        return {"mean": np.zeros(input_shape)}, input_shape
+
+    def forward(self, params, x, *, key=None):
+        return x, x
+
+    def backward(self, params, cache, dy, *, need_dx=True):
+        return dy, {}
+
+    def update_buffers(self, params, cache):
+        return {"mean": cache.mean(axis=0)} if len(cache) else params
+
+
+@pytest.mark.parametrize("size", [2, 3])
+@pytest.mark.parametrize("rows", [2, 31])
+def test_buffers_are_averaged_by_share(size, rows):
+    layers = [RunningMean(), Repeat([RunningMean(), Tanh()], 2), Frozen([RunningMean()]), Dense(10)]
+    arguments = {"input_shape": 64, "loss": SoftmaxCrossEntropy(), "optimizer": SGD(0.1), "dtype": "float64"}
+    alone = Model(layers, **arguments)
+    expected = outcome(alone, alone.fit(X[:rows], Y[:rows], batch_size=20, epochs=2))
+
+    def work(communicator):
+        model = Model(layers, **arguments, distributed=communicator)
+        return outcome(model, model.fit(X[:rows], Y[:rows], batch_size=20, epochs=2))
+
+    for found in together(size, work)[1]:
+        assert difference(found, expected) <= 1e-12
+    assert expected["0.0.mean"].any() and not expected["0.2.layer.0.mean"].any()
 
 
 def test_train_step_takes_the_whole_batch():
