@@ -10,7 +10,7 @@ import pytest
 
 import anynet
 from anynet import SGD, BatchNorm, Dense, Dropout, Frozen, Layer, Model, Repeat, SoftmaxCrossEntropy, Tanh, distributed
-from anynet.callbacks import Checkpoint, CSVLogger, EarlyStopping, LambdaCallback
+from anynet.callbacks import Checkpoint, CSVLogger, EarlyStopping, LambdaCallback, StopOnNaN
 from anynet.distributed import NCCL, Communicator, RankError, device_of
 from anynet.distributed.turns import FLAGS, Stopped, Turns
 from tests.distributed.cases import X, Y, difference, outcome
@@ -414,3 +414,20 @@ def test_parameters_that_differ_after_an_epoch():
 
 def test_the_engine_of_threads_is_a_communicator():
     assert issubclass(Threads, Communicator)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_stop_on_nan_names_the_place_on_some_process():
+    """The process that finds it names the place; the others name that process."""
+    x = X.copy()
+    x[4] = 1e200  # of the last process
+
+    def work(communicator):
+        make(communicator, dtype="float64", optimizer=SGD(1e150)).fit(
+            x[:6], Y[:6], batch_size=None, epochs=5, callbacks=[StopOnNaN()]
+        )
+
+    group, results = together(2, work)
+    assert isinstance(results[1], FloatingPointError) and "first in the" in str(results[1]), results
+    assert isinstance(results[0], (FloatingPointError, RankError)), results
+    assert group.calls[0] == group.calls[1]
