@@ -77,8 +77,7 @@ INSTEAD = {
     "Model.get_weights": "params",
     "Model.layers": "layer.layers",
     "Model.load": "anynet.load(path)",
-    "Model.load_state_dict": "model.state = state, or anynet.load(path)",
-    "Model.load_weights": "anynet.load(path)",
+    "Model.load_state_dict": "load_weights(state_dict)",
     "Model.parameters": "params",
     "Model.save_weights": "save(path)",
     "Model.score": "evaluate(x, y)",
@@ -86,7 +85,6 @@ INSTEAD = {
     "Model.state_dict": "state, or save(path)",
     "Model.train": "fit(x, y)",
     "Model.train_on_batch": "train_step(x, y)",
-    "Model.weights": "params",
     "Model.zero_grad": "nothing: gradients are never accumulated",
     # arguments; those without a class are of any class or function
     "Adam.momentum": "beta1=...",
