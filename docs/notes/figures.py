@@ -456,7 +456,7 @@ def or_graph() -> Picture:
     weight, bias, x, y = np.array([[0.1], [0.6]]), np.zeros(1), X[:1].astype(float), np.array([[0.0]])
     z, dense_cache = Dense(1).forward({"weight": weight, "bias": bias}, x)
     y_pred, cache = Sigmoid().forward({}, z)
-    loss, loss_cache = HalfSquaredError().forward(y_pred, y)
+    loss, loss_cache = HalfSquaredError().forward(y, y_pred)
     dy = HalfSquaredError().backward(loss_cache)
     dz, _ = Sigmoid().backward({}, cache, dy)
     _, grads = Dense(1).backward({"weight": weight, "bias": bias}, dense_cache, dz)
@@ -481,7 +481,7 @@ def loss() -> Picture:
         "ŷ",
         title="loss L = ½(0 − ŷ)² of the first example",
     )
-    axes.function(lambda v: [float(HalfSquaredError().forward(np.array([[a]]), np.zeros((1, 1)))[0]) for a in v], 0, 1)
+    axes.function(lambda v: [float(HalfSquaredError().forward(np.zeros((1, 1)), np.array([[a]]))[0]) for a in v], 0, 1)
     axes.curve((0.25, 0.9), (0, 0.125 + 0.4 * 0.5), ORANGE, 2.2, "6 4")
     axes.points((0.5,), (0.125,), RED, 5)
     axes.text(0.62, 0.1, "ŷ = 0.5, L = 0.125", 15, RED, anchor="start")
