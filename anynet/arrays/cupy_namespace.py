@@ -24,12 +24,12 @@ from anynet.arrays.cupy_kernels import (  # noqa: E402  # they replace functions
 )
 
 
-def asarray(obj: Any, /, *, dtype: Any = None, device: Any = None, copy: bool | None = None) -> Any:
+def asarray(obj: Any, /, *, dtype: Any = None, device: Any = None, **options: Any) -> Any:
     """Return an array; a kernel writes a few numbers of the host, without an upload."""
     is_host = isinstance(obj, np.ndarray) or (isinstance(obj, (tuple, list)) and {*map(type, obj)} <= {int, float})
-    host = np.asarray(obj, dtype) if is_host and dtype is not None else None
+    host = np.asarray(obj, dtype) if is_host and dtype is not None and not options else None
     if host is None or not 0 < host.nbytes <= MAX_CONSTANT_BYTES:
-        return _compat.asarray(obj, dtype=dtype, device=device, copy=copy)
+        return _compat.asarray(obj, dtype=dtype, device=device, **options)
     with device or nullcontext():
         return constant(host)
 
