@@ -206,6 +206,16 @@ def one_thread_at_a_time_on_an_emulated_gpu():
 
 
 @pytest.fixture(autouse=True)
+def no_graphs_beside_other_threads(request, monkeypatch):
+    """Launch no graphs on an emulated GPU in tests of threads, for the same reason."""
+    threads = request.path.name in ("test_threads.py", "test_devices.py")
+    if threads and importlib.util.find_spec("fakegpu") is not None and not why_missing("cupy"):
+        from anynet.backends import cupy_graph
+
+        monkeypatch.setattr(cupy_graph.GraphLoop, "__call__", lambda self, *args: self._plain(*args))
+
+
+@pytest.fixture(autouse=True)
 def nothing_global_changes():
     """Assert that no test turns off JAX's float64, which the others need."""
     yield
