@@ -50,10 +50,15 @@ def names_in(code):
 def test_page(page, capsys, monkeypatch, tmp_path):
     text = page.read_text(encoding="utf-8")
     monkeypatch.setenv("KERAS_BACKEND", "torch")
-    for library in ("matplotlib", "torch", "jax", "sklearn", "onnxruntime", "keras"):
+    for library in ("matplotlib", "torch", "jax", "sklearn", "pandas", "onnxruntime", "keras"):
         if re.search(rf"^ *(from|import) {library}|anynet\.{library}|backend=\"{library}\"", text, flags=re.M):
             pytest.importorskip(library)
-    for part, library in (("plot_", "matplotlib"), (".to_onnx(", "onnx"), (".weights.h5", "h5py")):
+    for part, library in (
+        ("plot_", "matplotlib"),
+        (".plot(", "matplotlib"),
+        (".to_onnx(", "onnx"),
+        (".weights.h5", "h5py"),
+    ):
         if part in text:
             pytest.importorskip(library)
     data = DOCS.parents[1] / "shared" / "data"
