@@ -25,8 +25,8 @@ from urllib.parse import quote, urldefrag, urljoin
 WIDTHS = (1280, 1366, 1400, 1920, 400)
 FEWEST_LETTERS = 50
 QUERIES = {
-    "early stopping": ("howto/training.html", "api/generated/anynet.EarlyStopping.html"),
-    "pandas": ("howto/tabular.html", "howto/training.html"),
+    "early stopping": ("howto/early_stopping.html", "api/generated/anynet.EarlyStopping.html"),
+    "pandas": ("howto/tabular.html",),
     "probabilities": ("tutorial.html",),
     "GPU": ("tutorial.html", "backends.html"),
 }
