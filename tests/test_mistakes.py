@@ -214,8 +214,9 @@ def page():
         for code, _, _ in rows:
             error = run(code)
             message = str(error.args[0] if isinstance(error, KeyError) else error)
-            message = re.sub(r"<function <lambda> at 0x\w+>", "<function <lambda>>", message)
-            lines.append(f"```py\n{code}\n```\n\n```text\n{type(error).__name__}: {message}\n```")
+            message = re.sub(r" at 0x\w+>", ">", message).replace(f"{Path.cwd().resolve()}/", "")
+            typed = code.replace("\n", "\n... ").replace("... \n", "...\n")
+            lines.append(f"```pycon\n>>> {typed}\n{type(error).__name__}: {message}\n```")
     return "\n\n".join(lines) + "\n"
 
 
