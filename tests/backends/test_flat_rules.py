@@ -128,6 +128,9 @@ def operations(optimizer):
 
     views = {
         "t",
+        "permute",
+        "as_strided",
+        "lift_fresh",
         "transpose",
         "view",
         "_unsafe_view",
