@@ -164,7 +164,7 @@ def test_the_advice_for_an_assignment_works(model, backend):
         (
             {"input_shape": (2, 2)},
             ValueError,
-            r"layer 0: Dense\(5\): expected input of shape \(features,\), got \(2, 2\)",
+            r"SoftmaxCrossEntropy: expected outputs of shape \(classes,\), got \(2, 3\); put Flatten\(\) before",
         ),
         ({"metrics": ["roc_auk"]}, ValueError, "expected metrics to be .*, got 'roc_auk'; did you mean ROCAUC"),
         ({"metrics": ["accuracy", "accuracy"]}, ValueError, "metrics: expected different names"),

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from array_api_compat import is_cupy_array, is_jax_array, is_torch_array
+from array_api_compat import device, is_cupy_array, is_jax_array, is_torch_array
+
+from anynet.arrays.namespace import Array, namespace
 
 
 def library_of(x: Any) -> str:
@@ -50,3 +52,9 @@ def to_numpy(x: Any) -> np.ndarray:
     if library == "strict":
         x = x.to_device(x.__array_namespace__().Device("CPU_DEVICE"))
     return np.asarray(x)
+
+
+def empty_like(x: Array) -> Array:
+    """Return an array without elements that carries the shape of x after its first axis."""
+    # A cache holds arrays only: ints do not survive a jit. A slice of x would keep all of x in memory.
+    return namespace(x).zeros((0, *x.shape[1:]), dtype=x.dtype, device=device(x))

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias, cast
 
 import numpy as np
-from array_api_compat import device
 
+from anynet.arrays.convert import empty_like as empty_like
 from anynet.arrays.namespace import Array, Arrays as Arrays, namespace
 from anynet.arrays.placeholder import Placeholder, PlaceholderGenerator
 from anynet.checks import check_finite, is_multi
@@ -63,6 +63,10 @@ class Layer(metaclass=Value):
     preserves_values: ClassVar[bool] = False
     """Whether the output has the values of the input, possibly reordered, in the same number of arrays. `Sequential` then
     consults the next layer about the input. Integers have no derivative: `backward` must accept None for ∂L/∂y and return it."""
+
+    takes_lengths: ClassVar[bool] = False
+    """Whether `forward` also accepts ``(x, lengths)``, where lengths (N,) are the numbers of positions of the examples. `Lengths`
+    passes them to such layers, wherever they are in its network."""
 
     def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
         """Return initial parameters, as NumPy arrays, and the shape of the output.
@@ -109,12 +113,6 @@ class Layer(metaclass=Value):
         return iter(())
 
 
-def empty_like(x: Array) -> Array:
-    """Return an array without elements that carries the shape of x after its first axis."""
-    # A cache holds arrays only: ints do not survive a jit. A slice of x would keep all of x in memory.
-    return namespace(x).zeros((0, *x.shape[1:]), dtype=x.dtype, device=device(x))
-
-
 def init_param(where: str, initializer: Initializer, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     """Return the initial value of a parameter, or raise the initializer's ValueError prefixed with `where`."""
     if isinstance(rng, PlaceholderGenerator):
@@ -147,14 +145,18 @@ def last_axis(where: str, input_shape: Shape) -> int:
     return single_shape(where, input_shape)[-1]
 
 
-def check_axis(where: str, x: Array, size: int) -> None:
-    """Raise unless `x` is a matrix with `size` columns."""
-    if len(x.shape) != 2 or x.shape[1] != size:
-        hint = (
-            ""
-            if len(x.shape) == 2
-            else "; put Flatten() before it"
-            if len(x.shape) > 2
-            else "; a batch is (N, features)"
-        )
-        raise ValueError(f"{where}: expected x of shape (N, {size}), got {tuple(x.shape)}{hint}")
+def check_features(where: str, x: Array, size: int) -> None:
+    """Raise unless `x` has a batch axis and `size` features in its last axis."""
+    if len(x.shape) < 2 or x.shape[-1] != size:
+        hint = "; a batch is (N, features)" if len(x.shape) < 2 else ""
+        raise ValueError(f"{where}: expected x of shape (N, ..., {size}), got {tuple(x.shape)}{hint}")
+
+
+def as_rows(x: Array) -> Array:
+    """Return x (..., I) as a matrix of rows (M, I)."""
+    return x if len(x.shape) == 2 else namespace(x).reshape(x, (-1, x.shape[-1]))
+
+
+def from_rows(rows: Array, like: Array) -> Array:
+    """Return rows (M, O) with the leading axes of `like` (..., I)."""
+    return rows if len(like.shape) == 2 else namespace(rows).reshape(rows, (*like.shape[:-1], rows.shape[1]))

@@ -1,6 +1,6 @@
 """The fully connected layer.
 
-Legend: N batch, I inputs, O outputs.
+Legend: N batch, I inputs, O outputs; M rows, the batch and all axes between it and the features.
 """
 
 from __future__ import annotations
@@ -14,19 +14,31 @@ from anynet.arrays.namespace import Array, namespace
 from anynet.arrays.reduce import total
 from anynet.checks import check_int
 from anynet.initializers import GlorotUniform, Zeros, as_initializer
-from anynet.layers.base import Cache, Grads, Key, Layer, Params, Shape, axis_sizes, check_axis, init_param
+from anynet.layers.base import (
+    Cache,
+    Grads,
+    Key,
+    Layer,
+    Params,
+    Shape,
+    as_rows,
+    check_features,
+    from_rows,
+    init_param,
+    last_axis,
+)
 
 
 @dataclass(frozen=True)
 class Dense(Layer):
-    """Connect every input with every output by an affine map.
+    """Connect every input with every output by an affine map, along the last axis.
 
     .. math::
 
         y = x W + b, \\qquad
         \\frac{∂L}{∂x} = \\frac{∂L}{∂y} W^T, \\quad
         \\frac{∂L}{∂W} = x^T \\frac{∂L}{∂y}, \\quad
-        \\frac{∂L}{∂b} = \\sum_n \\frac{∂L}{∂y_n}
+        \\frac{∂L}{∂b} = \\sum_m \\frac{∂L}{∂y_m}
 
     Parameters
     ----------
@@ -41,12 +53,12 @@ class Dense(Layer):
 
     Notes
     -----
-    Input (N, I), output (N, O). Cache: x.
+    Input (N, ..., I), output (N, ..., O): the same map for every position, as in PyTorch and Keras. Cache: x.
 
     Raises
     ------
     ValueError
-        If an example is not one-dimensional, or a given array has the wrong shape.
+        If an example has no axis of features, or a given array has the wrong shape.
 
     Examples
     --------
@@ -75,25 +87,25 @@ class Dense(Layer):
         object.__setattr__(self, "bias", as_initializer(self.bias, "Dense: bias"))
 
     def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
-        where, hint = f"Dense({self.units})", "; put Flatten() before it, or leave the batch axis out of input_shape"
-        (features,) = axis_sizes(where, input_shape, "features", hint=hint)
+        where = f"Dense({self.units})"
+        features = last_axis(where, input_shape)
         params = {"weight": init_param(f"{where}: weight", self.weight, rng, (features, self.units))}
         if self.use_bias:
             params["bias"] = init_param(f"{where}: bias", self.bias, rng, (self.units,))
-        return params, (self.units,)
+        return params, (*input_shape[:-1], self.units)
 
     def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
         weight = params["weight"]  # (I, O)
-        check_axis("Dense", x, weight.shape[0])
-        y = namespace(x).matmul(x, weight)  # (N, O)
+        check_features("Dense", x, weight.shape[0])
+        y = namespace(x).matmul(as_rows(x), weight)  # (M, O)
         if self.use_bias:
             y += params["bias"]
-        return y, x
+        return from_rows(y, like=x), x
 
     def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
-        x, matmul = cache, namespace(dy).matmul
-        grads = {"weight": matmul(x.T, dy)}  # (I, N) @ (N, O)
+        x, rows, matmul = as_rows(cache), as_rows(dy), namespace(dy).matmul
+        grads = {"weight": matmul(x.T, rows)}  # (I, M) @ (M, O)
         if self.use_bias:
-            grads["bias"] = total(dy, axis=0)
-        dx = matmul(dy, params["weight"].T) if need_dx else None
+            grads["bias"] = total(rows, axis=0)
+        dx = from_rows(matmul(rows, params["weight"].T), like=dy) if need_dx else None
         return dx, grads

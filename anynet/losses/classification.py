@@ -26,7 +26,7 @@ from anynet.arrays.fused import fused
 from anynet.arrays.namespace import Array, DType, namespace
 from anynet.arrays.reduce import total
 from anynet.checks import check_number
-from anynet.losses.base import Cache, Loss, check_finite, largest
+from anynet.losses.base import Cache, Loss, OutputShape, check_finite, largest
 
 
 @dataclass(frozen=True)
@@ -79,14 +79,23 @@ class ClassLoss(Loss):
         weight = namespace(losses).take(constant(self.class_weight, losses), y_true, axis=0)
         return weight if sample_weight is None else weight * sample_weight
 
-    def targets(self, y: Array, output_shape: tuple[int, ...], dtype: DType) -> Array:
-        where, xp = type(self).__name__, namespace(y)
-        if len(output_shape) != 1 or output_shape[0] < 2:
+    def check_outputs(self, output_shape: OutputShape) -> None:
+        super().check_outputs(output_shape)
+        where = type(self).__name__
+        if len(output_shape) > 1:
+            raise ValueError(
+                f"{where}: expected outputs of shape (classes,), got {output_shape}; put Flatten() before the last Dense, "
+                f"leave the batch axis out of input_shape, or use EachPosition({where}()) for a class at each position"
+            )
+        if output_shape in ((), (1,)):
             raise ValueError(
                 f"{where}: expected a model with two or more outputs, one per class, got output shape "
                 f"{output_shape}; for a single binary output use SigmoidCrossEntropy"
             )
-        classes = output_shape[0]
+
+    def targets(self, y: Array, output_shape: tuple[int, ...], dtype: DType) -> Array:
+        self.check_outputs(output_shape)
+        where, xp, classes = type(self).__name__, namespace(y), output_shape[0]
         check_count(where, "class_weight", self.class_weight, classes)
         if xp.isdtype(y.dtype, ("bool", "integral")) and (len(y.shape) == 1 or y.shape[1:] == (1,)):
             index_dtype = xp.__array_namespace_info__().default_dtypes()["indexing"]
