@@ -21,6 +21,7 @@ from anynet.data.plan import SPLIT_STREAM
 from anynet.data.sources import ArraySource, IterableSource, Source, StreamedSource, in_file, read_rows
 from anynet.data.split import class_labels, class_weights, split_labels, stratified_split
 from anynet.losses.base import Loss
+from anynet.losses.parts import PartsLoss
 from anynet.metrics import Metric
 
 Inputs = Any
@@ -153,6 +154,12 @@ class DataAdapter:
         """Return the source with the weight of each example multiplied by that of its class."""
         if class_weight is None or isinstance(source, IterableSource):
             return source
+        loss = self._config.required_loss
+        if isinstance(loss, PartsLoss):
+            raise ValueError(
+                f"fit: expected no class_weight with {type(loss).__name__}, whose examples have several targets; pass it to the "
+                f"inner loss, for example SoftmaxCrossEntropy(class_weight=[...])"
+            )
         labels = class_labels("fit", "class_weight", source.targets)
         return source.weighted(self._backend.asarray(class_weights("fit", class_weight, labels), self._dtype))
 

@@ -69,7 +69,7 @@ class Loss(metaclass=Value):
 
     @property
     def weights_targets(self) -> bool:
-        """Whether `effective_weights` may return weights without sample weights."""
+        """Whether `denominators` may differ from the number of examples even without sample weights."""
         return type(self).effective_weights is not Loss.effective_weights
 
     def denominators(self, like: Array, y_true: Targets, sample_weight: Array | None) -> tuple[Array | float, ...]:

@@ -8,6 +8,7 @@ from sys import modules
 from typing import Any
 
 from anynet import losses
+from anynet.losses import parts
 from anynet.losses.base import Loss
 from anynet.metrics import classification
 from anynet.metrics.base import (
@@ -16,6 +17,7 @@ from anynet.metrics.base import (
     Mean as Mean,
     Metric as Metric,
     OutputMetric as OutputMetric,
+    PartsMetric as PartsMetric,
 )
 from anynet.metrics.classification import (
     F1 as F1,
@@ -26,6 +28,7 @@ from anynet.metrics.classification import (
     Recall as Recall,
     TopK as TopK,
 )
+from anynet.metrics.perplexity import Perplexity as Perplexity
 from anynet.metrics.regression import MAE as MAE, R2 as R2, RMSE as RMSE
 from anynet.names.text import classes_of, from_text
 
@@ -65,6 +68,8 @@ def resolve(metrics: Any, loss: Loss | None) -> tuple[Metric, ...]:
                 f"the class {metric.__name__}; write it with parentheses" if isinstance(metric, type) else repr(metric)
             )
             raise TypeError(f"metrics: expected names, metrics, losses or functions, got {got}")
+    if isinstance(loss, parts.PartsLoss):
+        found = [m if isinstance(m, (LossMetric, PartsMetric)) else PartsMetric(m, loss) for m in found]
     names = [metric.name for metric in found]
     if len(set(names)) < len(names) or "loss" in names:
         raise ValueError(f"metrics: expected different names, none of them 'loss', got {', '.join(names)}")

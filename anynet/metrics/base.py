@@ -26,6 +26,7 @@ import numpy as np
 from anynet.arrays.namespace import Array, namespace
 from anynet.arrays.reduce import widened
 from anynet.losses.base import Loss
+from anynet.losses.parts import PartsLoss
 from anynet.names.constructors import Value
 
 
@@ -106,6 +107,32 @@ class OutputMetric(Metric):
         return self.metric.sums(y_true[self.index], y_pred[self.index], sample_weight)
 
     def value(self, sums: tuple[Array, ...]) -> Any:
+        return self.metric.value(sums)
+
+
+@dataclass(frozen=True)
+class PartsMetric(Metric):
+    """Apply a metric to the parts of examples, such as the positions of `EachPosition`."""
+
+    metric: Metric
+    loss: PartsLoss
+
+    @property
+    def name(self) -> str:
+        return self.metric.name
+
+    @property
+    def keeps_examples(self) -> bool:  # type: ignore[override]
+        return self.metric.keeps_examples
+
+    @property
+    def greater_is_better(self) -> bool | None:  # type: ignore[override]
+        return self.metric.greater_is_better
+
+    def sums(self, y_true: Any, y_pred: Any, sample_weight: Array | None = None) -> tuple[Array, ...]:
+        return self.metric.sums(*self.loss.examples(y_true, y_pred, sample_weight))
+
+    def value(self, sums: tuple[Any, ...]) -> Any:
         return self.metric.value(sums)
 
 

@@ -5,6 +5,7 @@ import numpy as np
 from anynet import (
     BinaryCrossEntropy,
     CategoricalCrossEntropy,
+    EachPosition,
     FocalLoss,
     GaussianNLL,
     HalfSquaredError,
@@ -75,6 +76,7 @@ LOSSES = [
     (SoftmaxCrossEntropy(class_weight=(0.5, 2.0, 1.0), label_smoothing=0.1), numbers(4, 3), one_hot(4, 3)),
     (SoftmaxCrossEntropy(), numbers(4, 3), one_hot(4, 3)),
     (SoftmaxCrossEntropy(), numbers(4, 3), probabilities(4, 3)),
+    (EachPosition(SoftmaxCrossEntropy()), numbers(4, 2, 3), labels((4, 2), 3)),
     (CategoricalCrossEntropy(), probabilities(4, 3), labels(4, 3)),
     (CategoricalCrossEntropy(), probabilities(4, 3), one_hot(4, 3)),
     (CategoricalCrossEntropy(), probabilities(4, 3), probabilities(4, 3, seed=9)),
