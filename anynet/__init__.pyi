@@ -35,6 +35,7 @@ from .gradcheck import (
 from .history import History as History
 from .initializers import (
     Constant as Constant,
+    ForgetBias as ForgetBias,
     GlorotNormal as GlorotNormal,
     GlorotUniform as GlorotUniform,
     HeNormal as HeNormal,
@@ -44,14 +45,18 @@ from .initializers import (
     LecunUniform as LecunUniform,
     Normal as Normal,
     Orthogonal as Orthogonal,
+    Sinusoids as Sinusoids,
     Uniform as Uniform,
     Zeros as Zeros,
 )
 from .layers import (
     ELU as ELU,
     GELU as GELU,
+    GRU as GRU,
+    LSTM as LSTM,
     SELU as SELU,
     AlphaDropout as AlphaDropout,
+    Attention as Attention,
     AvgPool1D as AvgPool1D,
     AvgPool2D as AvgPool2D,
     BatchNorm as BatchNorm,
@@ -69,11 +74,13 @@ from .layers import (
     Layer as Layer,
     LayerNorm as LayerNorm,
     LeakyReLU as LeakyReLU,
+    Lengths as Lengths,
     LogSoftmax as LogSoftmax,
     MaxPool1D as MaxPool1D,
     MaxPool2D as MaxPool2D,
     Mish as Mish,
     Parallel as Parallel,
+    Position as Position,
     PReLU as PReLU,
     ReLU as ReLU,
     Repeat as Repeat,
@@ -81,6 +88,7 @@ from .layers import (
     Reshape as Reshape,
     Residual as Residual,
     RMSNorm as RMSNorm,
+    SelfAttention as SelfAttention,
     Sequential as Sequential,
     Shared as Shared,
     Sigmoid as Sigmoid,
@@ -89,6 +97,8 @@ from .layers import (
     Softplus as Softplus,
     Swish as Swish,
     Tanh as Tanh,
+    Tied as Tied,
+    transformer_block as transformer_block,
 )
 from .loading import load as load
 from .losses import (

@@ -34,6 +34,13 @@ def check_kind(where: str, name: str, value: Any, kind: type, example: str) -> N
         raise TypeError(f"{where}: expected {name} to be {example} or another {kind.__name__}, got {got}")
 
 
+def check_flags(where: str, **values: Any) -> None:
+    """Raise TypeError unless each value is True or False."""
+    for name, value in values.items():
+        if not isinstance(value, bool):
+            raise TypeError(f"{where}: expected {name} to be True or False, got {value!r}")
+
+
 def check_number(where: str, name: str, value: Any, interval: str = "(-inf, inf)") -> None:
     """Raise unless `value` is a finite number in an interval such as ``"[0, 1)"``."""
     if isinstance(value, (bool, str)) or not hasattr(value, "__float__"):

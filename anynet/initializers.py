@@ -10,6 +10,8 @@ An initializer is called with a NumPy `Generator` and a shape. `fan_in` and `fan
 `HeUniform`, `HeNormal`                variance ``2 / fan_in``; for ReLU and similar
 `LecunUniform`, `LecunNormal`          variance ``1 / fan_in``; for SELU
 `Orthogonal`                           orthonormal rows or columns
+`ForgetBias`                           for the bias of an `LSTM`
+`Sinusoids`                            fixed positions, for `Position`
 `Given`                                given values; created from any array passed as a weight
 =====================================  ===============================================================
 
@@ -32,6 +34,7 @@ from anynet.names.constructors import Value
 
 __all__ = [
     "Constant",
+    "ForgetBias",
     "Given",
     "GlorotNormal",
     "GlorotUniform",
@@ -42,6 +45,7 @@ __all__ = [
     "LecunUniform",
     "Normal",
     "Orthogonal",
+    "Sinusoids",
     "Uniform",
     "Zeros",
 ]
@@ -242,6 +246,44 @@ def transposed_hint(expected: Shape, got: Shape) -> str:
         axes = "array.T" if len(got) == 2 else f"array.transpose({', '.join(map(str, (*range(2, len(got)), 1, 0)))})"
         return f"; it is transposed: a weight is (..., inputs, outputs), in PyTorch (outputs, inputs, ...); pass {axes}"
     return ""
+
+
+@dataclass(frozen=True)
+class ForgetBias(Initializer):
+    """The bias of an `LSTM`: a constant for the forget gate, 0 for the others.
+
+    See Jozefowicz et al. (2015), section 2.1.
+    """
+
+    value: float = 1.0
+
+    def __call__(self, rng: np.random.Generator, shape: Shape) -> np.ndarray:
+        units = shape[0] // 4
+        bias = np.zeros(shape)
+        bias[units : 2 * units] = self.value
+        return bias
+
+
+@dataclass(frozen=True)
+class Sinusoids(Initializer):
+    """Sines and cosines of the position, with periods from 2π to 2π · `base`: Vaswani et al. (2017), section 3.5.
+
+    The shape is (positions, channels). Channel 2i has sin(t · base^(−2i/C)), channel 2i + 1 the cosine.
+
+    Examples
+    --------
+    >>> Sinusoids()(np.random.default_rng(0), (2, 2)).round(4).tolist()
+    [[0.0, 1.0], [0.8415, 0.5403]]
+    """
+
+    base: float = 10000.0
+
+    def __call__(self, rng: np.random.Generator, shape: Shape) -> np.ndarray:
+        if len(shape) != 2:
+            raise ValueError(f"Sinusoids: expected a shape (positions, channels), got {shape}")
+        channel = np.arange(shape[1])
+        angle = np.arange(shape[0])[:, None] * self.base ** (-(channel - channel % 2) / shape[1])
+        return np.where(channel % 2, np.cos(angle), np.sin(angle))
 
 
 def as_initializer(value: Any, where: str) -> Initializer:

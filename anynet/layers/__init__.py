@@ -5,7 +5,10 @@
 `Conv1D`, `Conv2D`                                        the same affine map at every position
 `MaxPool1D`, `AvgPool1D`, `GlobalAvgPool1D`               downsampling of sequences
 `MaxPool2D`, `AvgPool2D`, `GlobalAvgPool2D`               downsampling of images
-`Embedding`                                               a vector for each integer
+`Embedding`, `Tied`                                       a vector for each integer
+`SelfAttention`, `Attention`, `transformer_block`         attention between positions of sequences
+`LSTM`, `GRU`                                             recurrence along a sequence
+`Position`                                                a vector for each position
 `Sigmoid`, `Tanh`, `Softplus`, `Identity`                 elementwise activations
 `ReLU`, `LeakyReLU`, `PReLU`, `ELU`, `SELU`               rectifiers
 `GELU`, `SiLU`, `Mish`                                    self-gated activations
@@ -17,10 +20,12 @@
 `Sequential`, `Residual`, `Parallel`                      containers
 `Repeat`, `Shared`                                        one set of parameters in several places
 `Frozen`                                                  layers that are not trained
+`Lengths`                                                 sequences of different lengths
 ========================================================  ======================================
 """
 
 from anynet.layers.activations import Identity as Identity, ReLU as ReLU, Sigmoid as Sigmoid, Tanh as Tanh
+from anynet.layers.attention import Attention as Attention, SelfAttention as SelfAttention
 from anynet.layers.base import Layer as Layer
 from anynet.layers.containers import Sequential as Sequential
 from anynet.layers.convolution import Conv1D as Conv1D, Conv2D as Conv2D
@@ -29,6 +34,9 @@ from anynet.layers.dropout import Dropout as Dropout
 from anynet.layers.embedding import Embedding as Embedding
 from anynet.layers.frozen import Frozen as Frozen
 from anynet.layers.global_pooling import GlobalAvgPool1D as GlobalAvgPool1D, GlobalAvgPool2D as GlobalAvgPool2D
+from anynet.layers.gru import GRU as GRU
+from anynet.layers.lengths import Lengths as Lengths
+from anynet.layers.lstm import LSTM as LSTM
 from anynet.layers.noise import AlphaDropout as AlphaDropout, GaussianNoise as GaussianNoise
 from anynet.layers.normalization import BatchNorm as BatchNorm, LayerNorm as LayerNorm, RMSNorm as RMSNorm
 from anynet.layers.parallel import Parallel as Parallel
@@ -38,6 +46,7 @@ from anynet.layers.pooling import (
     MaxPool1D as MaxPool1D,
     MaxPool2D as MaxPool2D,
 )
+from anynet.layers.position import Position as Position
 from anynet.layers.rectifiers import ELU as ELU, SELU as SELU, LeakyReLU as LeakyReLU, PReLU as PReLU
 from anynet.layers.rescale import Rescale as Rescale
 from anynet.layers.reshape import Flatten as Flatten, Reshape as Reshape
@@ -45,3 +54,5 @@ from anynet.layers.residual import Residual as Residual
 from anynet.layers.sharing import Repeat as Repeat, Shared as Shared
 from anynet.layers.smooth import GELU as GELU, Mish as Mish, SiLU as SiLU, Softplus as Softplus, Swish as Swish
 from anynet.layers.softmax import LogSoftmax as LogSoftmax, Softmax as Softmax
+from anynet.layers.tied import Tied as Tied
+from anynet.layers.transformer import transformer_block as transformer_block

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from array_api_compat import device
 
 from anynet.arrays.namespace import Array, namespace
-from anynet.layers.base import Cache, Grads, Key, Layer, Params, Shape, axis_sizes, empty_like
+from anynet.arrays.reduce import narrowed, total, widened
+from anynet.layers.base import Arrays, Cache, Grads, Key, Layer, Params, Shape, axis_sizes, empty_like
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,11 @@ class GlobalAvgPool1D(GlobalAvgPool):
 
     .. math:: y_{nc} = \\frac1L \\sum_l x_{nlc}, \\qquad \\frac{∂L}{∂x_{nlc}} = \\frac1L \\frac{∂L}{∂y_{nc}}
 
+    Inside a `Lengths`, L is the length of the example, the mean is over its elements, and an example of length 0 gives zeros.
+
     Notes
     -----
-    Input (N, L, C), output (N, C). Cache: an empty array with the input's shape.
+    Input (N, L, C), output (N, C). Cache: an empty array with the input's shape; with lengths, the weight 1/L of each element.
 
     Raises
     ------
@@ -62,6 +66,22 @@ class GlobalAvgPool1D(GlobalAvgPool):
     """
 
     axes = ("length",)
+    takes_lengths: ClassVar[bool] = True
+
+    def forward(self, params: Params, x: Arrays, *, key: Key | None = None) -> tuple[Array, Cache]:
+        if not isinstance(x, tuple):
+            return super().forward(params, x, key=key)
+        x, lengths = x
+        xp, dtype = namespace(x), widened(x).dtype
+        present = xp.arange(x.shape[1], device=device(x)) < lengths[:, None]  # (N, L)
+        weight = xp.astype(present, dtype) / xp.astype(xp.maximum(lengths, xp.ones_like(lengths)), dtype)[:, None]
+        weight = narrowed(weight, x.dtype)[:, :, None]
+        return total(x * weight, axis=1), (weight,)
+
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
+        if not isinstance(cache, tuple) or not need_dx:
+            return super().backward(params, cache, dy, need_dx=need_dx)
+        return dy[:, None, :] * cache[0], {}
 
 
 @dataclass(frozen=True)

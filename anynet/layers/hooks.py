@@ -82,6 +82,10 @@ class HookedLayer(Layer):
     def preserves_values(self) -> bool:  # type: ignore[override]
         return self.layer.preserves_values
 
+    @property
+    def takes_lengths(self) -> bool:  # type: ignore[override]
+        return self.layer.takes_lengths
+
     def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
         params, shape = self.layer.init(rng, input_shape)
         self.hook(LayerCall(self.path, self.layer, "init", params, input_shape, shape))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any, Self
 
 from anynet import tree
@@ -52,15 +53,18 @@ def summary(layer: Layer, input_shape: Shape, params: Params, place: str = "") -
     names: list[tuple[str, str]] = []
     cells = [("output shape", "parameters", "numbers")]
 
-    def add_row(call: LayerCall) -> None:
-        shapes = ", ".join(
-            f"{tree.name(path)} {tuple(array.shape)}" for path, array in tree.leaves_with_paths(call.params)
-        )
-        names.append((tree.name(call.path), type(call.layer).__name__))
-        cells.append((_with_batch(call.output), shapes, f"{_count(call.params):,}"))
+    def add(path: tree.Path, layer: Layer, params: Params, output: str) -> None:
+        shapes = ", ".join(f"{tree.name(name)} {tuple(array.shape)}" for name, array in tree.leaves_with_paths(params))
+        names.append((tree.name(path), type(layer).__name__))
+        cells.append((output, shapes, f"{_count(params):,}"))
 
+    def add_row(call: LayerCall) -> None:
+        add(call.path, call.layer, call.params, _with_batch(call.output))
+
+    for own in _own_params(layer, params):
+        add(*own, "")
     with_hook(layer, add_row).init(PlaceholderGenerator(), input_shape)
-    width = max(len(path) for path, _ in names)
+    width = max((len(path) for path, _ in names), default=0)
     labels = ["layer", *(f"{path:{width}}  {kind}" if width else kind for path, kind in names)]
     rows = [(label, *row) for label, row in zip(labels, cells, strict=True)]
     mebibytes = sum(math.prod(a.shape) * namespace(a).finfo(a.dtype).bits for a in tree.leaves(params)) / 2**23
@@ -73,6 +77,15 @@ def summary(layer: Layer, input_shape: Shape, params: Params, place: str = "") -
     rule = "-" * len(header)
     text = "\n".join([header, rule, *lines, rule, totals])
     return Summary(text, html_table(rows[0], rows[1:], totals, texts=(0, 1, 2)))
+
+
+def _own_params(layer: Layer, params: Params, path: tree.Path = ()) -> Iterator[tuple[tree.Path, Layer, Params]]:
+    """Yield the containers that have parameters of their own, with these."""
+    children = dict(layer.children())
+    if children and isinstance(params, dict) and len(params) > len(children):
+        yield path, layer, {name: value for name, value in params.items() if name not in children}
+    for key, child in children.items():
+        yield from _own_params(child, params[key], (*path, key))
 
 
 def _with_batch(shape: Any) -> str:

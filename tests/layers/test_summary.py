@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from anynet import Dense, Embedding, Flatten, Parallel, ReLU, Sequential, Shared, Tanh
+from anynet import Dense, Embedding, Flatten, Parallel, ReLU, Sequential, Shared, Tanh, Tied
 from anynet.layers.summary import summary
 
 
@@ -20,3 +20,14 @@ def test_every_layer_is_listed():
 def test_shared_parameters_count_once():
     text = table(Shared([Dense(2)]), ((3,), (3,)))
     assert "layer.0  Dense" in text and "8 parameters" in text
+
+
+def test_parameters_of_a_container_are_listed():
+    network = Tied(5, 4, Dense(4))
+    params, _ = network.init(np.random.default_rng(0), (3,))
+    lines = summary(network, (3,), params).splitlines()
+    assert [line.split() for line in lines[2:4]] == [
+        ["Tied", "weight", "(5,", "4)", "20"],
+        ["layer", "Dense", "(N,", "3,", "4)", "weight", "(4,", "4),", "bias", "(4,)", "20"],
+    ]
+    assert lines[-1].startswith("40 parameters, 40 trained")

@@ -67,6 +67,48 @@ def kernel(*shape, bias=True):
     return {"weight": randn(*shape)} | ({"bias": randn(shape[-1])} if bias else {})
 
 
+def lstm(sequences=True, reverse=False):
+    """Return PyTorch's LSTM, run on the flipped sequence for `reverse`, with its second bias at zero."""
+
+    def f(x, weight, recurrent_weight, bias):
+        h = torch.zeros(1, x.shape[0], recurrent_weight.shape[0], dtype=x.dtype)
+        flat = [weight.mT, recurrent_weight.mT, bias, torch.zeros_like(bias)]
+        y, last, _ = torch.lstm(x.flip(1) if reverse else x, (h, h), flat, True, 1, 0.0, False, False, True)
+        return (y.flip(1) if reverse else y) if sequences else last[0]
+
+    return f
+
+
+def gru(sequences=True, reverse=False):
+    def f(x, weight, recurrent_weight, bias, recurrent_bias):
+        h = torch.zeros(1, x.shape[0], recurrent_weight.shape[0], dtype=x.dtype)
+        second = torch.cat([torch.zeros(2 * h.shape[2], dtype=x.dtype), recurrent_bias])
+        flat = [weight.mT, recurrent_weight.mT, bias, second]
+        y, last = torch.gru(x.flip(1) if reverse else x, h, flat, True, 1, 0.0, False, False, True)
+        return (y.flip(1) if reverse else y) if sequences else last[0]
+
+    return f
+
+
+def recurrent(inputs, units, gates, **more):
+    parts = {
+        "weight": randn(inputs, gates * units),
+        "recurrent_weight": randn(units, gates * units),
+        "bias": randn(gates * units),
+    }
+    return parts | {name: randn(*shape) for name, shape in more.items()}
+
+
+def attention(heads, causal=False):
+    """Return PyTorch's multi-head attention without projections."""
+
+    def f(x):
+        q, k, v = (part.unflatten(2, (heads, -1)).transpose(1, 2) for part in x.chunk(3, 2))
+        return F.scaled_dot_product_attention(q, k, v, is_causal=causal).transpose(1, 2).flatten(2)
+
+    return f
+
+
 line = torch.cat(
     [
         torch.linspace(-8, 8, 21, dtype=torch.float64),
@@ -182,6 +224,16 @@ CASES = [
     ("AvgPool1D(3, stride=1)", randn(2, 5, 2), {}, lambda x: F.avg_pool1d(x.mT, 3, 1).mT),
     ("AvgPool1D(3, stride=2, padding=1)", randn(1, 6, 2), {}, lambda x: F.avg_pool1d(x.mT, 3, 2, 1).mT),
     ("GlobalAvgPool1D()", randn(2, 3, 4), {}, lambda x: x.mean(1)),
+    ("Dense(3)", randn(2, 3, 4), kernel(4, 3), lambda x, weight, bias: F.linear(x, weight.mT, bias)),
+    ("LSTM(3)", randn(2, 5, 4), recurrent(4, 3, 4), lstm()),
+    ("LSTM(3, sequences=False)", randn(2, 5, 4), recurrent(4, 3, 4), lstm(sequences=False)),
+    ("LSTM(2, reverse=True)", randn(2, 4, 3), recurrent(3, 2, 4), lstm(reverse=True)),
+    ("GRU(3)", randn(2, 5, 4), recurrent(4, 3, 3, recurrent_bias=(3,)), gru()),
+    ("GRU(3, sequences=False)", randn(2, 5, 4), recurrent(4, 3, 3, recurrent_bias=(3,)), gru(sequences=False)),
+    ("GRU(2, reverse=True)", randn(2, 4, 3), recurrent(3, 2, 3, recurrent_bias=(2,)), gru(reverse=True)),
+    ("SelfAttention(2)", randn(2, 5, 12), {}, attention(2)),
+    ("SelfAttention(3, causal=True)", randn(2, 5, 18), {}, attention(3, causal=True)),
+    ("SelfAttention(3, causal=True, recompute=True)", randn(2, 5, 18), {}, attention(3, causal=True)),
 ]
 
 BUFFERS = ("running_mean", "running_var")
