@@ -9,7 +9,12 @@ layer to a `Graph` and returns the output, a `Value`. It requires the extra ``on
 ['Gemm', 'Gemm']
 """
 
-from anynet.onnx import activations as _activations, containers as _containers, layers as _layers  # noqa: F401
+from anynet.onnx import (  # noqa: F401
+    activations as _activations,
+    containers as _containers,
+    layers as _layers,
+    sequences as _sequences,
+)
 from anynet.onnx.export import to_onnx as to_onnx
 from anynet.onnx.graph import Graph as Graph, Value as Value
 from anynet.onnx.registry import write as write

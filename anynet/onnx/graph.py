@@ -69,6 +69,8 @@ class Graph:
 
     def __init__(self, opset: int, dtype: str) -> None:
         self.opset, self.dtype = opset, np.dtype(dtype)
+        self.lengths: str | None = None
+        """Lengths (N,) of the sequences, while the network of a `Lengths` is written."""
         self.nodes: list[Any] = []
         self._inputs: list[Any] = []
         self._outputs: dict[str, Any] = {}

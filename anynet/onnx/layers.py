@@ -16,8 +16,6 @@ from anynet.layers import (
     Dense,
     Embedding,
     Flatten,
-    GlobalAvgPool1D,
-    GlobalAvgPool2D,
     LayerNorm,
     MaxPool1D,
     MaxPool2D,
@@ -26,6 +24,7 @@ from anynet.layers import (
     RMSNorm,
 )
 from anynet.layers.base import Layer, Params
+from anynet.layers.global_pooling import GlobalAvgPool
 from anynet.layers.windows import pads
 from anynet.onnx.graph import Graph, Value, output_shape
 from anynet.onnx.registry import write
@@ -66,8 +65,7 @@ def _(layer: Any, graph: Graph, params: Params, x: Value, path: str) -> Value:
     return Value(graph.node("AveragePool", graph.channels_first(x).name, **window), output_shape(layer, x), True)
 
 
-@write.register(GlobalAvgPool1D)
-@write.register(GlobalAvgPool2D)
+@write.register(GlobalAvgPool)
 def _(layer: Layer, graph: Graph, params: Params, x: Value, path: str) -> Value:
     means = graph.node("GlobalAveragePool", graph.channels_first(x).name)  # (N, C, 1, ...)
     return Value(graph.node("Flatten", means), x.shape[-1:])

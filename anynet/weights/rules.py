@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from anynet.layers import Conv1D, Conv2D, Dense, PReLU
+from anynet.layers import GRU, LSTM, Conv1D, Conv2D, Dense, PReLU
 from anynet.layers.base import Layer, Shape
 from anynet.weights.orders import Order, find_orders
 
@@ -84,6 +84,32 @@ def _(layer: Conv2D, input_shape: Shape) -> Rule:
     return transposed("weight", (3, 2, 0, 1))
 
 
+@torch_layout.register(LSTM)
+@torch_layout.register(GRU)
+def _(layer: LSTM | GRU, input_shape: Shape) -> Rule:
+    gates, units = layer.gates * layer.units, layer.units
+
+    def there(arrays: Arrays) -> Arrays:
+        second = np.zeros_like(arrays["bias"])
+        if "recurrent_bias" in arrays:
+            second[2 * units :] = arrays["recurrent_bias"]
+        return {
+            "weight_ih_l0": arrays["weight"].T,
+            "weight_hh_l0": arrays["recurrent_weight"].T,
+            "bias_ih_l0": arrays["bias"],
+            "bias_hh_l0": second,
+        }
+
+    def here(arrays: Arrays) -> Arrays:
+        first, second = arrays["bias_ih_l0"], arrays["bias_hh_l0"]
+        added = gates if layer.gates == 4 else 2 * units  # the part of a GRU that the reset gate multiplies is apart
+        bias = np.concatenate([first[:added] + second[:added], first[added:]])
+        own = {"weight": arrays["weight_ih_l0"].T, "recurrent_weight": arrays["weight_hh_l0"].T, "bias": bias}
+        return own if layer.gates == 4 else {**own, "recurrent_bias": second[added:]}
+
+    return Rule("transposed weights, and the sum of two biases", there, here)
+
+
 @singledispatch
 def keras_layout(layer: Layer, input_shape: Shape) -> Rule:
     """Return the rule from a layer here to the same layer of Keras.
@@ -104,6 +130,31 @@ def _(layer: PReLU, input_shape: Shape) -> Rule:
         lambda arrays: {"weight": arrays["weight"].reshape(shape)},
         lambda arrays: {"weight": arrays["weight"].reshape(-1)},
     )
+
+
+@keras_layout.register(GRU)
+def _(layer: GRU, input_shape: Shape) -> Rule:
+    units = layer.units
+
+    def swapped(array: np.ndarray) -> np.ndarray:
+        """Exchange the first two gates; Keras has the order u, r, n."""
+        return np.concatenate([array[..., units : 2 * units], array[..., :units], array[..., 2 * units :]], axis=-1)
+
+    def there(arrays: Arrays) -> Arrays:
+        second = np.concatenate([np.zeros_like(arrays["bias"][: 2 * units]), arrays["recurrent_bias"]])
+        return {
+            "weight": swapped(arrays["weight"]),
+            "recurrent_weight": swapped(arrays["recurrent_weight"]),
+            "bias": np.stack([swapped(arrays["bias"]), second]),
+        }
+
+    def here(arrays: Arrays) -> Arrays:
+        first, second = swapped(arrays["bias"][0]), swapped(arrays["bias"][1])
+        bias = np.concatenate([first[: 2 * units] + second[: 2 * units], first[2 * units :]])
+        weights = {name: swapped(arrays[name]) for name in ("weight", "recurrent_weight")}
+        return {**weights, "bias": bias, "recurrent_bias": second[2 * units :]}
+
+    return Rule("gates in the order u, r, n, and the sum of two biases", there, here)
 
 
 class Layout(NamedTuple):

@@ -7,6 +7,8 @@ import pytest
 
 from anynet import (
     GELU,
+    GRU,
+    LSTM,
     BatchNorm,
     Conv1D,
     Conv2D,
@@ -151,12 +153,17 @@ def networks(keras):
         ],
         shape,
     )
+    yield (
+        [k.LSTM(4, return_sequences=True), k.GRU(3, return_sequences=True), k.GRU(2)],
+        [LSTM(4), GRU(3), GRU(2, sequences=False)],
+        (5, 3),
+    )
     inner = keras.Sequential([keras.Input((7,)), k.Dense(6), k.BatchNormalization()])
     yield [k.Dense(7), inner, k.Dense(3)], [Dense(7), Dense(6), BatchNorm(epsilon=1e-3), Dense(3)], (4,)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:keras")
-@pytest.mark.parametrize("number", [0, 1, 2])
+@pytest.mark.parametrize("number", [0, 1, 2, 3])
 def test_keras_itself(keras, number, tmp_path):
     theirs, ours, shape = list(networks(keras))[number]
     net = keras.Sequential([keras.Input(shape), *theirs])
@@ -170,7 +177,7 @@ def test_keras_itself(keras, number, tmp_path):
     for name in ("net.weights.h5", "net.keras"):
         (net.save_weights if "weights" in name else net.save)(tmp_path / name)
         model = Model(ours, input_shape=shape, dtype="float64")
-        if number == 2:
+        if number == 3:
             with pytest.raises(
                 ValueError, match=r"without inner networks, got 'sequential', .*; pass keras_model\.get_weights"
             ):

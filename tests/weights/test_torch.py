@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from anynet import (
+    GRU,
+    LSTM,
     AvgPool1D,
     AvgPool2D,
     BatchNorm,
@@ -20,6 +22,7 @@ from anynet import (
     MaxPool1D,
     MaxPool2D,
     Model,
+    Normal,
     Parallel,
     PReLU,
     ReLU,
@@ -305,6 +308,18 @@ def test_embedding_is_not_permuted():
     model.load_weights(module.state_dict())
     x = np.random.default_rng(0).integers(0, 7, (5, 3))
     np.testing.assert_allclose(model.predict(x), module(torch.from_numpy(x)).detach().numpy(), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(("theirs", "ours"), [(nn.LSTM, LSTM), (nn.GRU, GRU)])
+def test_recurrent_layers_there_and_back(theirs, ours):
+    module = theirs(4, 3, batch_first=True)
+    model = Model([ours(3)], input_shape=(5, 4))
+    x = np.random.default_rng(0).normal(size=(N, 5, 4)).astype(np.float32)
+    model.load_weights(module.state_dict())
+    np.testing.assert_allclose(model.predict(x), module(torch.from_numpy(x))[0].detach().numpy(), rtol=0, atol=1e-6)
+    model = Model([ours(3, bias=Normal(1.0))], input_shape=(5, 4))
+    module.load_state_dict({name.partition(".")[2]: torch.from_numpy(a) for name, a in model.weights().items()})
+    np.testing.assert_allclose(model.predict(x), module(torch.from_numpy(x))[0].detach().numpy(), rtol=0, atol=1e-6)
 
 
 def test_shared_layers():
