@@ -14,7 +14,8 @@ from anynet.arrays.namespace import Array, ArrayLike
 from anynet.data.adapter import DataAdapter
 from anynet.explain.names import LayerUse, Name, Names, joined, layer_uses, own_parameters
 from anynet.layers import ELU, GELU, SELU, Dense, Identity, LeakyReLU, Mish, ReLU, Sigmoid, SiLU, Softplus, Tanh
-from anynet.layers.hooks import LayerCall, with_hook
+from anynet.layers.base import Layer
+from anynet.layers.hooks import LayerCall, own_params, with_hook
 from anynet.losses import HalfSquaredError, Loss, MeanSquaredError, SoftmaxCrossEntropy
 from anynet.optimizers import SGD, Optimizer
 from anynet.regularizers import Regularizer
@@ -76,6 +77,7 @@ def explain_step(model: Model, x: ArrayLike, y: ArrayLike) -> tuple[str, tuple[P
     if config.regularizer is not None:
         parts.append(narrator.penalty(config.regularizer, value - loss_value, value))
     parts += narrator.backward()
+    parts += narrator.containers(config.layer)
     if config.optimizer is not None:
         objective = make_objective(config.layer, config.required_loss, dtype, config.regularizer, compute_dtype)
         scale = config.optimizer.loss_scale(opt_state)
@@ -210,6 +212,22 @@ class Narrator:
                 place += f", use {uses.index(use) + 1}" if len(uses) > 1 else ""
                 name, latex = f"{name} via {place}", rf"{latex}^{{\text{{via {place}}}}}"
             yield self._quantity(name, text, value, latex, formula)
+
+    def containers(self, layer: Layer) -> Iterator[Part]:
+        """Yield a part for each container with parameters of its own."""
+        for path, container, own in own_params(layer, self.params):
+            kind, quantities = type(container).__name__, []
+            for key, value in own.items():
+                name = tree.name((*path, key))
+                latex = r"\text{" + name.replace("_", r"\_") + "}"
+                quantities.append(self._quantity(name, "", value, latex, ""))
+                try:
+                    grad = tree.get(self.grads, (*path, key))
+                except (KeyError, IndexError):  # a frozen layer has no gradients
+                    continue
+                words = "Σ over its uses"
+                quantities.append(self._quantity(f"∂{name}", words, grad, rf"\partial {latex}", rf"\text{{{words}}}"))
+            yield Part(f"Container: {kind}", tuple(quantities))
 
     def update(self, optimizer: Optimizer, new: Any) -> Part:
         quantities = []

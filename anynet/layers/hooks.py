@@ -15,7 +15,7 @@ each plain layer calls the hook. `Model.summary`, `explain` and `StopOnNaN` are 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -145,3 +145,12 @@ def map_layers(
     if is_plain:
         return function(layer, path)
     return dataclasses.replace(layer, **changes) if changes else layer
+
+
+def own_params(layer: Layer, params: Params, path: Path = ()) -> Iterator[tuple[Path, Layer, Params]]:
+    """Yield the containers that have parameters of their own, with these."""
+    children = dict(layer.children())
+    if children and isinstance(params, dict) and len(params) > len(children):
+        yield path, layer, {name: value for name, value in params.items() if name not in children}
+    for key, child in children.items():
+        yield from own_params(child, params[key], (*path, key))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any, Self
 
 from anynet import tree
@@ -12,7 +11,7 @@ from anynet.arrays.placeholder import PlaceholderGenerator
 from anynet.checks import is_multi
 from anynet.display import html_table
 from anynet.layers.base import Layer, Params, Shape
-from anynet.layers.hooks import LayerCall, with_hook
+from anynet.layers.hooks import LayerCall, own_params, with_hook
 
 
 class Summary(str):
@@ -61,7 +60,7 @@ def summary(layer: Layer, input_shape: Shape, params: Params, place: str = "") -
     def add_row(call: LayerCall) -> None:
         add(call.path, call.layer, call.params, _with_batch(call.output))
 
-    for own in _own_params(layer, params):
+    for own in own_params(layer, params):
         add(*own, "")
     with_hook(layer, add_row).init(PlaceholderGenerator(), input_shape)
     width = max((len(path) for path, _ in names), default=0)
@@ -77,15 +76,6 @@ def summary(layer: Layer, input_shape: Shape, params: Params, place: str = "") -
     rule = "-" * len(header)
     text = "\n".join([header, rule, *lines, rule, totals])
     return Summary(text, html_table(rows[0], rows[1:], totals, texts=(0, 1, 2)))
-
-
-def _own_params(layer: Layer, params: Params, path: tree.Path = ()) -> Iterator[tuple[tree.Path, Layer, Params]]:
-    """Yield the containers that have parameters of their own, with these."""
-    children = dict(layer.children())
-    if children and isinstance(params, dict) and len(params) > len(children):
-        yield path, layer, {name: value for name, value in params.items() if name not in children}
-    for key, child in children.items():
-        yield from _own_params(child, params[key], (*path, key))
 
 
 def _with_batch(shape: Any) -> str:

@@ -124,7 +124,7 @@ def test_equals_the_next_training_step(backend):
     assert (step["A1′"] == 0).any()
 
 
-@pytest.mark.parametrize("row", LAYERS, ids=lambda row: f"{row[0]!r:.60}")
+@pytest.mark.parametrize("row", [row for row in LAYERS if row[0] != Sequential([])], ids=lambda row: f"{row[0]!r:.60}")
 def test_every_layer(row):
     layer, shape, inputs = (*row, away_from_zero)[:3]
     model = Model(layer, input_shape=shape, loss=HalfSquaredError(), optimizer=SGD(0.1))
