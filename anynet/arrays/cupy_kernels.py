@@ -44,6 +44,10 @@ def matmul(a: Any, b: Any, /) -> Any:
 
     CuPy's product of stacks copies transposed operands, and computes float16 in float32.
     """
+    if a.ndim == b.ndim > 3 and a.shape[:-2] == b.shape[:-2]:  # cuBLAS has stacks along one axis
+        lead = a.shape[:-2]
+        y = matmul(a.reshape(math.prod(lead), *a.shape[-2:]), b.reshape(math.prod(lead), *b.shape[-2:]))
+        return y.reshape(*lead, *y.shape[-2:])
     if a.ndim == b.ndim == 3 and a.shape[0] == b.shape[0] == 1:
         return cupy_products.matmul(a[0], b[0])[None, ...]
     return cupy_products.matmul(a, b)
