@@ -97,6 +97,8 @@ CALLS = {
     "summary": lambda model, x, y, path: model.summary(),
     "to": lambda model, x, y, path: (model.to(model.backend), model.to("numpy").to(model.backend)),
     "to_onnx": lambda model, x, y, path: pytest.importorskip("onnx") and model.to_onnx(),
+    "weights": lambda model, x, y, path: model.weights(),
+    "load_weights": lambda model, x, y, path: model.load_weights(model.weights()),
     "averaged": lambda model, x, y, path: model.averaged(),
     "save": lambda model, x, y, path: (model.save(path), load(path, backend=model.backend)),
     "params": set_params,

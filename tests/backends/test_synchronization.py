@@ -27,10 +27,12 @@ from anynet import (
     ConfusionMatrix,
     Dense,
     Dropout,
+    EachPosition,
     Flatten,
     LossScale,
     MeanAbsoluteError,
     Model,
+    Perplexity,
     Precision,
     Recall,
     ReLU,
@@ -38,7 +40,7 @@ from anynet import (
     TopK,
     random,
 )
-from anynet.metrics import Custom, LossMetric, Mean, Metric, OutputMetric
+from anynet.metrics import Custom, LossMetric, Mean, Metric, OutputMetric, PartsMetric
 from tests.conftest import KINDS
 from tests.layers.cases import LAYERS
 from tests.losses.cases import LOSSES
@@ -51,6 +53,7 @@ RNG = np.random.default_rng(0)
 CLASSES = RNG.normal(size=(6, 4)), RNG.integers(0, 4, 6)
 BINARY = RNG.normal(size=(6, 1)), np.arange(6.0)[:, None] % 2
 NUMBERS = RNG.normal(size=(6, 3)), RNG.normal(size=(6, 3))
+POSITIONS = RNG.normal(size=(6, 2, 4)), RNG.integers(0, 4, (6, 2))
 
 METRICS = [
     (Accuracy(), CLASSES),
@@ -68,6 +71,8 @@ METRICS = [
     (R2(), NUMBERS),
     (Custom(lambda y_true, y_pred: 0.0), NUMBERS),
     (LossMetric(MeanAbsoluteError()), NUMBERS),
+    (Perplexity(), CLASSES),
+    (PartsMetric(Accuracy(), EachPosition(SoftmaxCrossEntropy(), ignore=0)), POSITIONS),
 ]
 
 
