@@ -132,7 +132,8 @@ class _Pass(torch.autograd.Function):
         with torch.autocast(arrays[0].device.type, enabled=False) if dtype else nullcontext():
             used = _cast(arrays, dtype)
             params, x = fill(plan.params, used), fill(plan.inputs, used)
-            y, cache = plan.layer.forward(params, x, key=key if training else None)
+            # a view, because a cache may hold the key, and an input must not be returned itself
+            y, cache = plan.layer.forward(params, x, key=key.view_as(key) if training else None)
             moved = _moved(plan, key, arrays, cache) if training else {}
         known = {id(array): number for number, array in enumerate(arrays)}
         outputs: list[torch.Tensor] = []
