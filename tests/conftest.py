@@ -219,5 +219,5 @@ def no_graphs_beside_other_threads(request, monkeypatch):
 def nothing_global_changes():
     """Assert that no test turns off JAX's float64, which the others need."""
     yield
-    if "jax" in sys.modules:
+    if sys.modules.get("jax") is not None:
         assert sys.modules["jax"].config.jax_enable_x64

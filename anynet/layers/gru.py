@@ -21,7 +21,7 @@ from anynet.layers.recurrent import Recurrent, gate, gate_slope, hold, parts, sp
 def gru_step(carry: tuple[Array], x: tuple[Any, ...], u: Array, bias: Array) -> tuple[Any, tuple[Array, ...]]:
     """Return the next (h,), and the values that the backward step needs."""
     (h,), (z, present) = carry, x
-    xp = namespace(h)
+    xp = namespace(u)
     (zr, zu, zn), (hr, hu, hn) = parts(z, 3), parts(xp.matmul(h, u), 3)
     r, keep, hn = gate(zr + hr), gate(zu + hu), hn + bias
     n = xp.tanh(zn + r * hn)
@@ -32,7 +32,7 @@ def gru_step(carry: tuple[Array], x: tuple[Any, ...], u: Array, bias: Array) -> 
 def gru_backward_step(carry: tuple[Array], x: tuple[Any, ...], u: Array, bias: Array) -> tuple[Any, tuple[Array, ...]]:
     """Return ∂L/∂h of the state before, ∂L/∂z, and ∂L/∂(h U)."""
     (dh,), (dy, present, h, r, keep, n, hn) = carry, x
-    xp = namespace(dh)
+    xp = namespace(u)
     dh, past = split_gradient(present, dh if dy is None else dh + dy)
     dn = tanh_slope(n, dh * (1.0 - keep))
     dr, du = gate_slope(r, dn * hn), gate_slope(keep, dh * (h - n))

@@ -17,7 +17,7 @@ from anynet.layers.recurrent import Recurrent, gate, gate_slope, hold, parts, sp
 def lstm_step(carry: tuple[Array, Array], x: tuple[Any, ...], u: Array) -> tuple[Any, tuple[Array, ...]]:
     """Return the next (h, c), and the values that the backward step needs."""
     (h, c), (z, present) = carry, x
-    xp = namespace(h)
+    xp = namespace(u)
     zi, zf, zg, zo = parts(z + xp.matmul(h, u), 4)
     i, f, g, o = gate(zi), gate(zf), xp.tanh(zg), gate(zo)
     new = f * c + i * g
@@ -32,7 +32,7 @@ def lstm_backward_step(carry: tuple[Array, Array], x: tuple[Any, ...], u: Array)
     dh, dh_past = split_gradient(present, dh if dy is None else dh + dy)
     dc, dc_past = split_gradient(present, dc)
     dc = dc + tanh_slope(tanh_c, dh * o)
-    xp = namespace(dh)
+    xp = namespace(u)
     dz = xp.concat(
         [gate_slope(i, dc * g), gate_slope(f, dc * c), tanh_slope(g, dc * i), gate_slope(o, dh * tanh_c)], axis=1
     )

@@ -101,6 +101,7 @@ def test_other_libraries_take_an_array_on_the_gpu_by_dlpack(library, monkeypatch
     from anynet import backends
 
     backend, taken = backends.get(library), []
+    device = "device" if library == "torch" else "_first"
 
     class OnGpu:
         def __dlpack_device__(self):
@@ -111,10 +112,10 @@ def test_other_libraries_take_an_array_on_the_gpu_by_dlpack(library, monkeypatch
 
     def from_dlpack(x):
         taken.append(x)
-        monkeypatch.setattr(backend, "device", real)
+        monkeypatch.setattr(backend, device, real)
         return backend.xp.ones(3)
 
-    real, x = backend.device, OnGpu()
-    monkeypatch.setattr(backend, "device", Device)
+    real, x = getattr(backend, device), OnGpu()
+    monkeypatch.setattr(backend, device, Device)
     monkeypatch.setattr(module if library == "torch" else module.dlpack, "from_dlpack", from_dlpack)
     assert backend.to_numpy(backend.asarray(x)).tolist() == [1, 1, 1] and taken == [x]

@@ -240,7 +240,7 @@ def test_something_else_than_layers_raises(layers):
 
 
 def test_wrong_shapes_raise_the_error_of_the_layer(case):
-    with pytest.raises(ValueError, match=r"layer 0: Dense: expected x of shape \(N, 4\), got \(6, 3\)"):
+    with pytest.raises(ValueError, match=r"layer 0: Dense: expected x of shape \(N, ..., 4\), got \(6, 3\)"):
         jax.jit(function(NETWORK))(placed(case.params), jnp.ones((6, 3)))
 
 

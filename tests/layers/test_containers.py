@@ -233,7 +233,7 @@ def test_data_that_does_not_fit(call, kind, message):
             lambda: Model([Residual(Dense(2))], input_shape=3),
             r"same output shape for input \(3,\), got \(2,\) and \(3,\)",
         ),
-        (lambda: Model([Dense(2)], input_shape=((3,),)), r"layer 0: Dense\(2\): expected input of shape \(features,\)"),
+        (lambda: Model([Dense(2)], input_shape=((3,),)), r"layer 0: Dense\(2\): expected one input, got 1 of shapes"),
         (lambda: Model([Flatten()], input_shape=((3,), (4,))), "layer 0: Flatten: expected one input, got 2 of shapes"),
         (
             lambda: Model([Reshape(7)], input_shape=((3,), (4,))),

@@ -7,6 +7,7 @@ from anynet import (
     BinaryCrossEntropy,
     CategoricalCrossEntropy,
     Dense,
+    EachPosition,
     FocalLoss,
     Hinge,
     Identity,
@@ -53,6 +54,7 @@ CASES = [
     (BinaryCrossEntropy(), sigmoid(Z), sigmoid(Z), [[0, 1, 0], [1, 0, 0], [0, 0, 0], [1, 1, 1]]),
     (KLDivergence(), np.log(softmax(Z / 1e3)), softmax(Z / 1e3), [1, 0, 2, 0]),
     (Hinge(), FEW, None, [0, 1, 0, 1]),
+    (EachPosition(SoftmaxCrossEntropy()), Z.reshape(2, 2, 3), P.reshape(2, 2, 3), [[1, 0], [2, 0]]),
 ]
 
 
