@@ -64,7 +64,8 @@ KINDS = (
 
 TESTS = Path(__file__).parent
 PURE = {"arrays", "layers", "losses", "metrics", "notes", "optimizers", "schedules"} | {
-    f"test_{name}.py" for name in ("adapter", "backends", "batch", "random", "regularizers", "state", "torch_layer")
+    f"test_{name}.py"
+    for name in ("adapter", "backends", "batch", "portions", "random", "regularizers", "state", "torch_layer")
 }
 """Folders and files with tests of pure functions, which compute on the current device as CuPy's own functions do."""
 
