@@ -1,4 +1,4 @@
-"""Move arrays of any library to the host, without a backend."""
+"""Move arrays of any library to the host, and change their shapes, without a backend."""
 
 from __future__ import annotations
 
@@ -58,3 +58,8 @@ def empty_like(x: Array) -> Array:
     """Return an array without elements that carries the shape of x after its first axis."""
     # A cache holds arrays only: ints do not survive a jit. A slice of x would keep all of x in memory.
     return namespace(x).zeros((0, *x.shape[1:]), dtype=x.dtype, device=device(x))
+
+
+def as_rows(x: Array) -> Array:
+    """Return x (..., I) as a matrix of rows (M, I)."""
+    return x if len(x.shape) == 2 else namespace(x).reshape(x, (-1, x.shape[-1]))

@@ -21,7 +21,7 @@ from typing import Any, ClassVar, TypeAlias, cast
 
 import numpy as np
 
-from anynet.arrays.convert import empty_like as empty_like
+from anynet.arrays.convert import as_rows as as_rows, empty_like as empty_like
 from anynet.arrays.namespace import Array, Arrays as Arrays, namespace
 from anynet.arrays.placeholder import Placeholder, PlaceholderGenerator
 from anynet.checks import check_finite, is_multi
@@ -150,11 +150,6 @@ def check_features(where: str, x: Array, size: int) -> None:
     if len(x.shape) < 2 or x.shape[-1] != size:
         hint = "; a batch is (N, features)" if len(x.shape) < 2 else ""
         raise ValueError(f"{where}: expected x of shape (N, ..., {size}), got {tuple(x.shape)}{hint}")
-
-
-def as_rows(x: Array) -> Array:
-    """Return x (..., I) as a matrix of rows (M, I)."""
-    return x if len(x.shape) == 2 else namespace(x).reshape(x, (-1, x.shape[-1]))
 
 
 def from_rows(rows: Array, like: Array) -> Array:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from anynet.arrays.convert import empty_like
+from anynet.arrays.convert import as_rows, empty_like
 from anynet.arrays.namespace import Array, namespace
 from anynet.checks import check_kind
 from anynet.losses.base import Cache, Loss
@@ -45,7 +45,7 @@ class PartsLoss(Loss):
     def examples(self, y_true: Array, y_pred: Array, sample_weight: Array | None) -> tuple[Array, Array, Array | None]:
         """Return targets, outputs (M, C) and weights of all parts."""
         targets, weight = self.parts(y_true, sample_weight, like=y_pred)
-        return targets, rows(y_pred), weight
+        return targets, as_rows(y_pred), weight
 
     @property
     def threshold(self) -> float | None:  # type: ignore[override]
@@ -87,16 +87,11 @@ class PartsLoss(Loss):
         return self.loss.sums(*self.examples(y_true, y_pred, sample_weight))
 
     def probabilities(self, y_pred: Array) -> Any:
-        return like_parts(self.loss.probabilities(rows(y_pred)), y_pred.shape[1:-1])
+        return like_parts(self.loss.probabilities(as_rows(y_pred)), y_pred.shape[1:-1])
 
     def classes(self, y_pred: Array) -> Any:
-        found = self.loss.classes(rows(y_pred))
+        found = self.loss.classes(as_rows(y_pred))
         return namespace(found).reshape(found, (-1, *y_pred.shape[1:-1], *found.shape[1:]))
-
-
-def rows(y_pred: Array) -> Array:
-    """Return outputs (N, ..., C) as (M, C)."""
-    return namespace(y_pred).reshape(y_pred, (-1, y_pred.shape[-1]))
 
 
 def like_parts(values: Array, shape: tuple[int, ...]) -> Array:
