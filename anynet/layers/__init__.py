@@ -17,6 +17,7 @@
 `Dropout`, `AlphaDropout`, `GaussianNoise`                noise during training
 `Flatten`, `Reshape`                                      changes of shape
 `Rescale`                                                 a fixed scale and offset, for bytes of images
+`Scale`                                                   a learned factor for each feature
 `Sequential`, `Residual`, `Parallel`                      containers
 `Repeat`, `Shared`                                        one set of parameters in several places
 `Frozen`                                                  layers that are not trained
@@ -51,6 +52,7 @@ from anynet.layers.rectifiers import ELU as ELU, SELU as SELU, LeakyReLU as Leak
 from anynet.layers.rescale import Rescale as Rescale
 from anynet.layers.reshape import Flatten as Flatten, Reshape as Reshape
 from anynet.layers.residual import Residual as Residual
+from anynet.layers.scale import Scale as Scale
 from anynet.layers.sharing import Repeat as Repeat, Shared as Shared
 from anynet.layers.smooth import GELU as GELU, Mish as Mish, SiLU as SiLU, Softplus as Softplus, Swish as Swish
 from anynet.layers.softmax import LogSoftmax as LogSoftmax, Softmax as Softmax

@@ -22,6 +22,7 @@ from anynet.layers import (
     Rescale,
     Reshape,
     RMSNorm,
+    Scale,
 )
 from anynet.layers.base import Layer, Params
 from anynet.layers.global_pooling import GlobalAvgPool
@@ -115,6 +116,11 @@ def _(layer: Reshape, graph: Graph, params: Params, x: Value, path: str) -> Valu
 def _(layer: Rescale, graph: Graph, params: Params, x: Value, path: str) -> Value:
     y = graph.same(x, "Mul", graph.number(layer.scale))
     return graph.same(y, "Add", graph.number(layer.offset)) if layer.offset else y
+
+
+@write.register(Scale)
+def _(layer: Scale, graph: Graph, params: Params, x: Value, path: str) -> Value:
+    return graph.same(x, "Mul", graph.per_channel(x, f"{path}.weight", params["weight"]))
 
 
 def _window(layer: Any, x: Value, size: Any, dilation: Any = 1) -> dict[str, Any]:

@@ -11,7 +11,9 @@ they work inside a compiled step.
 `ExponentialDecay`    multiplied by a factor per T steps, continuously
 `PolynomialDecay`     decreases to a final value as a power of the remaining time; linear by default
 `CosineDecay`         decreases to a final value along half a cosine
+`FlatCosine`          constant, then decreases along half a cosine
 `CosineRestarts`      repeats `CosineDecay` in cycles of increasing length
+`CosLog`              rises and falls in cycles of increasing length
 `OneCycle`            increases to a peak along half a cosine, then decreases along another
 `Warmup`              increases linearly before another schedule or a constant
 ====================  ================================================================================================
@@ -25,11 +27,17 @@ they work inside a compiled step.
 >>> optimizer = Adam(CosineDecay(1e-3, epochs=20))
 """
 
-from anynet.schedules.cycles import CosineRestarts as CosineRestarts, OneCycle as OneCycle, Warmup as Warmup
+from anynet.schedules.cycles import (
+    CosineRestarts as CosineRestarts,
+    CosLog as CosLog,
+    OneCycle as OneCycle,
+    Warmup as Warmup,
+)
 from anynet.schedules.decay import (
     ConstantSchedule as ConstantSchedule,
     CosineDecay as CosineDecay,
     ExponentialDecay as ExponentialDecay,
+    FlatCosine as FlatCosine,
     PolynomialDecay as PolynomialDecay,
     StepDecay as StepDecay,
 )

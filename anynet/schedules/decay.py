@@ -212,6 +212,57 @@ class CosineDecay(TimedSchedule):
         return half_cosine(self.initial, self.final, namespace(step).minimum(step / self.length, 1.0))
 
 
+@dataclass(frozen=True)
+class FlatCosine(TimedSchedule):
+    r"""Keep the initial value, then change along half a cosine.
+
+    .. math:: v_1 + \tfrac12 (v_0 - v_1)\Big(1 + \cos π \frac{\max(\min(t/T, 1) - f, 0)}{1 - f}\Big)
+
+    Parameters
+    ----------
+    initial, final : float, in [0, inf)
+        Values v₀ and v₁; the final value is kept after T steps.
+    steps : int, in [1, inf), optional
+        Number T of steps.
+    epochs : float, in (0, inf), optional
+        T in epochs, as an alternative to `steps`; see `CosineDecay`.
+    flat : float, in [0, 1)
+        Fraction f of the steps with the initial value.
+
+    Notes
+    -----
+    Equivalent to PyTorch's `ConstantLR` with a factor of 1, followed by `CosineAnnealingLR`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> [round(float(FlatCosine(1.0, steps=8)(np.asarray(float(t)))), 3) for t in (0, 4, 5, 6, 7, 8)]
+    [1.0, 1.0, 0.854, 0.5, 0.146, 0.0]
+
+    References
+    ----------
+    Holzmüller, Grinsztajn, Steinwart (2024), "Better by default: strong pre-tuned MLPs and boosted trees on tabular data",
+    the schedule flat_cos.
+    """
+
+    initial: float
+    _: KW_ONLY
+    steps: int | None = None
+    epochs: float | None = None
+    flat: float = 0.5
+    final: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_range("FlatCosine", self.initial, self.final)
+        self.check_length()
+        check_number("FlatCosine", "flat", self.flat, "[0, 1)")
+
+    def __call__(self, step: Array) -> Array:
+        xp = namespace(step)
+        part = (xp.minimum(step / self.length, 1.0) - self.flat) / (1.0 - self.flat)
+        return half_cosine(self.initial, self.final, xp.maximum(part, 0.0))
+
+
 def half_cosine(begin: float, end: float, part: Array) -> Array:
     """Return the value after a fraction `part` of half a cosine between two values."""
     return end + (begin - end) * 0.5 * (1.0 + namespace(part).cos(math.pi * part))

@@ -4,10 +4,24 @@ Run with PyTorch installed (made with 2.13): ``python -m tests.reference.make_sc
 """
 
 import json
+import math
+import warnings
 from pathlib import Path
 
 import torch
 from torch.optim import lr_scheduler as S
+
+
+def coslog(steps, cycles):
+    """Return the factor of the learning rate as Holzmüller et al. write it, with four cycles."""
+    return lambda t: 0.5 - 0.5 * math.cos(2 * math.pi * math.log2(1 + (2**cycles - 1) * min(t / steps, 1.0)))
+
+
+def flat_cosine(optimizer, flat, fall, final):
+    with warnings.catch_warnings(action="ignore"):  # of its own deprecated argument
+        parts = [S.ConstantLR(optimizer, 1.0), S.CosineAnnealingLR(optimizer, fall, final)]
+        return S.SequentialLR(optimizer, parts, [flat])
+
 
 CASES = [
     ("StepDecay", {"initial": 0.5, "every": 7, "factor": 0.3}, 0.5, 40, lambda o: S.StepLR(o, 7, 0.3)),
@@ -42,6 +56,16 @@ CASES = [
         0.5,
         20,
         lambda o: S.LinearLR(o, start_factor=0.2, total_iters=10),
+    ),
+    ("CosLog", {"peak": 0.5, "steps": 60}, 0.5, 70, lambda o: S.LambdaLR(o, coslog(60, 4))),
+    ("CosLog", {"peak": 0.5, "steps": 45, "cycles": 3}, 0.5, 46, lambda o: S.LambdaLR(o, coslog(45, 3))),
+    ("FlatCosine", {"initial": 0.5, "steps": 30}, 0.5, 31, lambda o: flat_cosine(o, 15, 15, 0.0)),
+    (
+        "FlatCosine",
+        {"initial": 0.5, "steps": 40, "flat": 0.2, "final": 0.1},
+        0.5,
+        41,
+        lambda o: flat_cosine(o, 8, 32, 0.1),
     ),
 ]
 
