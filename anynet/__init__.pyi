@@ -25,7 +25,11 @@ from .callbacks import (
     ReduceLROnPlateau as ReduceLROnPlateau,
     StopOnNaN as StopOnNaN,
 )
-from .datasets import load_digits as load_digits, load_mnist as load_mnist
+from .datasets import (
+    load_digits as load_digits,
+    load_mnist as load_mnist,
+    load_shakespeare as load_shakespeare,
+)
 from .explain import Explanation as Explanation, explain as explain
 from .gradcheck import (
     GradientError as GradientError,

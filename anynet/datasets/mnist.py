@@ -1,15 +1,13 @@
 """The MNIST digits, read from a folder or downloaded once to the user's cache."""
 
-import hashlib
 import os
-import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from anynet.datasets.cache import cache_folder, cached
 from anynet.datasets.idx import gunzip, parse_idx
 
 # In the order in which load_mnist unpacks them. The MD5s are those of the uncompressed contents, because mirrors and local
@@ -27,8 +25,6 @@ _MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
 )
-_TIMEOUT = 20.0  # seconds without receiving data
-_MAX_BYTES = 2**26  # the largest file has 47 MB; anything is unpacked before its checksum is known
 
 _Labeled = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
@@ -125,80 +121,14 @@ def _read_files(folder: str | os.PathLike[str] | None) -> list[tuple[str, bytes]
                 f"load_mnist: expected the four MNIST files, gzipped or not, in folder {str(place)!r}, "
                 f"got no {missing}; correct the path, or leave folder out to have them downloaded"
             )
-    cache = _cache_folder()
-    return [(str(cache / name), _cached(cache / name, md5)) for name, md5 in _FILES.items()]
-
-
-def _cache_folder() -> Path:
-    if xdg := os.environ.get("XDG_CACHE_HOME"):
-        root = Path(xdg)
-    elif sys.platform == "win32":
-        root = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        root = Path.home() / "Library" / "Caches"
-    else:
-        root = Path.home() / ".cache"
-    return root / "anynet" / "mnist"
-
-
-def _cached(path: Path, md5: str) -> bytes:
-    """Read a file from the cache, after downloading it if it is missing or damaged."""
-    if path.is_file():
-        data = path.read_bytes()
-        if _md5(data) == md5:
-            return data
-    data = _download(path.name, md5)
-    try:
-        _write_atomically(path, data)
-    except OSError as error:
-        raise OSError(
-            f"load_mnist: expected a writable cache folder, got {error}; "
-            "set XDG_CACHE_HOME to another, or load with folder= or ANYNET_DATA"
-        ) from error
-    return data
-
-
-def _md5(data: bytes) -> str:
-    return hashlib.md5(data, usedforsecurity=False).hexdigest()
-
-
-def _download(name: str, md5: str) -> bytes:
-    """Return the uncompressed contents of a file from the first mirror with the correct MD5."""
-    # Imported here because they would double the import time of anynet.datasets.
-    from http.client import HTTPException
-    from urllib.request import urlopen
-
-    failures = []
-    for mirror in _MIRRORS:
-        url = f"{mirror}{name}.gz"
-        try:
-            with urlopen(url, timeout=_TIMEOUT) as response:
-                data = response.read(_MAX_BYTES + 1)
-                if len(data) > _MAX_BYTES:
-                    raise ValueError(f"the response: expected at most {_MAX_BYTES} bytes, got more")
-                response.read()  # raises if the response was cut short
-            data = gunzip(data, where="the response", at_most=_MAX_BYTES)
-        except (OSError, HTTPException, ValueError) as error:
-            failures.append(f"{url}: {error}")
-            continue
-        if _md5(data) == md5:
-            return data
-        failures.append(f"{url}: contents with MD5 {_md5(data)}")
-    raise OSError(
-        f"load_mnist: expected {name} with MD5 {md5} from one of {len(_MIRRORS)} mirrors, got {'; '.join(failures)}; "
+    cache = cache_folder("mnist")
+    advice = (
         "without internet access, copy the four files to this machine and pass folder=, "
-        f"or set ANYNET_DATA (now {os.environ.get('ANYNET_DATA') or 'unset'}) to a folder with mnist/*.gz"
+        f"or set ANYNET_DATA (now {data or 'unset'}) to a folder with mnist/*.gz"
     )
 
+    def read(name: str, md5: str) -> bytes:
+        urls = [f"{mirror}{name}.gz" for mirror in _MIRRORS]
+        return cached("load_mnist", cache / name, urls, f"md5:{md5}", advice)
 
-def _write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that other processes see either all of it or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-        os.replace(part, path)
-    except BaseException:
-        os.unlink(part)
-        raise
+    return [(str(cache / name), read(name, md5)) for name, md5 in _FILES.items()]

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from anynet.datasets import load_mnist, mnist
+from anynet.datasets import cache, load_mnist, mnist
 
 NAMES = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"]
 
@@ -244,7 +244,7 @@ def test_wrong_contents_are_not_cached(surroundings, server, answer, reason):
 
 @pytest.mark.parametrize("zipped", [True, False])
 def test_a_response_is_read_and_unpacked_up_to_a_limit(surroundings, server, zipped):
-    surroundings.monkeypatch.setattr(mnist, "_MAX_BYTES", 100_000)
+    surroundings.monkeypatch.setattr(cache, "MAX_BYTES", 100_000)
     content = bytes(2**24)
     server.files[f"/mnist/{NAMES[0]}.gz"] = gzip.compress(content) if zipped else content
     tracemalloc.start()
@@ -296,7 +296,7 @@ def test_a_silent_mirror_times_out(surroundings):
     with socket.create_server(("127.0.0.1", 0)) as listener:  # accepts, but never responds
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
         surroundings.monkeypatch.setattr(mnist, "_MIRRORS", (url,))
-        surroundings.monkeypatch.setattr(mnist, "_TIMEOUT", 0.1)
+        surroundings.monkeypatch.setattr(cache, "TIMEOUT", 0.1)
         with pytest.raises(OSError, match="timed out"):
             load_mnist()
 
@@ -334,7 +334,7 @@ def test_cache_folder(monkeypatch, platform, variables, expected):
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert mnist._cache_folder() == Path(expected).expanduser()
+    assert cache.cache_folder("mnist") == Path(expected).expanduser()
 
 
 def test_importing_is_cheap():
