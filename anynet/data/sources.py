@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 import mmap
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence, Sized
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -235,15 +236,17 @@ class IterableSource(Source):
         return len(self._items) if isinstance(self._items, Sized) else None
 
     def chunks(self, plan: Plan, epoch: int, skip: int) -> Chunks:
-        for batch in self._prepared(skip):
-            yield Chunk(batch, None, 0, len(batch), len(batch))
+        with closing(self._prepared(skip)) as batches:
+            for batch in batches:
+                yield Chunk(batch, None, 0, len(batch), len(batch))
 
     def portions(self, plan: Plan, epoch: int, skip: int, rank: int, ranks: int) -> Portions:
         """Yield each batch, which is a portion already, and then portions without examples."""
         batch: Any = None
-        for number, batch in enumerate(self._prepared(0)):
-            if number >= skip:
-                yield Portion(batch)
+        with closing(self._prepared(0)) as batches:
+            for number, batch in enumerate(batches):
+                if number >= skip:
+                    yield Portion(batch)
         while True:
             yield Portion(batch.slice(0, 0))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
 from abc import ABCMeta
 from collections.abc import Callable, Mapping
 from functools import wraps
@@ -118,11 +119,8 @@ def wrong_arguments(
             few = ", ".join(p.name for p in positional) or "none"
             surplus = ", ".join(map(_short, given[len(positional) :]))
             return f"{where}: expected no more arguments without a name than {few}, got {surplus}{surplus_advice(owners[0])}"
-        reason = (
-            str(error)
-            .replace("missing a required argument:", "the argument")
-            .replace("multiple values for", "one value for")
-        )
+        reason = re.sub(r"missing a required (?:\S+ )?argument:", "the argument", str(error))
+        reason = reason.replace("multiple values for", "one value for")
         return f"{where}: expected {reason}, got {', '.join([*map(_short, given), *kwargs]) or 'none'}"
     return None
 

@@ -126,14 +126,15 @@ def split_python(source: str) -> tuple[str, str]:
             names[start:stop] = token.string
         elif token.type == tokenize.COMMENT:
             prose[start:stop] = re.sub(r"^#+", lambda match: " " * len(match[0]), token.string)
-        elif token.type == tokenize.STRING or token.type in FSTRINGS:
+        elif token.type == tokenize.STRING:
             prose[start:stop] = prose_of_string(token.string)
+        elif token.type == FSTRING_MIDDLE:
+            prose[start:stop] = source[start:stop]
     return hide(r"``.+?``|`[^`\n]+`", "".join(prose)), "".join(names)
 
 
-FSTRINGS = {
-    getattr(tokenize, name) for name in ("FSTRING_START", "FSTRING_MIDDLE", "FSTRING_END") if hasattr(tokenize, name)
-}
+FSTRING_MIDDLE = getattr(tokenize, "FSTRING_MIDDLE", None)
+"""Type of the text between the fields of an f-string, which is one token of type STRING before Python 3.12."""
 
 
 def prose_of_string(literal: str) -> str:
