@@ -14,8 +14,8 @@ import anynet
 FLOORS = (
     ("_version", "arrays", "datasets", "display", "durations", "files", "names", "tree"),
     ("backends", "checks", "initializers", "plots", "random"),
-    ("__main__", "history", "layers", "losses", "optimizers", "regularizers", "schedules"),
-    ("callbacks", "distributed", "gradcheck", "metrics", "onnx", "weights"),
+    ("cli", "history", "layers", "losses", "optimizers", "regularizers", "schedules"),
+    ("__main__", "callbacks", "distributed", "gradcheck", "metrics", "onnx", "weights"),
     ("config",),
     ("data",),
     ("training",),

@@ -94,7 +94,7 @@ def available() -> list[str]:
 def info() -> Info:
     """Return versions, devices and threads of each backend, with advice on speed.
 
-    Print it, or run ``python -m anynet info``.
+    Print it, or run ``anynet info``.
 
     Examples
     --------
@@ -105,16 +105,19 @@ def info() -> Info:
     return collect(_try_all())
 
 
-def check(backend: str | Backend = "numpy") -> CheckReport:
+def check(backend: str | Backend = "numpy", *, quick: bool = False) -> CheckReport:
     """Verify that a backend computes correctly on this machine.
 
     Random bits, nine networks and 14 optimizers, in float64 and float32, are compared with NumPy in float64. Each gap has a
-    limit: the condition of the result times the roundoff of its dtype. ``python -m anynet check`` prints the report.
+    limit: the condition of the result times the roundoff of its dtype. ``anynet check --backend NAME`` prints the report, and
+    ``anynet check`` the outcome of a quick check of every backend.
 
     Parameters
     ----------
     backend : str or Backend
         Name such as ``"cupy"``, or a ready backend.
+    quick : bool
+        Whether to compare only random bits and the training of one network in float32, which takes seconds.
 
     Returns
     -------
@@ -131,7 +134,9 @@ def check(backend: str | Backend = "numpy") -> CheckReport:
     >>> check("numpy").passed
     True
     """
-    report: CheckReport = import_module("anynet.selfcheck").run(backend)  # it uses `Model`, which is built on backends
+    report: CheckReport = import_module("anynet.selfcheck").run(
+        backend, quick=quick
+    )  # it uses `Model`, which is built on backends
     return report
 
 

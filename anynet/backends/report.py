@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from anynet._version import __version__
 from anynet.arrays import fallbacks
 from anynet.arrays.blas import loaded_blas, openblas, thread_count
 from anynet.arrays.products import LARGE
@@ -56,7 +57,7 @@ class Info:
     Attributes
     ----------
     machine : dict
-        Processor, cores, Python and system.
+        Versions of anynet and Python, system, processor and cores.
     backends : dict
         Version, devices and threads of each backend; under "missing", the reason why it cannot run.
     advice : list of str
@@ -80,6 +81,7 @@ def collect(backends: dict[str, Backend | Exception]) -> Info:
     """Return the properties of the machine and of its backends."""
     cpu = processor()
     machine = {
+        "anynet": __version__,
         "python": platform.python_version(),
         "on": platform.system(),
         "processor": cpu.name,

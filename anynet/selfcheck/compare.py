@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from time import perf_counter
@@ -44,12 +44,15 @@ SCALE = 1024.0
 """Initial loss scale."""
 
 
-def run(backend: str | Backend) -> CheckReport:
-    """Return the report of a backend."""
+def run(backend: str | Backend, *, quick: bool = False) -> CheckReport:
+    """Return the report of a backend; `anynet.backends.check` describes `quick`."""
     found = get(backend)
     start, described, skipped = perf_counter(), describe(found), list[str]()
     roundoff = ROUNDOFF | ({"float32": ROUNDOFF["tf32"]} if described.get("tf32") == "on" else {})
     with full_precision(found), found.activate(), np.errstate(all="ignore"):
+        if quick:
+            rows = [*_random_rows(found), *_rows(found, "networks", _quick(), roundoff, ("float32",))]
+            return CheckReport(found.name, described, rows, seconds=perf_counter() - start)
         rows = [
             *_reference_rows(),
             *_random_rows(found),
@@ -60,6 +63,11 @@ def run(backend: str | Backend) -> CheckReport:
         ]
         speed = measure(found)
     return CheckReport(found.name, described, rows, speed, skipped, perf_counter() - start)
+
+
+@cache
+def _quick() -> list[tuple[Case, Reference]]:
+    return [(case, make_reference(case)) for case in networks() if case.name == "normalization"]
 
 
 @cache
@@ -113,10 +121,14 @@ def _random_rows(backend: Backend) -> Iterator[Row]:
 
 
 def _rows(
-    backend: Backend, group: str, cases: list[tuple[Case, Reference]], roundoff: dict[str, float]
+    backend: Backend,
+    group: str,
+    cases: list[tuple[Case, Reference]],
+    roundoff: dict[str, float],
+    dtypes: Sequence[str] = DTYPES[::-1],
 ) -> Iterator[Row]:
     for case, known in cases:
-        for dtype in DTYPES[::-1]:
+        for dtype in dtypes:
             results, reason = _attempt(partial(compute, case, known.params, backend, dtype))
             yield from _compared(group, case, known, results, dtype, roundoff[dtype], reason)
 

@@ -89,6 +89,13 @@ class CheckReport:
         """Whether every comparison passed."""
         return not self.failures
 
+    @property
+    def outcome(self) -> str:
+        """One line per failure, and one with their number."""
+        lines = [f"FAILED: {row.title}: {row.reason or str(row).removesuffix(' FAILED')}" for row in self.failures]
+        result = f"{len(lines)} FAILED" if lines else "all passed"
+        return "\n".join([*lines, f"{self.backend}: {len(self.rows)} comparisons, {result}, {self.seconds:.0f} s"])
+
     def as_dict(self) -> dict[str, Any]:
         """Return the report as JSON values; a gap that is not finite becomes text."""
         rows = [{key: _finite(value) for key, value in asdict(row).items()} for row in self.rows]
@@ -101,9 +108,7 @@ class CheckReport:
             lines += [*_table(group, list(rows)), ""]
         lines += [_speed(self.speed)] if self.speed else []
         lines += [f"skipped: {text}" for text in self.skipped]
-        lines += [f"FAILED: {row.title}: {row.reason or str(row).removesuffix(' FAILED')}" for row in self.failures]
-        outcome = "all passed" if self.passed else f"{len(self.failures)} FAILED"
-        return "\n".join([*lines, f"{self.backend}: {len(self.rows)} comparisons, {outcome}, {self.seconds:.0f} s"])
+        return "\n".join([*lines, self.outcome])
 
     __repr__ = __str__
 

@@ -1,18 +1,13 @@
 """The self-check passes on every backend, and fails on wrong operations, naming the case."""
 
 import json
-import subprocess
-import sys
 
-import numpy as np
 import pytest
 
 import anynet.random
-from anynet.__main__ import main
 from anynet.backends import check
 from anynet.backends.torch import TorchBackend
 from anynet.selfcheck import compare
-from anynet.selfcheck.report import CheckReport, Row
 from tests.conftest import why_missing
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of wrong operations
@@ -60,6 +55,17 @@ def test_nine_networks_and_fourteen_optimizers_in_two_dtypes():
     for group, count in (("networks", 9), ("optimizers", 14)):
         assert len({name for found, name, _ in rows if found == group}) == count
         assert {dtype for found, _, dtype in rows if found == group} == {"float32", "float64"}
+
+
+@pytest.mark.without("jax", "numpy-readonly", "strict:device1")
+def test_a_quick_check_compares_bits_and_one_network(backend):
+    report = check(backend, quick=True)
+    assert report.passed, str(report)
+    assert [row.title for row in report.rows[-3:]] == [
+        f"networks, normalization, {quantity}, float32" for quantity in ("gradients", "predictions", "3 epochs")
+    ]
+    assert len(report.rows) == 7 and report.speed == {}
+    assert report.outcome.startswith(f"{report.backend}: 7 comparisons, all passed, ")
 
 
 # -- wrong operations --------------------------------------------------------------------------------------------------
@@ -176,54 +182,3 @@ def test_a_step_that_raises_and_a_result_that_is_not_a_number(torch, quick, monk
     report = check("torch")
     assert "networks, dense, predictions, float32" in {row.title for row in report.failures}
     json.dumps(report.as_dict(), allow_nan=False)
-
-
-# -- the command -------------------------------------------------------------------------------------------------------
-
-
-def report(passed):
-    rows = [Row("networks", "dense", "gradients", "float32", passed, 1e-7 if passed else 1e-3, 1e-6)]
-    speed = {"microseconds": 12.3, "launches": None, "synchronizations": 0, "graph": "no"}
-    return CheckReport("numpy", {"version": "2"}, rows, speed, [], 1.5)
-
-
-def test_the_table_names_failures(capsys, monkeypatch):
-    monkeypatch.setattr(anynet.backends, "check", lambda name: report(False))
-    assert main(["check", "--backend", "numpy"]) == 1
-    out = capsys.readouterr().out
-    assert "dense     float32  1.0e-03 > 1e-06 FAILED" in out
-    assert "FAILED: networks, dense, gradients, float32: 1.0e-03 > 1e-06" in out
-    assert "12 µs per step; launches per step: unknown; synchronizations per step: 0" in out
-
-
-def test_without_a_name_it_checks_all_backends(capsys, monkeypatch):
-    checked = []
-    monkeypatch.setattr(anynet.backends, "check", lambda name: checked.append(name) or report(name != "strict"))
-    assert main(["check"]) == 1
-    assert checked == anynet.backends.available()
-
-
-def test_json(capsys, monkeypatch):
-    monkeypatch.setattr(anynet.backends, "check", lambda name: report(True))
-    assert main(["check", "--backend", "numpy", "--json"]) == 0
-    (content,) = json.loads(capsys.readouterr().out)
-    assert content["passed"] and content["rows"][0]["gap"] == 1e-7 and content["speed"]["launches"] is None
-
-
-def test_a_backend_that_is_not_there(capsys):
-    assert main(["check", "--backend", "numpi"]) == 2
-    assert "expected one of 'numpy'" in capsys.readouterr().err
-
-
-def test_without_a_command_it_prints_the_help(capsys):
-    assert main([]) == 0
-    out = capsys.readouterr().out
-    assert "check" in out and "info" in out
-
-
-def test_the_command_runs():
-    done = subprocess.run(
-        [sys.executable, "-m", "anynet", "check", "--backend", "numpy"], capture_output=True, text=True
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "comparisons, all passed" in done.stdout and f"version {np.__version__}" in done.stdout

@@ -1,0 +1,42 @@
+"""The commands ``anynet info`` and ``anynet check``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from anynet import backends
+from anynet.cli.errors import WrongArgument
+
+
+def info(options: argparse.Namespace) -> None:
+    """Print the facts about this machine and its array libraries."""
+    found = backends.info()
+    if not options.markdown:
+        print(found)
+        return
+    facts = {name: str(value) for name, value in found.machine.items()}
+    facts |= {name: "; ".join(f"{k} {v}" for k, v in about.items()) for name, about in found.backends.items()}
+    for name, value in facts.items():
+        print(f"- **{name}**: {value}")
+
+
+def check(options: argparse.Namespace) -> int:
+    """Check every backend quickly, or the named ones completely; return 1 if a comparison failed."""
+    quick, missing = options.backend is None, {}
+    if quick:
+        missing = {name: facts["missing"] for name, facts in backends.info().backends.items() if "missing" in facts}
+    try:
+        found = [backends.get(name) for name in options.backend or backends.NAMES if name not in missing]
+    except (ImportError, RuntimeError, ValueError) as error:
+        raise WrongArgument(error) from None
+    reports = []
+    for backend in found:
+        reports.append(backends.check(backend, quick=quick))
+        if not options.json:
+            print(reports[-1].outcome if quick else f"{reports[-1]}\n", flush=True)
+    if options.json:
+        print(json.dumps([report.as_dict() for report in reports], indent=1, ensure_ascii=False))
+    else:
+        print(*(f"{name}: not checked: {reason}\n" for name, reason in missing.items()), sep="", end="")
+    return int(not all(report.passed for report in reports))
