@@ -12,9 +12,9 @@ import pytest
 import anynet
 
 FLOORS = (
-    ("_version", "arrays", "datasets", "display", "durations", "files", "names", "tree"),
+    ("_version", "arrays", "display", "durations", "files", "names", "tree"),
     ("backends", "checks", "initializers", "plots", "random"),
-    ("cli", "history", "layers", "losses", "optimizers", "regularizers", "schedules"),
+    ("cli", "datasets", "history", "layers", "losses", "optimizers", "regularizers", "schedules"),
     ("__main__", "callbacks", "distributed", "gradcheck", "metrics", "onnx", "weights"),
     ("config",),
     ("data",),

@@ -8,7 +8,7 @@
     1.1 million characters of plays, read from a folder or downloaded once; an excerpt is included in the package.
 
 The first two return NumPy arrays ``(x_train, y_train), (x_test, y_test)`` with the original ``uint8`` pixels, neither scaled
-nor centered, and ``int64`` classes.
+nor centered, and ``int64`` classes. `anynet.datasets.augment` distorts images for training.
 
 >>> from anynet.datasets import load_digits
 >>> (x_train, y_train), (x_test, y_test) = load_digits()
