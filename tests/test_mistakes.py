@@ -1,4 +1,4 @@
-"""What beginners get wrong, and that the message says what to do."""
+"""Common mistakes of beginners, and the remedies that their messages contain."""
 
 import re
 import sys
@@ -30,6 +30,8 @@ X = np.linspace(0.0, 1.0, 80).reshape(20, 4)
 Y = np.arange(20) % 3
 
 SETUP = """\
+from dataclasses import dataclass
+
 import numpy as np
 import anynet
 from anynet import *
@@ -45,6 +47,23 @@ def make(layers=None, **settings):
 model = make()
 """
 """Code that runs before each mistake."""
+
+OWN_LOSS = """\
+@dataclass(frozen=True)
+class Squared(Loss):
+    def per_example(self, y_true, y_pred):
+        error = y_pred - y_true
+        return {losses}
+
+    def derivative(self, cache):
+        return {derivative}
+
+make([Dense(1)], loss=Squared()).fit(x, x[:, :1])"""
+
+
+def own_loss(losses="(error * error)[:, 0], error", derivative="2.0 * cache"):
+    return OWN_LOSS.format(losses=losses, derivative=derivative)
+
 
 MISTAKES = {
     "Settings of a model": [
@@ -178,6 +197,11 @@ MISTAKES = {
             "NoDx: x: expected a gradient for the input",
         ),
         ("check_gradients(MSE(), x)", ValueError, "expected y for a model or a loss, got None"),
+        (own_loss("(error * error).mean()"), ValueError, "the mean over the batch is taken by Loss"),
+        (own_loss("(error * error).mean(), error"), ValueError, "expected one loss per example, of shape (20,)"),
+        (own_loss("(error * error)[:, 0]"), ValueError, "and the cache for derivative"),
+        (own_loss(derivative="None"), ValueError, "expected an array of y_pred's shape"),
+        (own_loss(derivative="2.0 * cache[:, 0]"), ValueError, "expected y_pred's shape (20, 1), got shape (20,)"),
     ],
 }
 """Mistakes by topic: the code, the error, and a part of its message that helps."""

@@ -56,6 +56,17 @@ class Loss(metaclass=Value):
         """Return ℓ, of shape (N,), and the cache for `derivative`."""
         raise NotImplementedError(f"{type(self).__name__}: expected a method per_example(y_true, y_pred), got none")
 
+    def _losses(self, y_true: Array, y_pred: Array) -> tuple[Array, Cache]:
+        """Return `per_example`, or raise ValueError if it is not a pair of losses (N,) and a cache."""
+        pair = self.per_example(y_true, y_pred)
+        if type(pair) is tuple and len(pair) == 2 and getattr(pair[0], "shape", None) == y_pred.shape[:1]:
+            return pair
+        got = f"{_shape_of(pair[0])} and a cache" if type(pair) is tuple and len(pair) == 2 else _shape_of(pair)
+        raise ValueError(
+            f"{type(self).__name__}.per_example: expected one loss per example, of shape {tuple(y_pred.shape[:1])}, and the "
+            f"cache for derivative, got {got}; the mean over the batch is taken by Loss"
+        )
+
     def derivative(self, cache: Cache) -> Array:
         """Return ∂ℓ/∂y_pred, of y_pred's shape."""
         raise NotImplementedError(f"{type(self).__name__}: expected a method derivative(cache), got none")
@@ -94,7 +105,7 @@ class Loss(metaclass=Value):
         `denominators`, positive numbers, replace those of these examples, which are then part of a larger batch: its loss is
         the sum over its parts, and so are its gradients. A part may be empty.
         """
-        losses, cache = self.per_example(y_true, y_pred)
+        losses, cache = self._losses(y_true, y_pred)
         xp = namespace(losses)
         if denominators is not None:
             weight = (xp.ones_like(losses) if sample_weight is None else sample_weight) / denominators[0]
@@ -111,6 +122,10 @@ class Loss(metaclass=Value):
         """Return ∂L/∂y_pred."""
         inner, weight = cache
         dy = self.derivative(inner)
+        if not hasattr(dy, "shape"):
+            raise ValueError(
+                f"{type(self).__name__}.derivative: expected an array of y_pred's shape, got {_shape_of(dy)}"
+            )
         if weight is None:
             return dy * (1.0 / dy.shape[0])
         return dy * namespace(dy).reshape(weight, (-1,) + (1,) * (dy.ndim - 1))
@@ -122,7 +137,7 @@ class Loss(metaclass=Value):
 
     def sums(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> tuple[Array, ...]:
         """Return numerator and denominator of each mean, 0-d arrays to add over batches."""
-        losses, _ = self.per_example(y_true, y_pred)
+        losses, _ = self._losses(y_true, y_pred)
         shares, losses = self.effective_weights(losses, y_true, sample_weight), widened(losses)
         xp = namespace(losses)
         counted = xp.ones_like(losses) if shares is None else widened(shares)
@@ -192,6 +207,23 @@ class Loss(metaclass=Value):
     def check_values(self, y: Targets, output_shape: OutputShape) -> None:
         """Raise ValueError if a target has an impossible value; runs once per data set."""
         check_finite(type(self).__name__, "y", y)
+
+
+def check_derivative(loss: Loss, dy: Any, y_pred: Any) -> None:
+    """Raise ValueError unless a derivative, an array or several, has the shape of y_pred."""
+    pairs = zip(dy, y_pred, strict=True) if isinstance(y_pred, tuple) else ((dy, y_pred),)
+    for one, like in pairs:
+        if one.shape != like.shape:
+            raise ValueError(
+                f"{type(loss).__name__}.derivative: expected y_pred's shape {tuple(like.shape)}, got {_shape_of(one)}"
+            )
+
+
+def _shape_of(value: Any) -> str:
+    shape = getattr(value, "shape", None)
+    if shape is None:
+        return "None" if value is None else type(value).__name__
+    return f"shape {tuple(shape)}"
 
 
 def check_same_shape(where: str, y_true: Array, y_pred: Array) -> None:

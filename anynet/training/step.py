@@ -15,7 +15,7 @@ from typing import Any
 from anynet import tree
 from anynet.arrays.namespace import Array, namespace
 from anynet.layers.base import Layer
-from anynet.losses.base import Loss
+from anynet.losses.base import Loss, check_derivative
 from anynet.metrics import Metric
 from anynet.optimizers import lr_factor
 from anynet.optimizers.base import Elementwise, Optimizer
@@ -69,6 +69,7 @@ def make_objective(
         more = () if denominators is None else (denominators,)
         value, loss_cache = loss.forward(y, y_pred, weight, *more)
         dy = loss.backward(loss_cache)
+        check_derivative(loss, dy, y_pred)
         dy = dy if scale is None else tree.map(lambda a: a * scale, dy)
         _, grads = layer.backward(used, cache, cast_floats(dy, compute_dtype), need_dx=False)
         grads = grads if compute_dtype is None else cast_floats(grads, dtype)
