@@ -9,6 +9,7 @@ import numpy as np
 
 from anynet import tree
 from anynet.arrays.placeholder import PlaceholderGenerator
+from anynet.layers import Frozen
 from anynet.layers.base import Layer, Params, Shape
 from anynet.layers.hooks import LayerCall, with_hook
 from anynet.tree import Path
@@ -29,7 +30,7 @@ class Entry(NamedTuple):
     Attributes
     ----------
     path : tuple
-        Its path in `Model.params`.
+        Its path in `Model.params`, without the steps into `Frozen`: freezing a layer does not rename its parameters.
     layer : Layer
         The layer, or the container that has the parameters.
     paths, shapes : dict
@@ -111,10 +112,20 @@ def _entries(where: str, layer: Layer, input_shape: Shape, layout: str) -> list[
         if owner not in entries:
             call = calls.get(owner)  # None for the parameters of a container itself
             rule = UNCHANGED if call is None else LAYOUTS[layout].rule(call.layer, call.input)
-            entries[owner] = Entry(owner, layer if call is None else call.layer, {}, {}, rule, orders)
+            entries[owner] = Entry(_named(layer, owner), layer if call is None else call.layer, {}, {}, rule, orders)
         name = tree.name(path[len(owner) :])
         entries[owner].paths[name], entries[owner].shapes[name] = path, tuple(array.shape)
     return list(entries.values())
+
+
+def _named(layer: Layer, path: Path) -> Path:
+    """Return a path without the steps into `Frozen`."""
+    named = []
+    for key in path:
+        if not isinstance(layer, Frozen):
+            named.append(key)
+        layer = dict(layer.children()).get(key, layer)
+    return tuple(named)
 
 
 class Given(NamedTuple):

@@ -16,6 +16,7 @@ from anynet import (
     Dense,
     Dropout,
     Flatten,
+    Frozen,
     HalfSquaredError,
     Layer,
     Model,
@@ -150,6 +151,17 @@ def test_round_trip(layout):
     other = Model(layers, input_shape=SHAPE)
     other.load_weights(model.weights(layout), layout=layout)
     assert_same(other.params, model.params)
+
+
+def test_freezing_does_not_rename():
+    layers = [Residual([Dense(3), ReLU()]), Dense(2)]
+    plain, frozen = (Model(layers, input_shape=3, seed=seed) for seed in (0, 1))
+    frozen.freeze(0)
+    nested = Model([Residual([Frozen([Dense(3), ReLU()])]), Frozen(Frozen(Dense(2)))], input_shape=3)
+    assert list(plain.weights()) == list(frozen.weights()) == list(Model(layers, input_shape=3).weights())
+    assert list(nested.weights()) == ["0.body.0.0.weight", "0.body.0.0.bias", "1.weight", "1.bias"]
+    frozen.load_weights(plain.weights())
+    assert np.array_equal(frozen.params[0]["layer"]["body"][0]["weight"], plain.params[0]["body"][0]["weight"])
 
 
 def test_weights_are_copies():
