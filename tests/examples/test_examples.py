@@ -1,7 +1,7 @@
 """Every script in examples/ runs, as a function and from the command line.
 
 Every file in the folder is an example. Its `main` takes keywords that all have defaults; those in `SMALL` get a small value.
-An example that reads MNIST is skipped if the data are missing.
+An example that reads MNIST or the plays is skipped if the data are missing.
 """
 
 import importlib.util
@@ -16,8 +16,9 @@ import pytest
 
 FOLDER = Path(__file__).parents[2] / "examples"
 EXAMPLES = sorted(FOLDER.glob("*.py"))
-SMALL = {"epochs": 2, "steps": 2, "repeats": 1}
-TRAINING = ("digits", "mnist")
+SMALL = {"epochs": 2, "steps": 2, "repeats": 1, "iterations": 20, "count": 20}
+TRAINING = {"digits": "test accuracy 0.", "mnist": "test accuracy 0.", "shakespeare": "validation loss "}
+DATA = ("load_mnist(", "load_shakespeare(")
 LIBRARIES = {"torch", "jax", "cupy", "numba", "sklearn", "matplotlib", "pandas"}
 
 pytestmark = pytest.mark.skipif(not EXAMPLES, reason="the examples are not beside the tests")
@@ -25,9 +26,9 @@ pytestmark = pytest.mark.skipif(not EXAMPLES, reason="the examples are not besid
 
 @pytest.fixture(params=EXAMPLES, ids=lambda path: path.stem)
 def example(request, monkeypatch, tmp_path):
-    """Return an example's path, with an empty working folder and access to MNIST."""
+    """Return an example's path, with an empty working folder and access to the data."""
     path = request.param
-    if "load_mnist" in path.read_text(encoding="utf-8") and not os.environ.get("ANYNET_DATA"):
+    if any(name in path.read_text(encoding="utf-8") for name in DATA) and not os.environ.get("ANYNET_DATA"):
         data = FOLDER.parents[1] / "shared" / "data"
         if not data.is_dir():
             pytest.skip("ANYNET_DATA is unset and ../shared/data is not there")
@@ -62,7 +63,7 @@ def test_main(example, capsys):
     out = capsys.readouterr().out
     assert out
     if example.stem in TRAINING:
-        assert all(text in out for text in ("epoch 1/2  loss", "epoch 2/2  loss", "test accuracy 0."))
+        assert all(text in out for text in ("epoch 1/2  loss", "epoch 2/2  loss", TRAINING[example.stem]))
 
 
 def test_command_line(example):
@@ -107,6 +108,8 @@ def test_unwritable_output(example, output):
         ("gradient_descent", "seconds", "0", "a positive number"),
         ("digits", "epochs", "0", "at least 1"),
         ("mnist", "epochs", "0", "at least 1"),
+        ("shakespeare", "epochs", "0", "at least 1"),
+        ("shakespeare", "iterations", "0", "at least 1"),
         ("compare_learning_strategies", "epochs", "0", "at least 1"),
     ],
 )
