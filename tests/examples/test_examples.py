@@ -17,7 +17,12 @@ import pytest
 FOLDER = Path(__file__).parents[2] / "examples"
 EXAMPLES = sorted(FOLDER.glob("*.py"))
 SMALL = {"epochs": 2, "steps": 2, "repeats": 1, "iterations": 20, "count": 20}
-TRAINING = {"digits": "test accuracy 0.", "mnist": "test accuracy 0.", "shakespeare": "validation loss "}
+TRAINING = {
+    "digits": "test accuracy 0.",
+    "mnist": "test accuracy 0.",
+    "shakespeare": "validation loss ",
+    "addition": "correct sums of 8 digits: ",
+}
 DATA = ("load_mnist(", "load_shakespeare(")
 LIBRARIES = {"torch", "jax", "cupy", "numba", "sklearn", "matplotlib", "pandas"}
 
@@ -109,6 +114,7 @@ def test_unwritable_output(example, output):
         ("digits", "epochs", "0", "at least 1"),
         ("mnist", "epochs", "0", "at least 1"),
         ("shakespeare", "epochs", "0", "at least 1"),
+        ("addition", "epochs", "0", "at least 1"),
         ("shakespeare", "iterations", "0", "at least 1"),
         ("compare_learning_strategies", "epochs", "0", "at least 1"),
     ],
