@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from anynet import losses, optimizers
 from anynet.checks import check_int, check_kind, check_shapes
-from anynet.layers import Dense, Layer, ReLU, Sequential, Sigmoid, Softmax
+from anynet.layers import Dense, EachDense, Layer, ReLU, Sequential, Sigmoid, Softmax
 from anynet.losses.base import Loss
 from anynet.metrics import LossMetric, Metric, resolve
 from anynet.names.text import classes_of, from_text
@@ -150,7 +150,7 @@ def warn_if_output_mismatches_loss(layer: Layer, loss: Loss | None) -> None:
         advice = f"leave {ends}() out, since {name} brings its own"
     elif loss.expects == "logits" and isinstance(last, ReLU):
         advice = f"leave {ends}() out, since it removes the negative logits"
-    elif loss.expects == "probabilities" and isinstance(last, Dense):
+    elif loss.expects == "probabilities" and isinstance(last, (Dense, EachDense)):
         advice = f"end it in Sigmoid() or Softmax(), or use {_OF_LOGITS.get(name, 'a loss of logits')}"
     else:
         return

@@ -155,7 +155,7 @@ class DataAdapter:
         if class_weight is None or isinstance(source, IterableSource):
             return source
         loss = self._config.required_loss
-        if isinstance(loss, PartsLoss):
+        if isinstance(loss, PartsLoss) and not loss.one_target:
             raise ValueError(
                 f"fit: expected no class_weight with {type(loss).__name__}, whose examples have several targets; pass it to the "
                 f"inner loss, for example SoftmaxCrossEntropy(class_weight=[...])"

@@ -10,6 +10,7 @@ from anynet.arrays.convert import to_numpy
 from anynet.checks import check_number
 from anynet.losses.base import Loss
 from anynet.losses.classification import ClassLoss
+from anynet.losses.parts import PartsLoss
 
 
 def class_labels(where: str, name: str, y: Any) -> np.ndarray:
@@ -84,6 +85,8 @@ def split_labels(loss: Loss, y: Any) -> np.ndarray | None:
     """Return the classes to stratify by; None for other targets."""
     if isinstance(y, tuple):
         return None
+    while isinstance(loss, PartsLoss) and loss.one_target:
+        loss = loss.loss
     y = to_numpy(y)
     single = y.ndim == 1 or y.shape[1:] == (1,)
     if isinstance(loss, ClassLoss) or (loss.threshold is not None and single and np.array_equal(y, y.round())):

@@ -18,6 +18,7 @@
 `Flatten`, `Reshape`                                      changes of shape
 `Rescale`                                                 a fixed scale and offset, for bytes of images
 `Scale`                                                   a learned factor for each feature
+`Members`, `BatchEnsemble`, `EachDense`                   members of an ensemble, trained together
 `Sequential`, `Residual`, `Parallel`                      containers
 `Repeat`, `Shared`                                        one set of parameters in several places
 `Frozen`                                                  layers that are not trained
@@ -38,6 +39,7 @@ from anynet.layers.global_pooling import GlobalAvgPool1D as GlobalAvgPool1D, Glo
 from anynet.layers.gru import GRU as GRU
 from anynet.layers.lengths import Lengths as Lengths
 from anynet.layers.lstm import LSTM as LSTM
+from anynet.layers.members import BatchEnsemble as BatchEnsemble, EachDense as EachDense, Members as Members
 from anynet.layers.noise import AlphaDropout as AlphaDropout, GaussianNoise as GaussianNoise
 from anynet.layers.normalization import BatchNorm as BatchNorm, LayerNorm as LayerNorm, RMSNorm as RMSNorm
 from anynet.layers.parallel import Parallel as Parallel

@@ -9,6 +9,7 @@ from anynet.losses.classification import (
 from anynet.losses.distribution import GaussianNLL as GaussianNLL, Quantile as Quantile
 from anynet.losses.divergence import KLDivergence as KLDivergence, Poisson as Poisson
 from anynet.losses.margin import FocalLoss as FocalLoss, Hinge as Hinge
+from anynet.losses.members import EachMember as EachMember
 from anynet.losses.positions import EachPosition as EachPosition
 from anynet.losses.regression import (
     MSE as MSE,

@@ -85,7 +85,8 @@ class ClassLoss(Loss):
         if len(output_shape) > 1:
             raise ValueError(
                 f"{where}: expected outputs of shape (classes,), got {output_shape}; put Flatten() before the last Dense, "
-                f"leave the batch axis out of input_shape, or use EachPosition({where}()) for a class at each position"
+                f"leave the batch axis out of input_shape, or use EachPosition({where}()) for a class at each position, "
+                f"EachMember({where}()) for an ensemble"
             )
         if output_shape in ((), (1,)):
             raise ValueError(

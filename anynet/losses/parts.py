@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from anynet.arrays.convert import as_rows, empty_like
 from anynet.arrays.namespace import Array, namespace
@@ -20,13 +20,16 @@ class PartsLoss(Loss):
     """Base class of losses that apply another loss to each part of an example.
 
     A subclass defines `parts`, the target and the weight of each part. The parts are then treated as M examples, by the loss
-    and by the metrics of a model.
+    and by the metrics of a model, unless it defines other `predictions` for the metrics.
 
     Parameters
     ----------
     loss : Loss
         The loss of one part.
     """
+
+    one_target: ClassVar[bool] = False
+    """Whether all parts of an example have the same target, so that targets are those of the inner loss."""
 
     loss: Loss
 
@@ -46,6 +49,12 @@ class PartsLoss(Loss):
         """Return targets, outputs (M, C) and weights of all parts."""
         targets, weight = self.parts(y_true, sample_weight, like=y_pred)
         return targets, as_rows(y_pred), weight
+
+    def predictions(
+        self, y_true: Array, y_pred: Array, sample_weight: Array | None
+    ) -> tuple[Array, Array, Array | None]:
+        """Return the targets, outputs and weights that metrics compare, by default those of all parts."""
+        return self.examples(y_true, y_pred, sample_weight)
 
     @property
     def threshold(self) -> float | None:  # type: ignore[override]

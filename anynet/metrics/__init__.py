@@ -69,8 +69,14 @@ def resolve(metrics: Any, loss: Loss | None) -> tuple[Metric, ...]:
             )
             raise TypeError(f"metrics: expected names, metrics, losses or functions, got {got}")
     if isinstance(loss, parts.PartsLoss):
-        found = [m if isinstance(m, (LossMetric, PartsMetric)) else PartsMetric(m, loss) for m in found]
+        found = [m if _takes_parts(m) else PartsMetric(m, loss) for m in found]
     names = [metric.name for metric in found]
     if len(set(names)) < len(names) or "loss" in names:
         raise ValueError(f"metrics: expected different names, none of them 'loss', got {', '.join(names)}")
     return tuple(found)
+
+
+def _takes_parts(metric: Metric) -> bool:
+    return isinstance(metric, PartsMetric) or (
+        isinstance(metric, LossMetric) and isinstance(metric.loss, parts.PartsLoss)
+    )

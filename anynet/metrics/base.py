@@ -112,7 +112,7 @@ class OutputMetric(Metric):
 
 @dataclass(frozen=True)
 class PartsMetric(Metric):
-    """Apply a metric to the parts of examples, such as the positions of `EachPosition`."""
+    """Apply a metric to the predictions of a loss with parts."""
 
     metric: Metric
     loss: PartsLoss
@@ -130,7 +130,7 @@ class PartsMetric(Metric):
         return self.metric.greater_is_better
 
     def sums(self, y_true: Any, y_pred: Any, sample_weight: Array | None = None) -> tuple[Array, ...]:
-        return self.metric.sums(*self.loss.examples(y_true, y_pred, sample_weight))
+        return self.metric.sums(*self.loss.predictions(y_true, y_pred, sample_weight))
 
     def value(self, sums: tuple[Any, ...]) -> Any:
         return self.metric.value(sums)

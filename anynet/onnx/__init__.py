@@ -13,6 +13,7 @@ from anynet.onnx import (  # noqa: F401
     activations as _activations,
     containers as _containers,
     layers as _layers,
+    members as _members,
     sequences as _sequences,
 )
 from anynet.onnx.export import to_onnx as to_onnx

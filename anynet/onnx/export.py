@@ -12,8 +12,9 @@ from anynet.arrays.convert import to_numpy
 from anynet.checks import check_int, is_multi
 from anynet.layers import Sigmoid, Softmax
 from anynet.losses.base import Loss
+from anynet.losses.members import EachMember
 from anynet.losses.several import Losses
-from anynet.onnx.graph import Graph, Value, flat
+from anynet.onnx.graph import Graph, Value, flat, mean_over
 
 if TYPE_CHECKING:
     from anynet.network import Network
@@ -48,7 +49,7 @@ def to_onnx(
         and onnxruntime lacks some operators for float64, such as Conv.
     softmax : bool
         Whether to append Softmax, or Sigmoid for a loss of two classes per output, to a model whose loss takes logits, so that
-        the outputs are probabilities.
+        the outputs are probabilities; with `EachMember`, the mean of those of the members.
 
     Returns
     -------
@@ -151,11 +152,22 @@ def _probabilities(graph: Graph, loss: Loss | None, y: Any) -> list[Value]:
             f"to_onnx: expected a model whose loss takes logits, for softmax=True, got {loss!r}; leave softmax out"
         )
     return [
-        graph.write(Softmax() if one.threshold is None else Sigmoid(), {}, value, "")
-        if _has_probabilities(one) and one.expects == "logits"
-        else value
+        _mean_of_members(graph, one, _normalized(graph, one, value)) if _has_probabilities(one) else value
         for one, value in zip(losses, flat(y), strict=True)
     ]
+
+
+def _normalized(graph: Graph, loss: Any, y: Value) -> Value:
+    """Return y, or the softmax or sigmoid of logits."""
+    if loss.expects != "logits":
+        return y
+    return graph.write(Softmax() if loss.threshold is None else Sigmoid(), {}, y, "")
+
+
+def _mean_of_members(graph: Graph, loss: Any, y: Value) -> Value:
+    if not isinstance(loss, EachMember):
+        return y
+    return Value(mean_over(graph, graph.last(y).name, 1, keepdims=False), y.shape[1:])
 
 
 def _has_probabilities(loss: Loss | None) -> bool:

@@ -278,3 +278,10 @@ def _info(name: str, dtype: np.dtype, shape: tuple[int, ...]) -> Any:
 
 def _at(path: str) -> str:
     return f" at {path}" if path else ""
+
+
+def mean_over(graph: Graph, x: str, axis: int, *, keepdims: bool) -> str:
+    """Add a mean over one axis, which remains with length 1 if `keepdims`."""
+    if graph.opset < 18:
+        return graph.node("ReduceMean", x, axes=[axis], keepdims=int(keepdims))
+    return graph.node("ReduceMean", x, graph.integers(axis), keepdims=int(keepdims))

@@ -27,7 +27,7 @@ from anynet.layers import (
 from anynet.layers.base import Layer, Params
 from anynet.layers.global_pooling import GlobalAvgPool
 from anynet.layers.windows import pads
-from anynet.onnx.graph import Graph, Value, output_shape
+from anynet.onnx.graph import Graph, Value, mean_over, output_shape
 from anynet.onnx.registry import write
 
 
@@ -97,7 +97,7 @@ def _(layer: RMSNorm, graph: Graph, params: Params, x: Value, path: str) -> Valu
     if graph.opset >= 23:
         return graph.same(x, "RMSNormalization", weight, axis=-1, epsilon=layer.epsilon)
     square = graph.node("Pow", x.name, graph.number(2.0))
-    mean = _mean(graph, square)
+    mean = mean_over(graph, square, -1, keepdims=True)
     root = graph.node("Sqrt", graph.node("Add", mean, graph.number(layer.epsilon)))
     return graph.same(graph.same(x, "Div", root), "Mul", weight)
 
@@ -131,10 +131,3 @@ def _window(layer: Any, x: Value, size: Any, dilation: Any = 1) -> dict[str, Any
     around = [pads(padding, axis, x.shape[axis], sizes[axis], strides[axis], dilations[axis]) for axis in range(axes)]
     before, after = zip(*around, strict=True)
     return {"kernel_shape": sizes, "strides": strides, "dilations": dilations, "pads": [*before, *after]}
-
-
-def _mean(graph: Graph, x: str) -> str:
-    """Return the mean over the last axis, which remains with length 1."""
-    if graph.opset < 18:
-        return graph.node("ReduceMean", x, axes=[-1])
-    return graph.node("ReduceMean", x, graph.integers(-1))

@@ -5,6 +5,7 @@ import numpy as np
 from anynet import (
     BinaryCrossEntropy,
     CategoricalCrossEntropy,
+    EachMember,
     EachPosition,
     FocalLoss,
     GaussianNLL,
@@ -77,6 +78,9 @@ LOSSES = [
     (SoftmaxCrossEntropy(), numbers(4, 3), one_hot(4, 3)),
     (SoftmaxCrossEntropy(), numbers(4, 3), probabilities(4, 3)),
     (EachPosition(SoftmaxCrossEntropy()), numbers(4, 2, 3), labels((4, 2), 3)),
+    (EachMember(SoftmaxCrossEntropy()), numbers(4, 2, 3), labels(4, 3)),
+    (EachMember(SoftmaxCrossEntropy(class_weight=(0.5, 2.0, 1.0))), numbers(4, 2, 3), labels(4, 3)),
+    (EachMember(MeanSquaredError()), numbers(4, 3, 2), numbers(4, 2, seed=9)),
     (CategoricalCrossEntropy(), probabilities(4, 3), labels(4, 3)),
     (CategoricalCrossEntropy(), probabilities(4, 3), one_hot(4, 3)),
     (CategoricalCrossEntropy(), probabilities(4, 3), probabilities(4, 3, seed=9)),

@@ -84,10 +84,11 @@ TOKENS = RNG.integers(0, 6, (N, T))
 
 
 def test_metrics_are_over_the_positions_that_count(tmp_path):
-    network = model(metrics=["accuracy", Perplexity(), TopK(2)])
+    network = model(metrics=["accuracy", Perplexity(), TopK(2), SoftmaxCrossEntropy()])
     history = network.fit(TOKENS, LABELS, epochs=2, batch_size=2, sample_weight=WEIGHT)
-    assert list(history) == ["loss", "accuracy", "perplexity", "top_2"]
+    assert list(history) == ["loss", "accuracy", "perplexity", "top_2", "softmax_cross_entropy"]
     values = network.evaluate(TOKENS, LABELS)
+    assert values["softmax_cross_entropy"] == values["loss"]
     right = network.predict(TOKENS).argmax(axis=2) == LABELS
     assert values["accuracy"] == pytest.approx(right[COUNTS].mean())
     assert values["perplexity"] == pytest.approx(np.exp(values["loss"]), rel=1e-6)

@@ -7,6 +7,7 @@ from anynet import (
     BinaryCrossEntropy,
     CategoricalCrossEntropy,
     Dense,
+    EachMember,
     EachPosition,
     FocalLoss,
     Hinge,
@@ -29,8 +30,8 @@ Z = np.array([[0.0, 2.0, -1.0], [1e4, 0.0, -1e4], [-3.0, -2.0, -1.0], [0.5, 0.1,
 
 
 def softmax(z):
-    e = np.exp(z - z.max(axis=1, keepdims=True))
-    return e / e.sum(axis=1, keepdims=True)
+    e = np.exp(z - z.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
 
 
 def sigmoid(z):
@@ -43,6 +44,7 @@ def both(p):
 
 P = softmax(Z)
 FEW = Z[:, :1]
+PAIRS = np.stack([Z[:2], -Z[2:]], axis=1) / 3.0
 CASES = [
     (SoftmaxCrossEntropy(), Z, P, [1, 0, 2, 0]),
     (SoftmaxCrossEntropy(label_smoothing=0.1), Z, P, [1, 0, 2, 0]),
@@ -54,6 +56,16 @@ CASES = [
     (BinaryCrossEntropy(), sigmoid(Z), sigmoid(Z), [[0, 1, 0], [1, 0, 0], [0, 0, 0], [1, 1, 1]]),
     (KLDivergence(), np.log(softmax(Z / 1e3)), softmax(Z / 1e3), [1, 0, 2, 0]),
     (Hinge(), FEW, None, [0, 1, 0, 1]),
+    (EachMember(SoftmaxCrossEntropy()), PAIRS, softmax(PAIRS).mean(axis=1), [1, 0]),
+    (EachMember(SigmoidCrossEntropy()), PAIRS[..., :1], both(sigmoid(PAIRS[..., :1]).mean(axis=1)), [1, 1]),
+    (
+        EachMember(EachPosition(SoftmaxCrossEntropy())),
+        Z.reshape(1, 2, 2, 3),
+        P.reshape(1, 2, 2, 3).mean(axis=1),
+        [[1, 0]],
+    ),
+    (EachMember(CategoricalCrossEntropy()), P.reshape(2, 2, 3), P.reshape(2, 2, 3).mean(axis=1), [0, 2]),
+    (EachMember(Hinge()), FEW.reshape(2, 2, 1), None, [1, 0]),
     (EachPosition(SoftmaxCrossEntropy()), Z.reshape(2, 2, 3), P.reshape(2, 2, 3), [[1, 0], [2, 0]]),
 ]
 
@@ -83,8 +95,9 @@ def test_the_others_raise(row):
     loss, y_pred, _ = row
     if loss.has_classes:
         return
+    inner = type(getattr(loss, "loss", loss)).__name__
     for method in (loss.probabilities, loss.classes):
-        with pytest.raises(ValueError, match=f"got {type(loss).__name__}; use Model"):
+        with pytest.raises(ValueError, match=f"got {inner}; use Model"):
             method(y_pred)
 
 

@@ -108,7 +108,7 @@ def test_every_public_layer_has_a_row():
 def traceable(layer, shape, *_):
     """Return whether the forward pass runs without the batch size as a number."""
     sizes = {"BatchNorm(", "Conv1D(", "Conv2D(", "Embedding(", "Flatten(", "Reshape(", "padding='same'", "padding=("}
-    sizes |= {"Attention(", "GRU(", "LSTM(", "Tied("}
+    sizes |= {"Attention(", "BatchEnsemble(", "GRU(", "LSTM(", "Tied("}
     if len(shape) > 1:
         sizes.add("Dense(")
     return not any(text in repr(layer) for text in sizes)

@@ -215,6 +215,15 @@ def test_probabilities(layers, loss, last):
     assert error(run_both(proto, x=x)[:1], p) <= 1e-6
 
 
+@pytest.mark.parametrize("opset", [17, 18])
+@pytest.mark.parametrize(("outputs", "loss"), [(3, SoftmaxCrossEntropy()), (1, SigmoidCrossEntropy())], ids=str)
+def test_probabilities_of_an_ensemble(outputs, loss, opset):
+    layers = [anynet.Members(4), Dense(5), anynet.Tanh(), anynet.EachDense(outputs)]
+    model = Model(layers, input_shape=4, loss=anynet.EachMember(loss))
+    x = RNG.normal(size=(5, 4)).astype(np.float32)
+    assert error(run_both(model.to_onnx(softmax=True, opset=opset), x=x), model.predict_proba(x)[:, -outputs:]) <= 1e-6
+
+
 @pytest.mark.parametrize("loss", [HalfSquaredError(), Hinge(), Losses([HalfSquaredError()])], ids=str)
 def test_losses_without_probabilities(loss):
     with pytest.raises(ValueError, match=r"^to_onnx: expected a model whose loss takes logits, for softmax=True, got "):

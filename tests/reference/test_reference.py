@@ -20,9 +20,11 @@ def assert_like(new, kept):
         np.testing.assert_allclose(np.array(new), np.array(kept), rtol=1e-13, atol=1e-15)
 
 
-@pytest.mark.parametrize("name", ["layers", "layer_passes", "activations"])
-def test_scripts_give_what_is_kept(name):
-    pytest.importorskip("torch", reason="needs torch to make the values again")
+@pytest.mark.parametrize(
+    ("name", "library"), [("layers", "torch"), ("layer_passes", "torch"), ("activations", "torch"), ("members", "tabm")]
+)
+def test_scripts_give_what_is_kept(name, library):
+    pytest.importorskip(library, reason=f"needs {library} to make the values again")
     new = list(importlib.import_module(f"tests.reference.make_{name}").entries())
     kept = reference(name)
     assert len(new) == len(kept)

@@ -1,24 +1,4 @@
-"""Initial values of parameters, drawn on the host with NumPy, so identical on every backend.
-
-An initializer is called with a NumPy `Generator` and a shape. `fan_in` and `fan_out` assume a shape ``(*window, in, out)``:
-``(in, out)`` for a dense layer, ``(kh, kw, in, out)`` for a convolution, whose window size multiplies both fans.
-
-=====================================  ===============================================================
-`Zeros`, `Constant`                    a constant
-`Normal`, `Uniform`                    a distribution with given parameters
-`GlorotUniform`, `GlorotNormal`        variance ``2 / (fan_in + fan_out)``; for sigmoid, tanh, softmax
-`HeUniform`, `HeNormal`                variance ``2 / fan_in``; for ReLU and similar
-`LecunUniform`, `LecunNormal`          variance ``1 / fan_in``; for SELU
-`Orthogonal`                           orthonormal rows or columns
-`ForgetBias`                           for the bias of an `LSTM`
-`Sinusoids`                            fixed positions, for `Position`
-`Given`                                given values; created from any array passed as a weight
-=====================================  ===============================================================
-
->>> import numpy as np
->>> HeNormal()(np.random.default_rng(0), (784, 128)).shape
-(784, 128)
-"""
+"""Distributions and constants, and the base class of initializers."""
 
 from __future__ import annotations
 
@@ -31,24 +11,6 @@ import numpy as np
 from anynet.arrays.blas import limited
 from anynet.arrays.convert import to_numpy
 from anynet.names.constructors import Value
-
-__all__ = [
-    "Constant",
-    "ForgetBias",
-    "Given",
-    "GlorotNormal",
-    "GlorotUniform",
-    "HeNormal",
-    "HeUniform",
-    "Initializer",
-    "LecunNormal",
-    "LecunUniform",
-    "Normal",
-    "Orthogonal",
-    "Sinusoids",
-    "Uniform",
-    "Zeros",
-]
 
 Shape = tuple[int, ...]
 
@@ -219,6 +181,23 @@ class LecunUniform(_Lecun, _ScaledUniform):
 @dataclass(frozen=True)
 class LecunNormal(_Lecun, _ScaledNormal):
     """Normal distribution with variance ``1 / fan_in``: LeCun et al. (1998), "Efficient BackProp", equation 16."""
+
+
+@dataclass(frozen=True)
+class FanInUniform(Initializer):
+    """Uniform distribution on ±1/√fan_in, the default of PyTorch's layers."""
+
+    def __call__(self, rng: np.random.Generator, shape: Shape) -> np.ndarray:
+        limit = max(fans(shape)[0], 1) ** -0.5
+        return rng.uniform(-limit, limit, shape)
+
+
+@dataclass(frozen=True)
+class RandomSigns(Initializer):
+    """+1 or −1, with a probability of one half each."""
+
+    def __call__(self, rng: np.random.Generator, shape: Shape) -> np.ndarray:
+        return rng.choice([-1.0, 1.0], shape)
 
 
 @dataclass(frozen=True)
