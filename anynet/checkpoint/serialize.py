@@ -144,6 +144,8 @@ def _is_maker(function: Callable[..., Any]) -> bool:
 
 def _array(values: Any, name: Any) -> np.ndarray:
     dtype = np.dtype(name) if isinstance(name, str) else np.dtype("V")
+    if dtype.kind == "O" and all(isinstance(value, str) for value in values):
+        return np.array(values, dtype=object)
     if dtype.kind not in "biufcUS" or dtype.itemsize > MAX_ITEM_BYTES:
         raise ValueError(f"load: expected an array of numbers or short texts, got one of dtype {name!r}")
     return np.array(values, dtype=dtype)

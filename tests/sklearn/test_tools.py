@@ -140,6 +140,17 @@ def test_files_load_on_any_backend_and_as_models(tmp_path):
         MLPClassifier().save(path)
 
 
+def test_names_of_columns_and_labels_as_objects_are_saved(tmp_path):
+    frames = pytest.importorskip("pandas")
+    x, y = problem("multiclass")
+    X = frames.DataFrame(x, columns=list("abcde"))
+    fitted = MLPClassifier(**SMALL).fit(X, y.astype(object))
+    fitted.save(tmp_path / "estimator")
+    again = MLPClassifier.load(tmp_path / "estimator")
+    assert again.feature_names_in_.tolist() == list("abcde") and again.feature_names_in_.dtype == object
+    np.testing.assert_array_equal(again.predict(X), fitted.predict(X), strict=True)
+
+
 @pytest.mark.parametrize("name", ["predict", "fit", "__class__", "coefs_", "alpha", "backend", "_map_outputs", "a b_"])
 def test_a_file_sets_only_attributes_that_fit_sets(tmp_path, name):
     path = tmp_path / "estimator"
