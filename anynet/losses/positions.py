@@ -38,7 +38,8 @@ class EachPosition(PartsLoss):
     Raises
     ------
     TypeError, ValueError
-        If the outputs have no axis of positions, or y has another number of positions.
+        If the outputs have no axis of positions, y has another number of positions, or `ignore` is given for targets that are
+        not integers.
 
     Examples
     --------
@@ -61,13 +62,19 @@ class EachPosition(PartsLoss):
     def parts(self, y_true: Array, sample_weight: Array | None, like: Array) -> tuple[Array, Array | None]:
         xp = namespace(y_true)
         labels = xp.isdtype(y_true.dtype, "integral")
+        if self.ignore is not None and not labels:
+            raise ValueError(
+                f"EachPosition(ignore={self.ignore}): expected integer targets and a loss of classes, such as "
+                f"SoftmaxCrossEntropy, got targets of dtype {y_true.dtype} with {type(self.loss).__name__}; leave ignore out, "
+                "and weight whole examples with sample_weight"
+            )
         positions = math.prod(y_true.shape[1:] if labels else y_true.shape[1:-1])
         y_true = xp.reshape(y_true, (-1,) if labels else (-1, y_true.shape[-1]))
         weight = None
         if sample_weight is not None:
             ones = xp.ones((1, positions), dtype=sample_weight.dtype, device=device(sample_weight))
             weight = xp.reshape(sample_weight[:, None] * ones, (-1,))
-        if self.ignore is not None and labels:
+        if self.ignore is not None:
             counts = y_true != self.ignore
             y_true = xp.where(counts, y_true, xp.zeros_like(y_true))
             counts = xp.astype(counts, like.dtype)

@@ -147,6 +147,27 @@ def test_one_of_several_outputs():
             ValueError,
             "fit: expected no class_weight with EachPosition, whose examples have several targets",
         ),
+        (
+            lambda: EachPosition(HalfSquaredError(), ignore=-1).forward(np.zeros((2, T, C)), np.zeros((2, T, C))),
+            ValueError,
+            r"EachPosition\(ignore=-1\): expected integer targets and a loss of classes, .*, got targets of dtype float64 with "
+            r"HalfSquaredError; leave ignore out, and weight whole examples with sample_weight",
+        ),
+        (
+            lambda: Model(
+                [Embedding(6, 8), Dense(C)],
+                input_shape=T,
+                loss=EachPosition(HalfSquaredError(), ignore=-1),
+                optimizer=Adam(),
+            ).fit(TOKENS, np.zeros((N, T, C))),
+            ValueError,
+            r"EachPosition\(ignore=-1\): expected integer targets",
+        ),
+        (
+            lambda: model().fit(TOKENS, np.eye(C)[np.maximum(LABELS, 0)]),
+            ValueError,
+            r"EachPosition\(ignore=-1\): expected integer targets",
+        ),
         (lambda: EachPosition(Accuracy()), TypeError, "EachPosition: expected loss to be SoftmaxCrossEntropy"),
         (lambda: EachPosition(SigmoidCrossEntropy(), ignore=0.5), TypeError, "EachPosition: expected ignore"),
     ],
