@@ -31,7 +31,19 @@ MAX_LINES = 320
 MAX_METHODS = 15
 
 OPTIONAL = {
-    *("IPython", "array_api_strict", "cupy", "cupyx", "h5py", "jax", "matplotlib", "mpi4py", "numba", "onnx", "pandas"),
+    *(
+        "IPython",
+        "array_api_strict",
+        "cupy",
+        "cupyx",
+        "h5py",
+        "jax",
+        "llvmlite",
+        "matplotlib",
+        "mpi4py",
+        "onnx",
+        "pandas",
+    ),
     *("safetensors", "scipy", "sklearn", "threadpoolctl", "torch", "tqdm"),
     *("array_api_compat.cupy", "array_api_compat.torch", "http.client", "urllib.request"),
 }
@@ -40,7 +52,7 @@ OPTIONAL = {
 NEED_OPTIONAL = {
     "anynet.arrays.cupy_namespace",
     "anynet.arrays.torch_namespace",
-    *(f"anynet.backends.{name}" for name in ("cupy", "cupy_graph", "jax", "numba_rules", "strict", "torch")),
+    *(f"anynet.backends.{name}" for name in ("cupy", "cupy_graph", "jax", "strict", "torch")),
     *(f"anynet.interop.{name}" for name in ("jax", "torch", "torch_compiled", "torch_layer", "torch_pass")),
 }
 """Modules of anynet that import such a library at their top, and therefore may be imported by a function."""

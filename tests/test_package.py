@@ -26,7 +26,7 @@ def python(code, **environment):
     return done.stdout
 
 
-HEAVY = "torch jax jaxlib cupy matplotlib sklearn scipy pandas numba array_api_strict tqdm IPython safetensors urllib.request"
+HEAVY = "torch jax jaxlib cupy matplotlib sklearn scipy pandas llvmlite array_api_strict tqdm IPython safetensors urllib.request"
 HEAVY += " onnx h5py"
 
 

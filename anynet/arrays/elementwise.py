@@ -1,7 +1,7 @@
-"""Functions for update rules that every array library and numba support.
+"""Functions for update rules that every array library supports.
 
-A rule contains no literal numbers, not even 1: when numba compiles it for one float32 element, a literal would promote the
-expression to float64. Derived numbers such as 1 − β are passed as coefficients.
+A rule contains no literal numbers, not even 1: in the kernel that CuPy compiles for one float32 element, a literal would promote
+the expression to float64. Derived numbers such as 1 − β are passed as coefficients.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""Elementwise functions that run as one kernel where each operation would otherwise launch its own.
+"""Elementwise functions that run as one kernel where each operation would otherwise be one.
 
 On a GPU the launch of a kernel takes longer than the work on a small array. CuPy compiles a fused function on its first call
-for each combination of dtypes; on other libraries the function runs as written, and gives the same bits as without the
-decorator.
+for each combination of dtypes. On a CPU each operation on a large array streams it through memory; for NumPy arrays, LLVM
+compiles the function if the extra ``fast`` is installed. On other libraries the function runs as written. On NumPy, results have
+the same bits as without the decorator.
 
 >>> import numpy as np
 >>> @fused
@@ -15,28 +16,39 @@ decorator.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, TypeVar
 
+import numpy as np
 from array_api_compat import is_cupy_array
+
+from anynet.arrays.compiling import Elementwise
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def fused(function: F) -> F:
-    """Run a function of positional arrays that broadcast as one kernel on CuPy.
+    """Run a function of positional arrays that broadcast as one kernel where possible.
 
     The function may use operators, elementwise functions of the standard and Python numbers, but no reduction and no index. It
     returns an array or a tuple of arrays. A Python number among the arguments takes the dtype of the first array
     if that has numbers of its kind.
     """
-    by_type: dict[type, Callable[..., Any]] = {}
+    on_numpy = Elementwise(function)
+    by_type: dict[type, Callable[..., Any]] = {np.ndarray: on_numpy}
+
+    def choose(first: Any) -> Callable[..., Any]:
+        if is_cupy_array(first):
+            return _compiled(function)
+        if hasattr(type(first), "apply_fused"):  # an array that records operations
+            return partial(type(first).apply_fused, on_numpy)
+        return function
 
     @wraps(function)
     def run(first: Any, *rest: Any) -> Any:
         chosen = by_type.get(type(first))
         if chosen is None:
-            chosen = by_type[type(first)] = _compiled(function) if is_cupy_array(first) else function
+            chosen = by_type[type(first)] = choose(first)
         return chosen(first, *rest)
 
     return run  # type: ignore[return-value]

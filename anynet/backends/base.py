@@ -142,9 +142,6 @@ class Backend:
     steps_per_call = 1
     """Recommended number of steps per call of `run`."""
 
-    expected_steps = 0
-    """Number of steps that `Model.fit` is about to take, so that a backend can decide whether to compile."""
-
     graph = ""
     """Whether the last training steps ran in CUDA graphs, or the reason why not; empty if the backend has none."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -13,28 +12,25 @@ from anynet.arrays import numpy_namespace
 from anynet.arrays.blas import limited, openblas
 from anynet.arrays.convert import to_numpy
 from anynet.arrays.namespace import Array
-from anynet.backends import numba_rules
 from anynet.backends.base import Backend, bad_device
+from anynet.backends.compiled_rules import CompiledRule
 from anynet.backends.replay import ReplayedStep
 from anynet.backends.replay.replayable import is_replayable
 from anynet.backends.replay.trace import traceable
 from anynet.backends.tiled_rules import run_tiled
-
-COMPILE_SECONDS = 0.5
-"""Time to import numba and to load or compile a rule."""
 
 MAX_THRESHOLD_BYTES = 2**25 - 2**13
 """Size of the largest array that, with its header and rounded up to pages, still raises glibc's mmap threshold."""
 
 
 class NumpyBackend(Backend):
-    """NumPy arrays, with replayed training steps, and update rules in tiles or compiled by numba.
+    """NumPy arrays, with replayed training steps, and update rules in tiles or compiled by LLVM.
 
     Parameters
     ----------
     device : "cpu", optional
     compiled : bool
-        Whether numba may be used. Results do not depend on it.
+        Whether update rules may be compiled, if the extra ``fast`` is installed. Results do not depend on it.
     threads : int, in [1, inf), optional
         Number of threads of large matrix products, by default as many as BLAS would use, which ``OPENBLAS_NUM_THREADS``
         determines. Results do not depend on it.
@@ -90,27 +86,7 @@ class NumpyBackend(Backend):
     def _runner(self, rule: Callable[..., Any]) -> Callable[..., None]:
         run = self._rules.get(rule)
         if run is None:
-            run = self._rules[rule] = self._until_it_pays(rule) if self._compiled else run_tiled(rule)
-        return run
-
-    def _until_it_pays(self, rule: Callable[..., Any]) -> Callable[..., None]:
-        """Return a runner that uses tiles until compiling the rule saves time.
-
-        Compile once updates have taken as long as compilation would; at worst, one compilation is wasted. After 20 updates,
-        compile if the next `expected_steps` would take twice as long as compilation.
-        """
-        tiled = run_tiled(rule)
-        spent, calls = 0.0, 0
-
-        def run(leaf_groups: Sequence[tuple[Array, ...]], coefficients: tuple[Any, ...]) -> None:
-            nonlocal spent, calls
-            start = perf_counter()
-            tiled(leaf_groups, coefficients)
-            spent += perf_counter() - start
-            calls += 1
-            if spent > COMPILE_SECONDS or (calls == 20 and spent / calls * self.expected_steps > 2 * COMPILE_SECONDS):
-                self._rules[rule] = _compiled_or(tiled, rule, len(leaf_groups[0]) - 2)
-
+            run = self._rules[rule] = CompiledRule(rule) if self._compiled else run_tiled(rule)
         return run
 
 
@@ -136,8 +112,3 @@ def keep_freed_memory() -> None:
     are unaffected.
     """
     np.empty(MAX_THRESHOLD_BYTES, dtype=np.uint8)
-
-
-def _compiled_or(tiled: Callable[..., None], rule: Callable[..., Any], slots: int) -> Callable[..., None]:
-    """Return the compiled rule, or the tiled one without numba."""
-    return tiled if numba_rules.numba() is None else numba_rules.compile_rule(rule, slots)

@@ -6,6 +6,7 @@ import os
 import platform
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from anynet.arrays.blas import loaded_blas, openblas, thread_count
 from anynet.arrays.products import LARGE
 from anynet.backends import jax as jax_backend, torch as torch_backend
 from anynet.backends.base import Backend
-from anynet.backends.numba_rules import numba
 
 AVX2_KERNELS = ("Haswell", "Zen")
 """OpenBLAS kernels for processors without AVX-512."""
@@ -134,12 +134,15 @@ def blas(backend: Backend) -> dict[str, Any]:
 
 
 def _numpy(backend: Backend) -> dict[str, Any]:
-    library = numba()
-    return {
-        "version": np.__version__,
-        **blas(backend),
-        "numba": "not installed" if library is None else library.__version__,
-    }
+    return {"version": np.__version__, **blas(backend), "llvmlite": _installed("llvmlite")}
+
+
+def _installed(package: str) -> str:
+    """Return the version of a package without importing it."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def _torch(backend: Backend) -> dict[str, Any]:
@@ -203,8 +206,8 @@ def _numpy_advice(facts: dict[str, Any], cpu: Processor) -> Iterator[str]:
             f"numpy: {count} processes on this machine compete for its {cores} cores; set OPENBLAS_NUM_THREADS="
             f"{max(1, cores // count)} before they start"
         )
-    if facts["numba"] == "not installed":
-        yield 'numpy: pip install "anynet-nn[fast]" speeds up optimizer updates and leaves results unchanged'
+    if facts["llvmlite"] == "not installed":
+        yield 'numpy: pip install "anynet-nn[fast]" speeds up activations and optimizer updates and leaves results unchanged'
     kernels, other = str(facts.get("kernels", "")), ""
     if kernels.startswith(AVX2_KERNELS) and "avx512f" in cpu.flags and not cpu.is_zen4:
         reason, other = f"its AVX2 kernels ({kernels}) on a processor with AVX-512", "SkylakeX"

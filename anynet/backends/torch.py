@@ -89,7 +89,6 @@ class TorchBackend(Backend):
 
         # On the CPU, NumPy arrays can share the memory of tensors, and NumPy's runners need fewer passes over it.
         def run(leaf_groups: Sequence[tuple[Any, ...]], coefficients: tuple[Any, ...]) -> None:
-            self._host.expected_steps = self.expected_steps
             views = [tuple([tensor.numpy() for tensor in group]) for group in leaf_groups]
             self._host.elementwise(rule)(
                 views, tuple([c if isinstance(c, float) else c.numpy()[()] for c in coefficients])

@@ -45,7 +45,6 @@ def train(
 ) -> None:
     """Run the epochs of a fit: `advance` trains on a chunk, `evaluate` scores a source."""
     begun: list[Callback] = []
-    run.model.backend.expected_steps = (run.epochs - run.history.epochs) * (run.batches or 0)
     try:
         with Interrupt() as interrupt:
             for callback in run.callbacks:

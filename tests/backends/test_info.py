@@ -94,7 +94,7 @@ def test_reasons_for_slower_ways_are_there_while_they_hold(monkeypatch):
 
 
 def test_advice_is_given_only_where_it_applies():
-    assert "anynet-nn[fast]" in "".join(_numpy_advice({"numba": "not installed"}, Processor("any")))
+    assert "anynet-nn[fast]" in "".join(_numpy_advice({"llvmlite": "not installed"}, Processor("any")))
 
 
 ZEN3, ZEN4 = (Processor("an EPYC", "AuthenticAMD", "25", frozenset(flags)) for flags in ({"avx2"}, {"avx2", "avx512f"}))
@@ -118,7 +118,7 @@ XEON = Processor("a Xeon", "GenuineIntel", "6", frozenset({"avx2", "avx512f"}))
 )
 def test_other_kernels_are_to_be_measured_where_they_may_be_faster(kernels, cpu, other):
     """On Zen 5 those for AVX-512 were faster, on Zen 4 those for AVX2; elsewhere nobody knows, and no more is said."""
-    advice = "".join(_numpy_advice({"numba": "0.68", "kernels": kernels}, cpu))
+    advice = "".join(_numpy_advice({"llvmlite": "0.68", "kernels": kernels}, cpu))
     if other is None:
         assert advice == ""
     else:

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+from anynet.arrays import background, compiling
 from anynet.arrays.elementwise import maximum
 from anynet.arrays.namespace import namespace
-from anynet.backends import cupy_rules, numpy as numpy_backend
+from anynet.backends import cupy_rules
+from anynet.backends.compiled_rules import CompiledRule
 from anynet.backends.numpy import NumpyBackend
 from anynet.backends.tiled_rules import run_tiled
 from anynet.optimizers.base import out_of_place
@@ -51,28 +53,35 @@ def test_tiles_give_the_numbers_of_the_plain_rule(rule, dtype):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_the_compiler_gives_the_numbers_of_the_plain_rule(rule, dtype):
-    pytest.importorskip("numba", reason="numba, the extra 'fast', is not installed")
-    from anynet.backends.numba_rules import compile_rule
-
+    pytest.importorskip("llvmlite", reason="llvmlite, the extra 'fast', is not installed")
     rows, coefficients = rows_and_coefficients(*RULES[rule], dtype)
     expected = out_of_place(rule)(rows, coefficients)
-    compile_rule(rule, len(rows[0]) - 2)(rows, coefficients)
+    compiled(rule, rows, coefficients)(rows, coefficients)
     assert_same(rows, expected)
 
 
-@pytest.mark.parametrize("compiled", [False, True])
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
-def test_arrays_of_any_layout_are_written_to(rule, compiled):
-    """Every second array lies in column order, gradients too."""
-    from anynet.backends.numba_rules import compile_rule
+def compiled(rule, rows, coefficients):
+    """Return the runner of a rule after the compiler has finished."""
+    run = CompiledRule(rule)
+    for _ in range(1000):
+        run(copied(rows), coefficients)
+        background.wait()
+        if run.is_compiled(rows):
+            return run
+    raise AssertionError("the rule was not compiled")
 
-    if compiled:
-        pytest.importorskip("numba", reason="numba, the extra 'fast', is not installed")
+
+@pytest.mark.parametrize("is_compiled", [False, True])
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_arrays_of_any_layout_are_written_to(rule, is_compiled):
+    """Every second array lies in column order, gradients too."""
+    if is_compiled:
+        pytest.importorskip("llvmlite", reason="llvmlite, the extra 'fast', is not installed")
     optimizer, slots = RULES[rule]
     rows, coefficients = rows_and_coefficients(optimizer, slots, "float64", sizes=(12, 40_000))
     rows = [tuple(a.reshape(4, -1) for a in row) for row in rows]
     expected = out_of_place(rule)(rows, coefficients)
-    run = compile_rule(rule, slots) if compiled else run_tiled(rule, tile=1000)
+    run = compiled(rule, rows, coefficients) if is_compiled else run_tiled(rule, tile=1000)
     for parity in (0, 1):
         mixed = [tuple(np.array(a, order="CF"[(i + parity) % 2]) for i, a in enumerate(row)) for row in rows]
         run(mixed, coefficients)
@@ -91,32 +100,22 @@ def test_what_is_fused_on_a_gpu_writes_back_what_the_plain_rule_returns(rule):
     assert_same(rows, expected)
 
 
-def test_a_short_run_does_not_wait_for_the_compiler(monkeypatch):
-    asked = []
-    monkeypatch.setattr(numpy_backend, "_compiled_or", lambda tiled, rule, slots: asked.append(rule) or tiled)
+def test_a_short_run_does_not_compile(monkeypatch):
+    monkeypatch.setattr(background, "submit", lambda task: pytest.fail("compiled"))
     backend, (optimizer, slots) = NumpyBackend(), next(iter(RULES.values()))
-    for _ in range(30):
+    for _ in range(3):
         backend.elementwise(optimizer.rule)(*rows_and_coefficients(optimizer, slots, "float32", sizes=(8,)))
-    assert asked == []
 
 
-def test_a_long_run_takes_the_compiler_as_soon_as_it_will_pay(monkeypatch):
-    asked = []
-    monkeypatch.setattr(numpy_backend, "_compiled_or", lambda tiled, rule, slots: asked.append(rule) or tiled)
-    backend, (optimizer, slots) = NumpyBackend(), next(iter(RULES.values()))
-    backend.expected_steps = 10**9
-    for _ in range(20):
-        backend.elementwise(optimizer.rule)(*rows_and_coefficients(optimizer, slots, "float32", sizes=(8,)))
-    assert asked == [optimizer.rule]
-
-
-def test_without_numba_the_tiles_stay(monkeypatch):
-    from anynet.backends import numba_rules
-
-    monkeypatch.setattr(numba_rules, "numba", lambda: None)
+def test_without_llvmlite_the_tiles_stay(monkeypatch):
+    monkeypatch.setattr(compiling, "is_available", lambda: False)
+    monkeypatch.setattr(compiling, "WORTHWHILE", 0.0)
+    monkeypatch.setattr(background, "submit", lambda task: pytest.fail("compiled"))
     optimizer, slots = next(iter(RULES.values()))
-    tiled = run_tiled(optimizer.rule)
-    assert numpy_backend._compiled_or(tiled, optimizer.rule, slots) is tiled
+    rows, coefficients = rows_and_coefficients(optimizer, slots, "float32")
+    expected = out_of_place(optimizer.rule)(rows, coefficients)
+    CompiledRule(optimizer.rule)(rows, coefficients)
+    assert_same(rows, expected)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

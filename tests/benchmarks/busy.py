@@ -91,7 +91,7 @@ def measure(case, names, rounds, seconds):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--contenders", default="anynet/numpy,anynet/numpy+numba,torch/eager,torch/fused")
+    parser.add_argument("--contenders", default="anynet/numpy,anynet/numpy+fast,torch/eager,torch/fused")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seconds", type=float, default=0.5)
     parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)

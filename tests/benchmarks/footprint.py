@@ -17,7 +17,7 @@ LIBRARIES = {
     "numpy": ("numpy", ("numpy",)),
     "anynet": ("anynet", ()),
     "anynet.Model": ("anynet.model", ()),  # the names of `anynet` are loaded on first use
-    "anynet + fast": (None, ("numba",)),
+    "anynet + fast": (None, ("llvmlite",)),
     "sklearn": ("sklearn.neural_network", ("scikit-learn",)),
     "torch": ("torch", ("torch",)),
     "jax": ("jax", ("jax",)),

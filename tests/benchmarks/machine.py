@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-PACKAGES = ("numpy", "array-api-compat", "numba", "torch", "jax", "jaxlib", "keras", "scikit-learn", "thinc")
+PACKAGES = ("numpy", "array-api-compat", "llvmlite", "torch", "jax", "jaxlib", "keras", "scikit-learn", "thinc")
 GPU_PACKAGES = ("cupy-cuda12x", "cupy-cuda13x", "jax-cuda12-plugin", "jax-cuda13-plugin")
 VARIABLES = ("OPENBLAS", "OMP_", "MKL_", "XLA_", "JAX_", "CUPY_", "NVIDIA_TF32", "TORCH_")
 BLAS = """

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from .cases import HUGE, LARGE, MEDIUM, SMALL, STEPS, TINY
 from .summary import best, ratio
 
-FAST, PLAIN, TORCH, JAX = "anynet/numpy+numba", "anynet/numpy", "anynet/torch", "anynet/jax"
+FAST, PLAIN, TORCH, JAX = "anynet/numpy+fast", "anynet/numpy", "anynet/torch", "anynet/jax"
 PYTORCH = ("torch/eager", "torch/fused", "torch/compile")
 PRODUCTS, EAGER, JIT, SKLEARN = ("products/numpy",), ("torch/eager",), ("jax/jit",), ("sklearn/mlp",)
 LIBRARIES = ("torch/eager", "torch/fused", "keras/jax", "keras/torch", "sklearn/mlp", "thinc/numpy")

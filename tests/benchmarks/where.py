@@ -42,7 +42,6 @@ def parts(backend, network):
     model, x, y = trainer.model, trainer.x, trainer.y
     backend, layer, loss, optimizer = model.backend, model.layer, model.loss, model.optimizer
     params, state, key = model.to(backend).state
-    backend.expected_steps = 10**9
 
     forward = backend.compile(lambda params, x: layer.forward(params, x, key=key))
     cost = backend.compile(lambda y_pred, y: loss.backward(loss.forward(y, y_pred)[1]))

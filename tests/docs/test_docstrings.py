@@ -17,7 +17,7 @@ def test_examples(name, monkeypatch):
     try:
         module = importlib.import_module(name)
     except ModuleNotFoundError as error:
-        if error.name.partition(".")[0] not in {"cupy", "torch", "jax", "numba", "sklearn"}:
+        if error.name.partition(".")[0] not in {"cupy", "torch", "jax", "llvmlite", "sklearn"}:
             raise
         pytest.skip(f"{error.name} is not installed")
     for part, library in (("anynet.plots", "matplotlib"), ("anynet.onnx", "onnx"), ("anynet.datasets.augment", "scipy")):

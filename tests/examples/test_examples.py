@@ -24,7 +24,7 @@ TRAINING = {
     "addition": "correct sums of 8 digits: ",
 }
 DATA = ("load_mnist(", "load_shakespeare(")
-LIBRARIES = {"torch", "jax", "cupy", "numba", "sklearn", "matplotlib", "pandas"}
+LIBRARIES = {"torch", "jax", "cupy", "llvmlite", "sklearn", "matplotlib", "pandas"}
 
 pytestmark = pytest.mark.skipif(not EXAMPLES, reason="the examples are not beside the tests")
 

@@ -9,6 +9,7 @@ from typing import Any
 import array_api_compat.numpy as compat
 import numpy as np
 
+from anynet.arrays.compiling import Elementwise
 from anynet.arrays.products import matmul
 
 _NAMES = """
@@ -67,11 +68,17 @@ def out_function(function: Callable[..., Any], options: dict[str, Any]) -> Calla
         return _cast
     if function is matmul:
         return matmul
+    if function is np.empty:  # an array that a later node writes to
+        return _keep
     return UFUNCS.get(function, function if isinstance(function, np.ufunc) else None)
 
 
 def _cast(x: np.ndarray, dtype: Any, out: np.ndarray) -> None:
     np.copyto(out, x, casting="unsafe")
+
+
+def _keep(shape: tuple[int, ...], dtype: np.dtype, out: np.ndarray) -> None:
+    """Leave a buffer unchanged."""
 
 
 def is_product(function: Callable[..., Any]) -> bool:
@@ -88,3 +95,13 @@ class UpdateRows:
     def __call__(self, *args: Any) -> None:
         width, end = self.width, self.rows * self.width
         self.run([args[i : i + width] for i in range(0, end, width)], args[end:])
+
+
+class FusedCall:
+    """Run an elementwise function on the arrays to write and its arguments."""
+
+    def __init__(self, function: Elementwise, results: int) -> None:
+        self.function, self.results = function, results
+
+    def __call__(self, *args: Any) -> None:
+        self.function.write(args[: self.results], args[self.results :])

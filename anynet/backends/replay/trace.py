@@ -22,10 +22,11 @@ import numpy as np
 
 from anynet import tree
 from anynet.arrays import numpy_namespace
+from anynet.arrays.compiling import Elementwise
 from anynet.arrays.products import is_large, matmul
 from anynet.arrays.scatter import scatter_add
 from anynet.backends.replay.graph import Graph, Node, owner, spec_of, structure
-from anynet.backends.replay.operations import REDUCTIONS, TRACEABLE_FUNCTIONS, UFUNCS, UpdateRows
+from anynet.backends.replay.operations import REDUCTIONS, TRACEABLE_FUNCTIONS, UFUNCS, FusedCall, UpdateRows
 
 
 class UntraceableError(Exception):
@@ -202,6 +203,19 @@ class Tracer:
         if name.startswith("__"):
             raise AttributeError(name)  # Python and libraries look for protocols
         raise refuse(self.graph, f"the attribute {name}")
+
+    @staticmethod
+    def apply_fused(function: Elementwise, *args: Any) -> Any:
+        """Add one node for a large result, or the nodes of the function as written."""
+        values = [arg.value if isinstance(arg, Tracer) else arg for arg in args]
+        described = function.results(*values)
+        if described is None:
+            return function.function(*args)
+        results, is_tuple = described
+        graph = next(arg.graph for arg in args if isinstance(arg, Tracer))
+        outs = [apply(graph, np.empty, result, {}) for result in results]
+        apply_in_place(graph, FusedCall(function, len(outs)), (*outs, *args), outs)
+        return tuple(outs) if is_tuple else outs[0]
 
     def _refuse(self, *_: Any, **__: Any) -> Any:
         raise refuse(self.graph, "a value on the host")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from anynet import (
+    GELU,
     SGD,
     Adam,
     BatchNorm,
@@ -16,6 +17,7 @@ from anynet import (
     Dropout,
     HalfSquaredError,
     LossScale,
+    Mish,
     Model,
     ReLU,
     Sequential,
@@ -23,6 +25,7 @@ from anynet import (
     Tanh,
     tree,
 )
+from anynet.arrays import background, compiling
 from anynet.arrays.namespace import namespace
 from anynet.arrays.products import matmul
 from anynet.backends.numpy import NumpyBackend
@@ -494,3 +497,33 @@ def test_products_in_blocks_are_replayed_in_buffers(threads):
         replayed = assert_replays(step, carry, several(batch))
     written = list(replayed._active._plan.out_functions.values())
     assert written.count(matmul) == 5 and np.matmul not in written
+
+
+@pytest.mark.skipif(not compiling.is_available(), reason="llvmlite, the extra 'fast', is not installed")
+def test_large_activations_are_one_node_before_and_after_they_are_compiled(monkeypatch):
+    """Steps as written, compiled, and replayed from before the compiler has finished are the same, bit for bit."""
+    layers, rng = [Dense(200), GELU(), Dense(200), Mish(), Dropout(0.3), Dense(3)], np.random.default_rng(0)
+    batches = [(rng.normal(size=(60, 4)).astype("float32"), np.arange(60) % 3) for _ in range(20)]
+
+    def train(warmup_steps, wait_after=None):
+        backend = NumpyBackend()
+        backend.warmup_steps = warmup_steps
+        model = Model(layers, input_shape=4, loss=SoftmaxCrossEntropy(), optimizer=Adam(), backend=backend)
+        for i, (x, y) in enumerate(batches):
+            model.train_step(x, y)
+            if i == wait_after:
+                background.wait()
+        return model.params
+
+    with monkeypatch.context() as patch:
+        patch.setattr(compiling.Elementwise, "results", lambda self, *args: None)
+        patch.setattr(compiling, "LARGE", 10**9)
+        expected = train(10**9)
+        assert_identical(train(2), expected)
+    monkeypatch.setattr(compiling, "WORTHWHILE", 0.0)
+    calls = []
+    write = compiling.Elementwise.write
+    monkeypatch.setattr(compiling.Elementwise, "write", lambda *args: calls.append(1) or write(*args))
+    assert_identical(train(2, wait_after=10), expected)
+    assert_identical(train(10**9), expected)
+    assert len(calls) > 60

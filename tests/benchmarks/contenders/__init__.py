@@ -99,8 +99,8 @@ def _keras(backend):
 _TABLE = (
     Contender("products/numpy", "products", kinds=("step",)),
     Contender("numpy/by-hand", "numpy_by_hand"),
-    Contender("anynet/numpy", "ours", ("anynet",), blocked=("numba",)),
-    Contender("anynet/numpy+numba", "ours", ("anynet", "numba")),
+    Contender("anynet/numpy", "ours", ("anynet",), blocked=("llvmlite",)),
+    Contender("anynet/numpy+fast", "ours", ("anynet", "llvmlite")),
     Contender("anynet/torch", "ours", ("anynet", "torch"), environment=NO_GPU),
     Contender("anynet/jax", "ours", ("anynet", "jax"), environment=NO_GPU),
     Contender("torch/eager", "pytorch", ("torch",), environment=NO_GPU),

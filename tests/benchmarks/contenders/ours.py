@@ -1,4 +1,4 @@
-"""anynet; the variant is the backend's name, with ``+numba`` (the extra ``fast``) or ``+compile`` (`torch.compile`)."""
+"""anynet; the variant is the backend's name, with ``+fast`` (the extra ``fast``) or ``+compile`` (`torch.compile`)."""
 
 import importlib
 

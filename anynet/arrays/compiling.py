@@ -1,0 +1,153 @@
+"""Run an elementwise function as written until compiling it pays, then as a program.
+
+Both give the same bits, so results do not depend on when the background thread has finished the program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from anynet.arrays import background, fallbacks
+from anynet.arrays.programs import Layout, Program, address, layout
+from anynet.arrays.symbols import trace
+
+LARGE = 2**13
+"""Numbers of an array from which a program is faster than the calls of NumPy that it replaces."""
+WORTHWHILE = 0.005
+"""Seconds that a function must have taken before it is compiled; compiling takes a few times as long, on another core."""
+MAX_SIGNATURES = 64
+
+
+class Pending:
+    """A program that is compiled in the background once that pays.
+
+    Attributes
+    ----------
+    program : Program or None
+        The program, once it is compiled and verified.
+    """
+
+    def __init__(self, name: str, make: Callable[[], Program]) -> None:
+        self.program: Program | None = None
+        self._name, self._make = name, make
+        self._spent, self._is_submitted = 0.0, False
+
+    def spend(self, seconds: float) -> None:
+        """Add to the time spent without the program."""
+        self._spent += seconds
+        if self._spent > WORTHWHILE and not self._is_submitted and is_available():
+            self._is_submitted = True
+            background.submit(self._compile)
+
+    def _compile(self) -> None:
+        try:
+            self.program = self._make()
+        except Exception as error:  # a function may use anything, and each missing thing has its own error
+            fallbacks.note(f"{self._name} compiled", error)
+
+
+def is_available() -> bool:
+    """Return whether llvmlite, the extra ``fast``, is installed."""
+    return find_spec("llvmlite") is not None
+
+
+class Elementwise:
+    """An elementwise function of NumPy arrays and Python numbers.
+
+    Attributes
+    ----------
+    function : callable
+        The function as written.
+    pending : dict
+        Programs by how their arguments change along rows and columns, and by dtypes and numbers.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self._known: dict[Any, tuple[Layout, Pending] | None] = {}
+        self.pending: dict[Any, Pending] = {}
+
+    def __call__(self, first: Any, *rest: Any) -> Any:
+        if first.size < LARGE:
+            return self.function(first, *rest)
+        known = self._find((first, *rest))
+        if known is None:
+            return self.function(first, *rest)
+        place, pending = known
+        if pending.program is None:
+            start = perf_counter()
+            made = self.function(first, *rest)
+            pending.spend(perf_counter() - start)
+            return made
+        outs = [np.empty(place.shape, dtype) for dtype in pending.program.dtypes]
+        _run(pending.program, place, (first, *rest), outs)
+        return tuple(outs) if pending.program.returns_tuple else outs[0]
+
+    def results(self, *args: Any) -> tuple[list[tuple[tuple[int, ...], np.dtype]], bool] | None:
+        """Return what a program would compute, or None if none can.
+
+        These are the shapes and dtypes of the results, and whether they are a tuple.
+        """
+        known = self._find(args) if args[0].size >= LARGE and is_available() else None
+        if known is None:
+            return None
+        try:
+            formula = trace(self.function, [a.dtype if _is_array(a) else a for a in args])
+        except Exception:
+            return None
+        return [(known[0].shape, formula.dtype(i)) for i in formula.results], formula.returns_tuple
+
+    def write(self, outs: Sequence[np.ndarray], args: Sequence[Any]) -> None:
+        """Compute the results into arrays in row-major order."""
+        known = self._find(args)
+        if known is not None and known[1].program is not None:
+            _run(known[1].program, known[0], args, outs)
+            return
+        made = self(*args)
+        for out, result in zip(outs, made if isinstance(made, tuple) else (made,), strict=True):
+            out[...] = result
+
+    def _find(self, args: Sequence[Any]) -> tuple[Layout, Pending] | None:
+        """Return the layout of the arguments and their program, or None if they need the function as written."""
+        key = tuple([(a.shape, a.dtype) if _is_array(a) else (type(a), str(a)) for a in args])
+        if key not in self._known:
+            if len(self._known) >= MAX_SIGNATURES:
+                self._known.clear()
+            self._known[key] = self._describe(args)
+        known = self._known[key]
+        if known is None or not all(a.flags.c_contiguous for a in args if type(a) is np.ndarray):
+            return None
+        return known if "raise" not in np.geterr().values() else None
+
+    def _describe(self, args: Sequence[Any]) -> tuple[Layout, Pending] | None:
+        if not all(_is_array(a) or type(a) in (int, float) for a in args):
+            return None
+        place = layout([a.shape for a in args if _is_array(a)])
+        if place is None:
+            return None
+        arguments = [a.dtype if _is_array(a) else a for a in args]
+        key = place.changes, tuple([(type(a), str(a)) for a in arguments])
+        pending = self.pending.get(key)
+        if pending is None:
+            if len(self.pending) >= MAX_SIGNATURES:
+                return None
+
+            def make() -> Program:
+                return Program(self.function, arguments, place.changes)
+
+            pending = self.pending[key] = Pending(self.function.__name__, make)
+        return place, pending
+
+
+def _is_array(value: Any) -> bool:
+    return type(value) is np.ndarray or isinstance(value, np.generic)
+
+
+def _run(program: Program, place: Layout, args: Sequence[Any], outs: Sequence[np.ndarray]) -> None:
+    arrays = [np.asarray(a) for a in args if _is_array(a)]  # of scalars; they must live until the end
+    program.run(place.rows, place.columns, [*map(address, arrays)], [*map(address, outs)])

@@ -1,0 +1,65 @@
+"""Run update rules in tiles, and as compiled loops once compiling them pays.
+
+A compiled rule gives NumPy's results bit for bit (`anynet.arrays.llvm`), and coefficients are converted to the arrays' dtype.
+Results therefore do not depend on whether or when a rule is compiled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from anynet.arrays.compiling import Pending
+from anynet.arrays.programs import Program, address
+from anynet.backends.tiled_rules import run_tiled, write_back
+
+Rows = Sequence[tuple[Any, ...]]
+
+
+class CompiledRule:
+    """``run(rows, coefficients)`` of an update rule, which updates rows ``(p, g, *slots)`` in place."""
+
+    def __init__(self, rule: Callable[..., Any]) -> None:
+        self._rule, self._tiled = rule, run_tiled(rule)
+        self._pending: dict[Any, Pending] = {}
+
+    def __call__(self, rows: Rows, coefficients: tuple[Any, ...]) -> None:
+        dtype = rows[0][0].dtype
+        pending = self._pending.get((dtype, len(rows[0]))) or self._prepare(dtype, len(rows[0]), len(coefficients))
+        if pending.program is None:
+            began = perf_counter()
+            self._tiled(rows, coefficients)
+            pending.spend(perf_counter() - began)
+            return
+        numbers = np.array(coefficients, dtype)  # lives until the end
+        start = address(numbers)
+        scalars = [start + i * dtype.itemsize for i in range(len(coefficients))]
+        for row in rows:
+            is_flat = all(array.flags.c_contiguous for array in row)
+            flat = row if is_flat else [array.reshape(-1) for array in row]
+            pending.program.run(1, row[0].size, [*map(address, flat), *scalars], ())
+            if not is_flat:
+                write_back(row, flat)
+
+    def is_compiled(self, rows: Rows) -> bool:
+        """Return whether the rule is compiled for rows like these."""
+        pending = self._pending.get((rows[0][0].dtype, len(rows[0])))
+        return pending is not None and pending.program is not None
+
+    def _prepare(self, dtype: np.dtype, width: int, coefficients: int) -> Pending:
+        key = dtype, width
+        self._pending[key] = Pending(
+            f"update rule {self._rule.__name__}", lambda: compile_rule(self._rule, dtype, width - 2, coefficients)
+        )
+        return self._pending[key]
+
+
+def compile_rule(rule: Callable[..., Any], dtype: np.dtype, slots: int, coefficients: int) -> Program:
+    """Return the program of a rule, which overwrites parameters and slots."""
+    width = 2 + slots
+    changes = [(True, True)] * width + [(False, False)] * coefficients
+    targets = [0, *range(2, width)]
+    return Program(rule, [dtype] * (width + coefficients), changes, targets)
