@@ -21,4 +21,5 @@ if _util.find_spec("sklearn") is None:
 
 from anynet.sklearn.classifier import MLPClassifier as MLPClassifier
 from anynet.sklearn.preprocessing import TablePreprocessor as TablePreprocessor
+from anynet.sklearn.realmlp import RealMLPClassifier as RealMLPClassifier, RealMLPRegressor as RealMLPRegressor
 from anynet.sklearn.regressor import MLPRegressor as MLPRegressor

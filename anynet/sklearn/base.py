@@ -150,11 +150,7 @@ class BaseMLP(BaseEstimator):
         ValueError
             If the file is damaged or was not written by `save` of the same class.
         """
-        params, attributes = saving.load(cls, path, backend, device, custom)
-        estimator = cls(**params)
-        for name, value in attributes.items():
-            setattr(estimator, name, value)
-        return estimator
+        return saving.load(cls, path, backend, device, custom)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -25,7 +25,7 @@ from anynet.onnx.estimators import classifier_to_onnx
 from anynet.sklearn.losses import SummedSigmoidCrossEntropy
 from anynet.sklearn.parameters import ATTRIBUTES, CONSTRAINTS, LAST, NETWORK, TRAINING
 from anynet.sklearn.training import TrainableMLP
-from anynet.sklearn.validation import to_host
+from anynet.sklearn.validation import as_labels, to_host
 
 
 class MLPClassifier(ClassifierMixin, TrainableMLP):
@@ -235,13 +235,7 @@ class MLPClassifier(ClassifierMixin, TrainableMLP):
             The same kind of array as X, on its device; NumPy for labels that are not numbers.
         """
         found = self._map_outputs(X, self._classify)
-        if self._binarizer.y_type_ == "multilabel-indicator":
-            return found
-        kind = backends.of(found)
-        if kind.name == "numpy" or self.classes_.dtype.kind not in "biuf":
-            return self.classes_[backends.to_numpy(found)]
-        with kind.activate():
-            return kind.xp.take(kind.asarray(self.classes_), found, axis=0)
+        return found if self._binarizer.y_type_ == "multilabel-indicator" else as_labels(self.classes_, found)
 
     def predict_proba(self, X: Any) -> Any:
         """Return the probability of each class or, for multilabel targets, of each label.

@@ -136,7 +136,9 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
         ranges = [_center_and_scale(x[~np.isnan(x)]) for x in numbers]
         self.centers_, self.scales_ = np.array(ranges).reshape(len(numbers), 2).T
         levels = (
-            np.linspace(0.0, 1.0, max(min(len(table) // 30, 1000), 10)) if self.scaling == "quantile" else np.empty(0)
+            np.linspace(0.0, 1.0, max(min(len(table.columns[0]) // 30, 1000), 10))
+            if self.scaling == "quantile"
+            else np.empty(0)
         )
         self.quantiles_ = np.array([_quantiles(x[~np.isnan(x)], levels) for x in numbers]).reshape(
             len(numbers), len(levels)

@@ -10,6 +10,7 @@ from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sklearn.base import BaseEstimator
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.validation import check_is_fitted
 
@@ -19,10 +20,12 @@ from anynet.checkpoint.serialize import from_config, to_config
 from anynet.model import Model
 from anynet.sklearn.curves import DataLoss
 from anynet.sklearn.losses import HalfPoissonDeviance, SummedSigmoidCrossEntropy
+from anynet.sklearn.preprocessing import TablePreprocessor
 from anynet.sklearn.solvers import FoldedAdam, VelocitySGD
 
 if TYPE_CHECKING:
     from anynet.sklearn.base import BaseMLP
+    from anynet.sklearn.tabular import TableEstimator
 
 CUSTOM = (FoldedAdam, VelocitySGD, HalfPoissonDeviance, SummedSigmoidCrossEntropy, DataLoss)
 """Classes in the models of estimators that are not public classes of anynet."""
@@ -31,7 +34,7 @@ LEFT_OUT = ("callbacks", "distributed", "random_state")
 """Parameters that are not saved, except a `random_state` that is an integer."""
 
 
-def save(estimator: BaseMLP, path: str | Path) -> None:
+def save(estimator: BaseMLP | TableEstimator, path: str | Path) -> None:
     """Write an estimator; see `BaseMLP.save`."""
     check_is_fitted(estimator)
     params = {name: v for name, v in estimator.get_params(deep=False).items() if name not in LEFT_OUT}
@@ -39,22 +42,21 @@ def save(estimator: BaseMLP, path: str | Path) -> None:
         params["random_state"] = int(estimator.random_state)
     if isinstance(params["backend"], Backend):
         params["backend"] = params["backend"].name
-    attributes = {name: v for name, v in vars(estimator).items() if name not in {*estimator.get_params(), "model_"}}
-    binarizer = attributes.pop("_binarizer", None)
+    attributes = _fitted(estimator)
+    binarizer, preprocessor = attributes.pop("_binarizer", None), attributes.pop("preprocessor_", None)
     description = {
         "class": type(estimator).__name__,
         "params": to_config(params),
         "attributes": {name: to_config(value) for name, value in attributes.items()},
         "y_type": None if binarizer is None else binarizer.y_type_,
+        "preprocessor": None if preprocessor is None else to_config([preprocessor.get_params(), _fitted(preprocessor)]),
     }
     model = estimator.model_
     snapshot.write(Path(path), model.config, model.state, model.epoch, model.history, None, estimator=description)
 
 
-def load(
-    cls: type, path: str | Path, backend: str | None, device: str | None, custom: Iterable[Any]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the parameters and the attributes of an estimator; see `BaseMLP.load`."""
+def load(cls: Any, path: str | Path, backend: str | None, device: str | None, custom: Iterable[Any]) -> Any:
+    """Return an estimator; see `BaseMLP.load`."""
     path, custom, name = Path(path), (*CUSTOM, *custom), cls.__name__
     where = f"{name}.load"
     saved = snapshot.read(where, path)
@@ -65,19 +67,32 @@ def load(
     params = from_config(content["params"], custom)
     attributes = {name: from_config(value) for name, value in content["attributes"].items()}
     attributes = {name: list(v) if isinstance(v, tuple) else v for name, v in attributes.items()}
-    for attribute in attributes:
-        _check_attribute(f"{where}: {path}", cls, attribute)
-    attributes["model_"] = Model.from_snapshot(where, saved, backend or "numpy", device, custom)
-    if backend is None:
-        attributes["_kind"] = "numpy"
-    else:
+    if backend is not None:
         params |= {"backend": backend, "device": device}
+    elif "_kind" in attributes:
+        attributes["_kind"] = "numpy"
+    attributes["model_"] = Model.from_snapshot(where, saved, backend or "numpy", device, custom)
     if content["y_type"] is not None:
         attributes["_binarizer"] = LabelBinarizer()
         vars(attributes["_binarizer"]).update(
             classes_=attributes["classes_"], y_type_=content["y_type"], sparse_input_=False
         )
-    return params, attributes
+    if content["preprocessor"] is not None:
+        settings, state = from_config(content["preprocessor"])
+        attributes["preprocessor_"] = _with_attributes(f"{where}: {path}", TablePreprocessor(**settings), state)
+    return _with_attributes(f"{where}: {path}", cls(**params), attributes)
+
+
+def _fitted(estimator: BaseEstimator) -> dict[str, Any]:
+    """Return the attributes that `fit` sets, but for the model."""
+    return {name: v for name, v in vars(estimator).items() if name not in {*estimator.get_params(), "model_"}}
+
+
+def _with_attributes(where: str, estimator: Any, attributes: dict[str, Any]) -> Any:
+    for name, value in attributes.items():
+        _check_attribute(where, type(estimator), name)
+        setattr(estimator, name, value)
+    return estimator
 
 
 def _check_attribute(where: str, cls: type, name: str) -> None:

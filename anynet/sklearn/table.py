@@ -29,27 +29,27 @@ class Table(NamedTuple):
         Names of the columns of a data frame; None for an array, or if a name is not text.
     categorical : list of bool
         Whether the data type of a column is that of categories: anything but numbers.
+    rows : numpy.ndarray, or None
+        Numbers (N,) of the rows in the original table, for messages; None if they are those here.
     """
 
     columns: list[np.ndarray]
     names: list[str] | None
     categorical: list[bool]
+    rows: np.ndarray | None = None
 
-    def __len__(self) -> int:
-        return len(self.columns[0])
+    def row(self, index: int) -> int:
+        """Return the number of a row in the original table."""
+        return index if self.rows is None else int(self.rows[index])
 
     def label(self, index: int) -> str:
         """Return the description of a column for messages."""
         return f"column {index}" if self.names is None else f"column {self.names[index]!r}"
 
-    def take(self, rows: np.ndarray) -> Table:
-        """Return the given rows."""
-        return self._replace(columns=[column[rows] for column in self.columns])
-
     def select(self, indices: list[int]) -> Table:
         """Return the given columns."""
         names = None if self.names is None else [self.names[i] for i in indices]
-        return Table([self.columns[i] for i in indices], names, [self.categorical[i] for i in indices])
+        return Table([self.columns[i] for i in indices], names, [self.categorical[i] for i in indices], self.rows)
 
 
 def read_table(where: str, X: Any) -> Table:
@@ -113,14 +113,15 @@ def as_numbers(where: str, table: Table, index: int) -> np.ndarray:
         )
         if odd is not None:
             raise ValueError(
-                f"{where}: expected numbers in {label} of X, got {values[odd]!r} in row {odd}; convert it, or declare "
+                f"{where}: expected numbers in {label} of X, got {values[odd]!r} in row {table.row(odd)}; convert it, or declare "
                 "the column in categorical_features"
             )
         numbers = np.array(values, dtype=np.float64)
     infinite = np.flatnonzero(np.isinf(numbers))
     if len(infinite):
         raise ValueError(
-            f"{where}: expected finite values or NaN in {label} of X, got {numbers[infinite[0]]} in row {infinite[0]}; "
+            f"{where}: expected finite values or NaN in {label} of X, got {numbers[infinite[0]]} in row "
+            f"{table.row(infinite[0])}; "
             "mark missing values with NaN"
         )
     return numbers
@@ -133,6 +134,31 @@ def as_text(table: Table, index: int) -> np.ndarray:
     """
     texts = ["" if is_missing(value) else _text(value) for value in table.columns[index].tolist()]
     return np.array(texts, dtype=object)
+
+
+def merged(
+    where: str, table: Table, y: np.ndarray, weight: np.ndarray | None
+) -> tuple[Table, np.ndarray, np.ndarray | None]:
+    """Return the different rows with their targets and total weights, sorted.
+
+    The result depends neither on the order of the rows nor on whether a row is repeated or has a weight. Rows of weight 0 are
+    left out. The weights are None if all are 1.
+    """
+    weight = np.ones(len(y)) if weight is None else weight
+    kept = np.flatnonzero(weight > 0.0)
+    columns = [
+        as_text(table, i).astype(str) if categorical else as_numbers(where, table, i)
+        for i, categorical in enumerate(table.categorical)
+    ]
+    columns += list(y.reshape(len(y), -1).T)
+    codes = [np.unique(column[kept], return_inverse=True)[1] for column in columns]
+    _, first, group = np.unique(np.stack(codes, axis=1), axis=0, return_index=True, return_inverse=True)
+    totals, rows = np.bincount(group.reshape(-1), weight[kept]), kept[first]
+    return (
+        table._replace(columns=[column[rows] for column in table.columns], rows=rows),
+        y[rows],
+        None if np.all(totals == 1.0) else totals,
+    )
 
 
 def is_missing(value: Any) -> bool:

@@ -83,6 +83,18 @@ def to_host(y: Any) -> Any:
     return y if backends.of(y).name == "numpy" else backends.to_numpy(y)
 
 
+def as_labels(classes: np.ndarray, indices: Array) -> Array:
+    """Return the classes at indices (N,), as an array of their library.
+
+    It is a NumPy array for labels that are not numbers.
+    """
+    kind = backends.of(indices)
+    if kind.name == "numpy" or classes.dtype.kind not in "biuf":
+        return classes[backends.to_numpy(indices)]
+    with kind.activate():
+        return kind.xp.take(kind.asarray(classes), indices, axis=0)
+
+
 def dense(X: Any) -> Any:
     """Return a sparse matrix as an array, and anything else unchanged."""
     return X.toarray() if issparse(X) else X

@@ -12,7 +12,12 @@ from sklearn.datasets import load_iris  # noqa: E402
 from sklearn.exceptions import NotFittedError  # noqa: E402
 
 from anynet import GELU, Huber  # noqa: E402
-from anynet.sklearn import MLPClassifier, MLPRegressor  # noqa: E402
+from anynet.sklearn import (  # noqa: E402
+    MLPClassifier,
+    MLPRegressor,
+    RealMLPClassifier,
+    RealMLPRegressor,
+)
 from tests.onnx.tools import RUNNERS, error  # noqa: E402
 
 X, CLASSES = load_iris(return_X_y=True)
@@ -65,6 +70,32 @@ def test_regressor(loss, outputs, runner):
     assert error([found["variable"]], model.predict(X).reshape(150, outputs)) <= 2e-6
 
 
+TABLES = {
+    "RealMLP": (RealMLPClassifier, RealMLPRegressor, {"hidden": (8,), "epochs": 3}),
+    "three networks": (RealMLPClassifier, RealMLPRegressor, {"hidden": (8,), "epochs": 3, "members": 3}),
+}
+
+
+@pytest.mark.parametrize("runner", RUNNERS)
+@pytest.mark.parametrize(("kind", "_", "params"), TABLES.values(), ids=TABLES)
+def test_classifier_of_tables(kind, _, params, runner):
+    model = kind(**params, random_state=0).fit(X, TARGETS["texts"])
+    matrix = model.preprocessor_.transform(X).astype(np.float32)
+    found = values(model.to_onnx(), runner, matrix)
+    assert found["label"].tolist() == model.predict(X).tolist()
+    assert error([found["probabilities"]], model.predict_proba(X)) <= 1e-5
+
+
+@pytest.mark.parametrize("runner", RUNNERS)
+@pytest.mark.parametrize("outputs", [1, 2])
+@pytest.mark.parametrize(("_", "kind", "params"), TABLES.values(), ids=TABLES)
+def test_regressor_of_tables(_, kind, params, outputs, runner):
+    y = np.stack([CLASSES, 50.0 - CLASSES], axis=1)[:, :outputs]
+    model = kind(**params, random_state=0).fit(X, y if outputs > 1 else y[:, 0])
+    found = values(model.to_onnx(), runner, model.preprocessor_.transform(X).astype(np.float32))
+    assert error([found["variable"]], model.predict(X).reshape(150, outputs)) <= 1e-5
+
+
 def test_file_and_metadata(tmp_path):
     model = MLPClassifier((8,), random_state=0).partial_fit(X, TARGETS["texts"], classes=np.unique(TARGETS["texts"]))
     proto = model.to_onnx(tmp_path / "iris.onnx", opset=20)
@@ -76,7 +107,7 @@ def test_file_and_metadata(tmp_path):
     )
 
 
-@pytest.mark.parametrize("estimator", [MLPClassifier(), MLPRegressor()], ids=str)
+@pytest.mark.parametrize("estimator", [MLPClassifier(), MLPRegressor(), RealMLPClassifier()], ids=str)
 def test_not_fitted(estimator):
     with pytest.raises(NotFittedError):
         estimator.to_onnx()

@@ -1,0 +1,314 @@
+"""Base classes of the estimators for tables: data frames to a trained `Model` and predictions.
+
+Legend: N rows, C classes, O numbers per target, K members.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterable
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, _fit_context
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
+
+from anynet import backends
+from anynet.backends.base import Backend
+from anynet.callbacks import Callback, Run
+from anynet.data.plan import SPLIT_STREAM
+from anynet.data.split import stratified_split
+from anynet.layers import Parallel, Reshape, Sequential
+from anynet.losses import EachMember, Loss
+from anynet.model import Model
+from anynet.onnx.estimators import table_to_onnx
+from anynet.sklearn import saving
+from anynet.sklearn.preprocessing import TablePreprocessor
+from anynet.sklearn.table import Table, is_missing, merged, read_table
+from anynet.sklearn.validation import check_weight, to_host
+
+POSITIVE = Interval(Integral, 1, None, closed="left")
+CONSTRAINTS: dict[str, Any] = {
+    "hidden": ["array-like"],
+    "epochs": [POSITIVE],
+    "batch_size": [POSITIVE],
+    "learning_rate": [Interval(Real, 0, None, closed="neither")],
+    "label_smoothing": [Interval(Real, 0, 1, closed="both")],
+    "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+    "members": [POSITIVE],
+    "categorical_features": [StrOptions({"from_dtype"}), "array-like", None],
+    "random_state": ["random_state"],
+    "backend": [str, Backend, None],
+    "device": [str, None],
+    "dtype": [StrOptions({"float32", "float64"})],
+    "callbacks": [list, tuple, None],
+    "progress": ["boolean"],
+}
+"""Constraints of the parameters that the estimators share."""
+
+
+class Rows(NamedTuple):
+    """Inputs of a network, with targets and weights on the host."""
+
+    x: np.ndarray
+    y: np.ndarray
+    weight: np.ndarray | None
+
+    def take(self, rows: np.ndarray) -> Rows:
+        """Return the rows with the given indices."""
+        return Rows(self.x[rows], self.y[rows], None if self.weight is None else self.weight[rows])
+
+
+class BestEpoch(Callback):
+    """Restore the parameters of the best epoch.
+
+    Parameters
+    ----------
+    monitor : str
+        Key in the history. A lower value is better, except for an accuracy.
+    ties : bool
+        Whether an epoch that equals the best one replaces it.
+    patience : int, optional
+        Number of epochs without a better one after which training stops.
+    """
+
+    def __init__(self, monitor: str, *, ties: bool, patience: int | None = None) -> None:
+        self._monitor, self._ties, self._patience = monitor, ties, patience
+        self._sign = -1.0 if monitor.endswith("accuracy") else 1.0
+        self.epoch, self.value, self.interrupted = 0, math.inf * self._sign, False
+        self._params: Any = None
+
+    def on_epoch_end(self, run: Run) -> None:
+        value = float(run.logs[self._monitor])
+        if self._sign * value < self._sign * self.value or (self._ties and value == self.value):
+            self.epoch, self.value, self._params = run.epoch, value, run.model.params
+        elif self._patience is not None and run.epoch - self.epoch >= self._patience:
+            run.stop = True
+
+    def on_fit_end(self, run: Run) -> None:
+        self.interrupted = run.interrupted
+        if self._params is not None:
+            run.model.params, self._params = self._params, None
+
+
+class TableEstimator(BaseEstimator):
+    """A network for tables with scikit-learn's interface; subclasses define the network and the targets."""
+
+    scaling: ClassVar[str]
+    """Scaling of numbers, as for `TablePreprocessor`."""
+
+    clamps: ClassVar[bool] = False
+    """Whether predicted numbers are limited to the range of the targets of training."""
+
+    monitor: ClassVar[str]
+    """Quantity of the held-out rows that selects the best epoch."""
+
+    # -- defined by subclasses ----------------------------------------------------------------------------------------
+
+    def _train(self, rows: Rows, held: Rows | None, random: np.random.RandomState, backend: Backend) -> list[Model]:
+        """Return one or several trained networks."""
+        raise NotImplementedError
+
+    def _fit_targets(self, y: np.ndarray, weight: np.ndarray | None) -> None:
+        """Set the attributes that `_encode` needs."""
+        raise NotImplementedError
+
+    def _check_targets(self, y: np.ndarray) -> np.ndarray:
+        """Return targets (N,) or (N, O), or raise ValueError if they are of the wrong kind."""
+        raise NotImplementedError
+
+    def _encode(self, y: np.ndarray) -> np.ndarray:
+        """Return checked targets in the form that the loss takes."""
+        raise NotImplementedError
+
+    def _make_loss(self) -> Loss:
+        raise NotImplementedError
+
+    def _count_outputs(self) -> int:
+        """Return the number of outputs of the network."""
+        raise NotImplementedError
+
+    # -- training -----------------------------------------------------------------------------------------------------
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, validation_data: tuple[Any, ...] | None = None) -> Self:
+        """Train on a table.
+
+        Parameters
+        ----------
+        X : data frame, array of any library or nested list, of shape (N, columns)
+            The table, with numbers, categories and missing values. The network computes on the device of X unless `backend`
+            is set; the preprocessing takes place on the host.
+        y : array (N,), or (N, O) of numbers
+            Class labels or numbers, without missing values.
+        sample_weight : array (N,), optional
+            Weights of the rows. Rows of weight 0 are left out, and equal rows with equal targets become one row with the sum
+            of their weights.
+        validation_data : (X, y) or (X, y, sample_weight), optional
+            Rows that select the best epoch, instead of a part of X.
+
+        Returns
+        -------
+        self
+        """
+        name, kind = type(self).__name__, backends.of(X)
+        table, y, weight = self._check_rows("", X, y, sample_weight)
+        held = None
+        if validation_data is not None:
+            if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
+                raise ValueError(
+                    f"{name}: expected validation_data to be (X, y) or (X, y, sample_weight), got "
+                    f"{type(validation_data).__name__}"
+                )
+            held = self._check_rows("validation_data: ", *validation_data)
+        table, y, weight = merged(name, table, y, weight)
+        least = 2 if held is None else 1
+        if len(y) < least:
+            raise ValueError(
+                f"{name}: expected at least {least} different rows, one of them to hold out, got n_samples = {len(y)}; pass "
+                "more rows or validation_data"
+            )
+        self._fit_targets(y, weight)
+        self.preprocessor_ = TablePreprocessor(
+            scaling=self.scaling, categorical_features=self.categorical_features
+        ).fit(table)
+        self.n_features_in_ = self.preprocessor_.n_features_in_
+        self.__dict__.pop("feature_names_in_", None)
+        if table.names is not None:
+            self.feature_names_in_ = self.preprocessor_.feature_names_in_
+        self.best_epochs_: list[int] = []
+        self.best_scores_: list[float] = []
+        rows = Rows(self._inputs(table), self._encode(y), weight)
+        known = None if held is None else Rows(self._inputs(held[0]), self._encode(held[1]), held[2])
+        name_of_kind = kind.name.partition(":")[0] if self.device is not None else kind
+        backend = backends.get(self.backend or name_of_kind, self.device)
+        self.model_ = _predictor(self._train(rows, known, check_random_state(self.random_state), backend))
+        return self
+
+    def _check_rows(
+        self, prefix: str, X: Any, y: Any, weight: Any = None
+    ) -> tuple[Table, np.ndarray, np.ndarray | None]:
+        """Return a table with checked targets and weights."""
+        name = type(self).__name__
+        where = f"{name}: {prefix}"
+        table = read_table(name, X)
+        if y is None:
+            raise ValueError(f"{where}requires y to be passed, but the target y is None; pass one target per row")
+        values = np.asarray(to_host(y))
+        check_consistent_length(table.columns[0], values)
+        lost = next(
+            (row for row, value in enumerate(values.reshape(len(values), -1)[:, 0].tolist()) if is_missing(value)), None
+        )
+        if lost is not None:
+            raise ValueError(f"{where}expected a target in each row of y, got none in row {lost}; leave such rows out")
+        y = self._check_targets(values)
+        return table, y, check_weight(weight, y)
+
+    def _fit_model(
+        self, model: Model, rows: Rows, held: Rows | None, seed: int, best: BestEpoch, **settings: Any
+    ) -> bool:
+        """Train a model, restore its best epoch, and return whether Ctrl-C ended training."""
+        if held is None:
+            labels = rows.y if rows.y.dtype.kind in "iu" else None
+            count, rng = len(rows.y), np.random.default_rng((seed, SPLIT_STREAM))
+            part = min(max(round(self.validation_fraction * count), 1), count - 1) / count
+            kept, out = stratified_split(type(self).__name__, part, count, labels, rng)
+            rows, held = rows.take(kept), rows.take(out)
+        model.fit(
+            *rows[:2],
+            sample_weight=rows.weight,
+            validation_data=held if held.weight is not None else held[:2],
+            callbacks=[best, *(self.callbacks or ())],
+            progress=bool(self.progress),
+            **settings,
+        )
+        self.best_epochs_.append(best.epoch)
+        self.best_scores_.append(best.value)
+        if best.interrupted:
+            warnings.warn(
+                "fit: interrupted by the user; the estimator has the best epoch so far", UserWarning, stacklevel=5
+            )
+        return best.interrupted
+
+    def _hidden_sizes(self) -> list[int]:
+        sizes = list(self.hidden)
+        if not sizes or not all(isinstance(size, (int, np.integer)) and size >= 1 for size in sizes):
+            raise ValueError(f"hidden: expected one or more integers >= 1, got {self.hidden!r}")
+        return [int(size) for size in sizes]
+
+    # -- predictions --------------------------------------------------------------------------------------------------
+
+    def _inputs(self, X: Any) -> Any:
+        """Return the inputs of the network, as arrays of the library of X."""
+        return self.preprocessor_.transform(X)
+
+    def _on_host(self, X: Any, y: Any, weight: Any) -> tuple[Any, Any, Any]:
+        """Return predictions, targets and weights on the host, for a score."""
+        return backends.to_numpy(self.predict(X)), to_host(y), to_host(weight)
+
+    def predict(self, X: Any) -> Any:
+        raise NotImplementedError
+
+    # -- files --------------------------------------------------------------------------------------------------------
+
+    def save(self, path: str | Path) -> None:
+        """Write network and preprocessing to one safetensors file, without pickle; see `load`.
+
+        Callbacks, and a `random_state` that is not an integer, are not saved.
+        """
+        saving.save(self, path)
+
+    @classmethod
+    def load(
+        cls, path: str | Path, *, backend: str | None = None, device: str | None = None, custom: Iterable[Any] = ()
+    ) -> Self:
+        """Read an estimator that `save` wrote; see `MLPClassifier.load`.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If the file is damaged or was not written by `save` of the same class.
+        """
+        return saving.load(cls, path, backend, device, custom)
+
+    def to_onnx(self, path: str | Path | None = None, *, opset: int = 18, dtype: str = "float32") -> Any:
+        """Convert the network to ONNX, optionally write a file, and return the `onnx.ModelProto`.
+
+        The input ``X`` is the matrix that ``preprocessor_.transform`` returns. The outputs are those of
+        `MLPClassifier.to_onnx` and `MLPRegressor.to_onnx`.
+        """
+        check_is_fitted(self)
+        return table_to_onnx(self, path, opset=opset, dtype=dtype)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = tags.input_tags.string = True  # `categorical` would round the data of the checks
+        return tags
+
+
+def _predictor(models: list[Model]) -> Model:
+    """Return a model that predicts the average of trained networks.
+
+    On NumPy it computes in float64, so that the prediction for a row depends on the other rows by less than 1e-7: BLAS rounds
+    the rows of a product differently.
+    """
+    first = models[0]
+    wide, loss, layer = (
+        "float64" if first.backend.name == "numpy" else first.dtype,
+        first.config.required_loss,
+        first.layer,
+    )
+    params = first.params
+    if len(models) > 1:
+        layer = Sequential([Parallel([model.layer for model in models]), Reshape((len(models), *first.output_shape))])
+        params, loss = [[model.params for model in models], {}], EachMember(loss)
+    predictor = Model(layer, input_shape=first.input_shape, loss=loss, backend=first.backend, dtype=wide)
+    predictor.params, predictor.history = params, first.history
+    return predictor
