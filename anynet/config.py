@@ -78,15 +78,15 @@ class ModelConfig:
 
         It is the same object if no schedule is in epochs. `batches` is the number per epoch, None if unknown.
         """
-        optimizer = self.required_optimizer.in_steps(batches or 1)
-        if optimizer is self.optimizer:
+        optimizer, layer = self.required_optimizer.in_steps(batches or 1), self.layer.in_steps(batches or 1)
+        if optimizer is self.optimizer and layer is self.layer:
             return self
         if batches is None:
             raise ValueError(
                 "fit: expected batches of a known number with a schedule in epochs, got an iterable without a length; "
                 "define its __len__, or give the schedule steps=..."
             )
-        return replace(self, optimizer=optimizer)
+        return replace(self, optimizer=optimizer, layer=layer)
 
     @property
     def required_loss(self) -> Loss:

@@ -222,10 +222,11 @@ def _box_muller(u: Array, v: Array) -> tuple[Array, Array]:
     return radius * xp.cos(angle), radius * xp.sin(angle)
 
 
-def bernoulli(key: Array, probability: float, shape: tuple[int, ...]) -> Array:
+def bernoulli(key: Array, probability: float | Array, shape: tuple[int, ...]) -> Array:
     """Return a boolean mask, true with a probability rounded to a multiple of 2⁻¹⁶.
 
-    Each element uses 16 random bits, half a 32-bit word. `rounded_probability` returns the actual probability.
+    The probability may be a 0-d array, of float32 or float64, so that it can change in a compiled step. Each element uses 16
+    random bits, half a 32-bit word. `rounded_probability` returns the actual probability.
     """
     if isinstance(key, RowsKey):
         return key.draw(lambda key, shape: bernoulli(key, probability, shape), shape)
@@ -233,7 +234,13 @@ def bernoulli(key: Array, probability: float, shape: tuple[int, ...]) -> Array:
     size = math.prod(shape)
     words = random_bits(key, (size + 1) // 2)
     halves = xp.concat(_halves(words))[:size]
-    return xp.reshape(halves < round(probability * 2**16), shape)
+    limit = round(probability * 2**16) if isinstance(probability, (int, float)) else _limit(probability)
+    return xp.reshape(halves < limit, shape)
+
+
+def _limit(probability: Array) -> Array:
+    xp = namespace(probability)
+    return xp.astype(xp.round(probability * 2.0**16), xp.int32)
 
 
 @fused

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeAlias, cast
+from typing import Any, ClassVar, Self, TypeAlias, cast
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from anynet.arrays.convert import as_rows as as_rows, empty_like as empty_like
 from anynet.arrays.namespace import Array, Arrays as Arrays, namespace
 from anynet.arrays.placeholder import Placeholder, PlaceholderGenerator
 from anynet.checks import check_finite, is_multi
+from anynet.durations import fields_in_steps
 from anynet.initializers import Initializer
 from anynet.names.constructors import Value
 from anynet.tree import Tree
@@ -103,6 +104,10 @@ class Layer(metaclass=Value):
     def has_buffers(self) -> bool:
         """Whether the layer overrides `update_buffers`."""
         return type(self).update_buffers is not Layer.update_buffers
+
+    def in_steps(self, per_epoch: float) -> Self:
+        """Return the layer with schedules in steps; `per_epoch` is the number of batches per epoch."""
+        return fields_in_steps(self, per_epoch)
 
     def trainable(self, params: Params) -> Params:
         """Return the part of `params` that has gradients."""

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from anynet.layers import GRU, LSTM, Conv1D, Conv2D, Dense, PReLU
+from anynet.layers import GRU, LSTM, BatchEnsemble, Conv1D, Conv2D, Dense, Dropout, PReLU
 from anynet.layers.base import Layer, Shape
 from anynet.weights.orders import Order, find_orders
 
@@ -69,8 +69,9 @@ def torch_layout(layer: Layer, input_shape: Shape) -> Rule:
     return UNCHANGED
 
 
+@torch_layout.register(BatchEnsemble)
 @torch_layout.register(Dense)
-def _(layer: Dense, input_shape: Shape) -> Rule:
+def _(layer: Dense | BatchEnsemble, input_shape: Shape) -> Rule:
     return transposed("weight", (1, 0))
 
 
@@ -120,6 +121,13 @@ def keras_layout(layer: Layer, input_shape: Shape) -> Rule:
     'unchanged'
     """
     return UNCHANGED
+
+
+@torch_layout.register(Dropout)
+@keras_layout.register(Dropout)
+def _(layer: Dropout, input_shape: Shape) -> Rule:
+    params, _ = layer.init(np.random.default_rng(0), input_shape)
+    return Rule("no count of passes", lambda arrays: {}, lambda arrays: dict(params))
 
 
 @keras_layout.register(PReLU)

@@ -21,6 +21,7 @@ from anynet import (
     Dropout,
     EachDense,
     EachMember,
+    FlatCosine,
     Flatten,
     Frozen,
     GaussianNoise,
@@ -58,6 +59,7 @@ def columns(y_true, y_pred):
 CASES = {
     "dense": ({"layers": DENSE, "metrics": ["accuracy", ConfusionMatrix(), columns]}, {}),
     "dropout": ({"layers": [Dense(16), ReLU(), Dropout(0.4), GaussianNoise(0.1), Dense(10)]}, {}),
+    "dropout on a schedule": ({"layers": [Dense(16), ReLU(), Dropout(FlatCosine(0.4, epochs=2)), Dense(10)]}, {}),
     "weights": ({"layers": DENSE}, {"sample_weight": WEIGHT, "class_weight": CLASS_WEIGHT}),
     "weighted loss": (
         {"layers": DENSE, "loss": SoftmaxCrossEntropy(class_weight=tuple(CLASS_WEIGHT.values()))},
@@ -141,7 +143,7 @@ CASES = {
 }
 """Biases before a `BatchNorm` are left out: their gradient is rounding noise, which Adam scales up."""
 
-TRACED = [name for name in CASES if "norm" not in name and name not in ("dropout", "convolution")]
+TRACED = [name for name in CASES if not any(part in name for part in ("norm", "dropout", "convolution"))]
 """Cases for a backend that compiles a step as a whole."""
 
 
