@@ -1,7 +1,10 @@
-"""scikit-learn's multi-layer perceptrons on any array library.
+"""scikit-learn's multi-layer perceptrons, and networks for tables, on any array library.
 
 `MLPClassifier` and `MLPRegressor` have the parameters, attributes and methods of scikit-learn's estimators and compute on the
 device of the data; only the import changes. docs/sklearn.md lists the additional parameters.
+
+`RealMLPClassifier`, `RealMLPRegressor`, `TabMClassifier` and `TabMRegressor` take data frames with categories and missing
+values.
 
 >>> from sklearn.datasets import load_iris
 >>> from anynet.sklearn import MLPClassifier
@@ -23,3 +26,4 @@ from anynet.sklearn.classifier import MLPClassifier as MLPClassifier
 from anynet.sklearn.preprocessing import TablePreprocessor as TablePreprocessor
 from anynet.sklearn.realmlp import RealMLPClassifier as RealMLPClassifier, RealMLPRegressor as RealMLPRegressor
 from anynet.sklearn.regressor import MLPRegressor as MLPRegressor
+from anynet.sklearn.tabm import TabMClassifier as TabMClassifier, TabMRegressor as TabMRegressor

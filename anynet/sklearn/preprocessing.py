@@ -186,10 +186,20 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
                 "equal to number of features"
             )
         found = [names[i] for i in self.numbers_] + [f"{names[i]} is missing" for i in self.incomplete_]
-        for i, kept, rare in self.categories_:
-            groups = [*kept, *(["other"] if rare else [])]
-            found += [f"{names[i]}={group}" for group in (groups[1:] if len(groups) == 2 else groups)]
+        for (i, *_), groups in zip(self.categories_, self._groups(), strict=True):
+            found += [f"{names[i]}={group}" for group in groups]
         return np.array(found, dtype=object)
+
+    @property
+    def widths(self) -> list[int]:
+        """Number of columns of the result per number, indicator and column of categories."""
+        check_is_fitted(self)
+        return [1] * (self.n_numbers_ + len(self.incomplete_)) + [len(groups) for groups in self._groups() if groups]
+
+    def _groups(self) -> list[list[str]]:
+        """Return the name of each column of the result, for each column of categories."""
+        groups = [[*kept, *(["other"] if rare else [])] for _, kept, rare in self.categories_]
+        return [names[1:] if len(names) == 2 else names for names in groups]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -15,7 +15,8 @@ from anynet.layers import SELU, Dense, Layer, Mish, Scale
 from anynet.model import Model
 from anynet.optimizers import Adam, Groups, Optimizer
 from anynet.schedules import CosLog
-from anynet.sklearn.tabular import CONSTRAINTS, BestEpoch, Rows, TableEstimator
+from anynet.sklearn.table_parameters import ATTRIBUTES, CONSTRAINTS, MORE, NUMBER_ATTRIBUTES
+from anynet.sklearn.tabular import BestEpoch, Rows, TableEstimator
 from anynet.sklearn.targets import TableClassifier, TableRegressor
 
 PARAMETERS = """hidden : sequence of int, in [1, inf)
@@ -24,38 +25,6 @@ PARAMETERS = """hidden : sequence of int, in [1, inf)
         Number of epochs. The network is that of the best epoch, judged by the held-out rows.
     batch_size : int, in [1, inf)
         Rows per step.
-    """
-
-MORE = """validation_fraction : float, in (0, 1)
-        Fraction of the rows to hold out, unless `fit` gets validation data.
-    members : int, in [1, inf)
-        Number of networks, trained one after the other on different parts of the rows, whose predictions are averaged.
-    categorical_features : "from_dtype", sequence of names, indices or bool, or None
-        Columns of categories, as for `TablePreprocessor`.
-    random_state : int, RandomState or None
-        Source of the held-out rows, initial weights, orders and dropout, which are the same on every backend.
-    backend : str or Backend, optional
-        Backend, such as ``"cupy"`` or ``"torch:cuda"``; by default that of X. Predictions are the same kind of array as X.
-    device : str, optional
-        The device, if the backend's name does not contain it.
-    dtype : {"float32", "float64"}
-        Data type of the network.
-    callbacks : list of Callback, optional
-        Callbacks to run during training, from `anynet.callbacks`.
-    progress : bool
-        Whether to show a progress bar.
-    """
-
-ATTRIBUTES = """model_ : Model
-        The network. Its input is the matrix that ``preprocessor_.transform`` returns.
-    preprocessor_ : TablePreprocessor
-        The preprocessing, fitted on all rows.
-    best_epochs_, best_scores_ : list of int, list of float
-        Best epoch, from 1, and its {score} on the held-out rows; one per trained network.
-    n_features_in_ : int
-        Number of columns.
-    feature_names_in_ : array
-        Names of the columns, if X has names.
     """
 
 REFERENCES = """References
@@ -76,10 +45,10 @@ class RealMLP(TableEstimator):
     def _train(self, rows: Rows, held: Rows | None, random: np.random.RandomState, backend: Backend) -> list[Model]:
         models: list[Model] = []
         for seed in random.randint(np.iinfo(np.int32).max, size=int(self.members)).tolist():
-            models.append(self._make_model(rows, seed, backend))
+            training, out = self._split(rows, held, seed)
+            models.append(self._make_model(training, seed, backend))
             best = BestEpoch(self.monitor, ties=True)
-            size = min(int(self.batch_size), len(rows.y))
-            if self._fit_model(models[-1], rows, held, seed, best, epochs=int(self.epochs), batch_size=size):
+            if self._fit_model(models[-1], training, out, best, int(self.batch_size)):
                 break
         return models
 
@@ -137,6 +106,8 @@ class RealMLPClassifier(RealMLP, TableClassifier):
     regularized : bool
         Whether to use the full recipe, RealMLP-TD, or its simplified form, RealMLP-TD-S, which takes about half the time per
         step and overfits noisy tables.
+members : int, in [1, inf)
+        Number of networks, trained one after the other on different parts of the rows, whose predictions are averaged.
     {MORE}
     Attributes
     ----------
@@ -203,14 +174,12 @@ class RealMLPRegressor(RealMLP, TableRegressor):
     regularized : bool
         Whether to use the full recipe, RealMLP-TD, or its simplified form, RealMLP-TD-S, which takes about half the time per
         step and overfits noisy tables.
+members : int, in [1, inf)
+        Number of networks, trained one after the other on different parts of the rows, whose predictions are averaged.
     {MORE}
     Attributes
     ----------
-    {ATTRIBUTES.format(score="root mean squared error of the standardized targets")}y_mean_, y_scale_ : array (O,)
-        Mean and standard deviation of the targets.
-    y_range_ : array (2, O)
-        Minimum and maximum of the targets, which limit the predictions.
-
+    {ATTRIBUTES.format(score="root mean squared error of the standardized targets")}{NUMBER_ATTRIBUTES}
     Examples
     --------
     >>> from sklearn.datasets import load_diabetes

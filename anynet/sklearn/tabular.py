@@ -8,14 +8,12 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterable
-from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from anynet import backends
@@ -31,25 +29,6 @@ from anynet.sklearn import saving
 from anynet.sklearn.preprocessing import TablePreprocessor
 from anynet.sklearn.table import Table, is_missing, merged, read_table
 from anynet.sklearn.validation import check_weight, to_host
-
-POSITIVE = Interval(Integral, 1, None, closed="left")
-CONSTRAINTS: dict[str, Any] = {
-    "hidden": ["array-like"],
-    "epochs": [POSITIVE],
-    "batch_size": [POSITIVE],
-    "learning_rate": [Interval(Real, 0, None, closed="neither")],
-    "label_smoothing": [Interval(Real, 0, 1, closed="both")],
-    "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-    "members": [POSITIVE],
-    "categorical_features": [StrOptions({"from_dtype"}), "array-like", None],
-    "random_state": ["random_state"],
-    "backend": [str, Backend, None],
-    "device": [str, None],
-    "dtype": [StrOptions({"float32", "float64"})],
-    "callbacks": [list, tuple, None],
-    "progress": ["boolean"],
-}
-"""Constraints of the parameters that the estimators share."""
 
 
 class Rows(NamedTuple):
@@ -209,23 +188,26 @@ class TableEstimator(BaseEstimator):
         y = self._check_targets(values)
         return table, y, check_weight(weight, y)
 
-    def _fit_model(
-        self, model: Model, rows: Rows, held: Rows | None, seed: int, best: BestEpoch, **settings: Any
-    ) -> bool:
+    def _split(self, rows: Rows, held: Rows | None, seed: int) -> tuple[Rows, Rows]:
+        """Return the rows to train on and those to hold out, which are given or drawn."""
+        if held is not None:
+            return rows, held
+        labels = rows.y if rows.y.dtype.kind in "iu" else None
+        count, rng = len(rows.y), np.random.default_rng((seed, SPLIT_STREAM))
+        part = min(max(round(self.validation_fraction * count), 1), count - 1) / count
+        kept, out = stratified_split(type(self).__name__, part, count, labels, rng)
+        return rows.take(kept), rows.take(out)
+
+    def _fit_model(self, model: Model, rows: Rows, held: Rows, best: BestEpoch, batch_size: int) -> bool:
         """Train a model, restore its best epoch, and return whether Ctrl-C ended training."""
-        if held is None:
-            labels = rows.y if rows.y.dtype.kind in "iu" else None
-            count, rng = len(rows.y), np.random.default_rng((seed, SPLIT_STREAM))
-            part = min(max(round(self.validation_fraction * count), 1), count - 1) / count
-            kept, out = stratified_split(type(self).__name__, part, count, labels, rng)
-            rows, held = rows.take(kept), rows.take(out)
         model.fit(
             *rows[:2],
             sample_weight=rows.weight,
             validation_data=held if held.weight is not None else held[:2],
             callbacks=[best, *(self.callbacks or ())],
             progress=bool(self.progress),
-            **settings,
+            epochs=int(self.epochs),
+            batch_size=min(batch_size, len(rows.y)),
         )
         self.best_epochs_.append(best.epoch)
         self.best_scores_.append(best.value)

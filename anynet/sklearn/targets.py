@@ -44,7 +44,7 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         return np.searchsorted(self.classes_, y)
 
     def _make_loss(self) -> Loss:
-        return SoftmaxCrossEntropy(label_smoothing=float(self.label_smoothing))
+        return SoftmaxCrossEntropy(label_smoothing=float(getattr(self, "label_smoothing", 0.0)))
 
     def _count_outputs(self) -> int:
         return len(self.classes_)

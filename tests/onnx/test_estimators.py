@@ -17,6 +17,8 @@ from anynet.sklearn import (  # noqa: E402
     MLPRegressor,
     RealMLPClassifier,
     RealMLPRegressor,
+    TabMClassifier,
+    TabMRegressor,
 )
 from tests.onnx.tools import RUNNERS, error  # noqa: E402
 
@@ -73,6 +75,7 @@ def test_regressor(loss, outputs, runner):
 TABLES = {
     "RealMLP": (RealMLPClassifier, RealMLPRegressor, {"hidden": (8,), "epochs": 3}),
     "three networks": (RealMLPClassifier, RealMLPRegressor, {"hidden": (8,), "epochs": 3, "members": 3}),
+    "TabM": (TabMClassifier, TabMRegressor, {"hidden": (8, 8), "epochs": 3, "members": 4}),
 }
 
 
