@@ -69,6 +69,7 @@ from .layers import (
     AvgPool2D as AvgPool2D,
     BatchEnsemble as BatchEnsemble,
     BatchNorm as BatchNorm,
+    Columns as Columns,
     Conv1D as Conv1D,
     Conv2D as Conv2D,
     Dense as Dense,

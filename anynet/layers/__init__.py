@@ -16,6 +16,7 @@
 `BatchNorm`, `LayerNorm`, `RMSNorm`                       normalization
 `Dropout`, `AlphaDropout`, `GaussianNoise`                noise during training
 `Flatten`, `Reshape`                                      changes of shape
+`Columns`                                                 selection of features
 `Rescale`                                                 a fixed scale and offset, for bytes of images
 `Scale`                                                   a learned factor for each feature
 `Members`, `BatchEnsemble`, `EachDense`                   members of an ensemble, trained together
@@ -29,6 +30,7 @@
 from anynet.layers.activations import Identity as Identity, ReLU as ReLU, Sigmoid as Sigmoid, Tanh as Tanh
 from anynet.layers.attention import Attention as Attention, SelfAttention as SelfAttention
 from anynet.layers.base import Layer as Layer
+from anynet.layers.columns import Columns as Columns
 from anynet.layers.containers import Sequential as Sequential
 from anynet.layers.convolution import Conv1D as Conv1D, Conv2D as Conv2D
 from anynet.layers.dense import Dense as Dense

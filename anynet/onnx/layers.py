@@ -11,6 +11,7 @@ from anynet.layers import (
     AvgPool1D,
     AvgPool2D,
     BatchNorm,
+    Columns,
     Conv1D,
     Conv2D,
     Dense,
@@ -110,6 +111,12 @@ def _(layer: Flatten, graph: Graph, params: Params, x: Value, path: str) -> Valu
 @write.register(Reshape)
 def _(layer: Reshape, graph: Graph, params: Params, x: Value, path: str) -> Value:
     return graph.reshape(x, layer.shape)
+
+
+@write.register(Columns)
+def _(layer: Columns, graph: Graph, params: Params, x: Value, path: str) -> Value:
+    part = graph.node("Slice", graph.last(x).name, *(graph.integers(value) for value in (layer.start, layer.stop, -1)))
+    return Value(part, (*x.shape[:-1], layer.stop - layer.start))
 
 
 @write.register(Rescale)
