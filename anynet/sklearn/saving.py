@@ -34,8 +34,10 @@ LEFT_OUT = ("callbacks", "distributed", "random_state")
 """Parameters that are not saved, except a `random_state` that is an integer."""
 
 
-def save(estimator: BaseMLP | TableEstimator, path: str | Path) -> None:
-    """Write an estimator; see `BaseMLP.save`."""
+def save(estimator: BaseMLP | TableEstimator, path: str | Path, **more: Any) -> None:
+    """Write an estimator; see `BaseMLP.save`.
+
+    `more` adds entries of plain data to the header."""
     check_is_fitted(estimator)
     params = {name: v for name, v in estimator.get_params(deep=False).items() if name not in LEFT_OUT}
     if isinstance(estimator.random_state, Integral):
@@ -52,7 +54,9 @@ def save(estimator: BaseMLP | TableEstimator, path: str | Path) -> None:
         "preprocessor": None if preprocessor is None else to_config([preprocessor.get_params(), _fitted(preprocessor)]),
     }
     model = estimator.model_
-    snapshot.write(Path(path), model.config, model.state, model.epoch, model.history, None, estimator=description)
+    snapshot.write(
+        Path(path), model.config, model.state, model.epoch, model.history, None, estimator=description, **more
+    )
 
 
 def load(cls: Any, path: str | Path, backend: str | None, device: str | None, custom: Iterable[Any]) -> Any:
