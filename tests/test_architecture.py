@@ -14,14 +14,14 @@ import anynet
 FLOORS = (
     ("_version", "arrays", "display", "durations", "files", "names", "tree"),
     ("backends", "checks", "initializers", "plots", "random"),
-    ("cli", "datasets", "history", "layers", "losses", "optimizers", "regularizers", "schedules"),
-    ("__main__", "callbacks", "distributed", "gradcheck", "metrics", "onnx", "weights"),
+    ("datasets", "history", "layers", "losses", "optimizers", "regularizers", "schedules"),
+    ("callbacks", "distributed", "gradcheck", "metrics", "onnx", "weights"),
     ("config",),
     ("data",),
     ("training",),
     ("checkpoint", "explain"),
-    ("anynet", "network"),
-    ("model",),
+    ("anynet", "cli", "network"),
+    ("__main__", "model"),
     ("interop", "loading", "selfcheck", "sklearn"),
 )
 """The rooms from the bottom up; a room imports only from lower floors. ``anynet`` is the package's own ``__init__``."""

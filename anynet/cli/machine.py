@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import argparse
 import json
+from importlib import import_module
 
 from anynet import backends
 from anynet.cli.errors import WrongArgument
 
 
 def info(options: argparse.Namespace) -> None:
-    """Print the facts about this machine and its array libraries."""
-    found = backends.info()
-    if not options.markdown:
-        print(found)
+    """Print the facts about a model, or about this machine and its array libraries."""
+    if options.model is not None:
+        facts = import_module("anynet.cli.models").describe(options.model)
+    elif options.markdown:
+        found = backends.info()
+        facts = {name: str(value) for name, value in found.machine.items()}
+        facts |= {name: "; ".join(f"{k} {v}" for k, v in about.items()) for name, about in found.backends.items()}
+    else:
+        print(backends.info())
         return
-    facts = {name: str(value) for name, value in found.machine.items()}
-    facts |= {name: "; ".join(f"{k} {v}" for k, v in about.items()) for name, about in found.backends.items()}
+    width = max(map(len, facts))
     for name, value in facts.items():
-        print(f"- **{name}**: {value}")
+        print(f"- **{name}**: {value}" if options.markdown else f"{name:{width}}  {value}")
 
 
 def check(options: argparse.Namespace) -> int:
