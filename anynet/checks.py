@@ -53,6 +53,37 @@ def check_number(where: str, name: str, value: Any, interval: str = "(-inf, inf)
         raise ValueError(f"{where}: expected {name} in {interval}, got {value!r}")
 
 
+class AnySize:
+    """The size of an axis that differs between batches, None in an `input_shape`.
+
+    Computing with it raises ValueError, so that a layer which needs the size of the axis refuses it.
+    """
+
+    def __repr__(self) -> str:
+        return "None"
+
+    def __eq__(self, other: object) -> bool:
+        return other is None or isinstance(other, AnySize)
+
+    def __hash__(self) -> int:
+        return hash(None)
+
+    def __index__(self, *_: object) -> int:
+        raise ValueError("expected an axis of a fixed size, got None; give input_shape a number there")
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __floordiv__ = __rfloordiv__ = __mod__ = __index__
+    __neg__ = __lt__ = __le__ = __gt__ = __ge__ = __truediv__ = __rtruediv__ = __index__
+
+
+ANY_SIZE: Any = AnySize()
+
+
+def has_shape(x: Array, shape: tuple[int, ...]) -> bool:
+    """Return whether each example of a batch has a shape, in which `ANY_SIZE` is equal to every size."""
+    sizes = tuple(x.shape[1:])
+    return len(sizes) == len(shape) and all(b == ANY_SIZE or a == b for a, b in zip(sizes, shape, strict=True))
+
+
 def check_shape(where: str, name: str, value: Any) -> tuple[int, ...]:
     """Return a shape, an int or a sequence of ints >= 1, as a tuple."""
     if isinstance(value, (list, tuple)):
@@ -70,9 +101,12 @@ def is_multi(shape: Any) -> bool:
 
 
 def check_shapes(where: str, name: str, value: Any) -> Any:
-    """Return a shape like `check_shape`, or a tuple of shapes for several arrays."""
+    """Return a shape like `check_shape`, or a tuple of shapes for several arrays, with `ANY_SIZE` in place of None."""
     if isinstance(value, (list, tuple)) and any(isinstance(part, (list, tuple)) for part in value):
         return tuple(check_shapes(where, f"{name}[{i}]", part) for i, part in enumerate(value))
+    if isinstance(value, (list, tuple)) and ANY_SIZE in value:
+        sizes = iter(check_shape(where, name, [n for n in value if n != ANY_SIZE]))
+        return tuple(ANY_SIZE if n == ANY_SIZE else next(sizes) for n in value)
     return check_shape(where, name, value)
 
 

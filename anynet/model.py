@@ -55,7 +55,8 @@ class Model(Portable):
         A list becomes a `Sequential`.
     input_shape : int or tuple of int, or a tuple of such tuples
         Shape of one example, without the batch axis. For a network that starts with `Parallel` or `Shared` and takes several
-        arrays, a tuple of their shapes, such as ``((28, 28, 1), (5,))``.
+        arrays, a tuple of their shapes, such as ``((28, 28, 1), (5,))``. None for the size of an axis of positions allows
+        batches of different lengths; layers that need the size refuse it.
     loss : Loss, optional
         Loss that `fit` minimizes and `evaluate` reports.
     optimizer : Optimizer, optional

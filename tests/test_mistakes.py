@@ -93,7 +93,7 @@ MISTAKES = {
         ("make([Dense(8), 'dropout'])", ValueError, "write Dropout(...)"),
         ("make([])", ValueError, "expected one or more layers, got an empty list"),
         ("make(input_shape=(20, 4))", ValueError, "leave the batch axis out of input_shape"),
-        ("make(input_shape=(None, 4))", TypeError, "leave the batch axis out"),
+        ("make(input_shape=(None, 4))", ValueError, "leave the batch axis out of input_shape"),
         ("make(input_shape=(8, 8))", ValueError, "put Flatten() before the last Dense"),
         ("make([Conv2D(4, 3)], input_shape=(1, 8, 8))", ValueError, "shapes are (height, width, channels)"),
         ("make([MaxPool1D(5)], input_shape=(4, 2))", ValueError, "shapes are (length, channels)"),

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from anynet import initializers, layers, losses, metrics, optimizers, regularizers, schedules
+from anynet.checks import AnySize
 
 MODULES = (layers, losses, optimizers, schedules, metrics, regularizers, initializers)
 """Modules in which `from_config` finds classes."""
@@ -50,6 +51,8 @@ def to_config(value: Any) -> Any:
         return {"dict": [[to_config(k), to_config(v)] for k, v in value.items()]}
     if isinstance(value, float) and not math.isfinite(value):
         return {"float": str(value)}
+    if isinstance(value, AnySize):
+        return None
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if inspect.isfunction(value) and value.__name__.isidentifier():

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from anynet import tree
 from anynet.arrays.namespace import Array
 from anynet.backends.batching import batches, slice_batch, take_batch
-from anynet.checks import is_multi
+from anynet.checks import ANY_SIZE, is_multi
 
 MAX_EVAL_EXAMPLES = 2048
 """Upper bound of the examples that predictions and evaluations take at a time."""
@@ -93,4 +93,5 @@ def share(start: int, stop: int, rank: int, ranks: int) -> tuple[int, int]:
 def eval_batch_size(input_shape: Any) -> int:
     """Return the number of examples to evaluate at a time, to limit memory."""
     shapes = input_shape if is_multi(input_shape) else (input_shape,)
-    return max(1, min(MAX_EVAL_EXAMPLES, MAX_EVAL_NUMBERS // max(1, sum(map(math.prod, shapes)))))
+    numbers = sum(math.prod(n for n in shape if n != ANY_SIZE) for shape in shapes)
+    return max(1, min(MAX_EVAL_EXAMPLES, MAX_EVAL_NUMBERS // max(1, numbers)))

@@ -13,7 +13,7 @@ import numpy as np
 from anynet import tree
 from anynet.arrays.namespace import Array, ArrayLike, DType
 from anynet.backends.base import Backend
-from anynet.checks import check_finite, is_multi
+from anynet.checks import ANY_SIZE, check_finite, has_shape, is_multi
 from anynet.data.frames import check_finite_columns, frame_to_numpy, is_frame
 
 
@@ -91,7 +91,7 @@ def as_inputs(backend: Backend, where: str, x: ArrayLike, input_shape: Any, dtyp
         return inputs
     x = as_array(backend, where, "x", x, None if integers else dtype)
     xp = backend.xp
-    if tuple(x.shape[1:]) != input_shape:
+    if not has_shape(x, input_shape):
         raise ValueError(
             f"{where}: expected x of shape (N, {', '.join(map(str, input_shape))}), got {tuple(x.shape)}"
             + _shape_hint(tuple(x.shape), input_shape)
@@ -118,6 +118,8 @@ def as_targets(backend: Backend, where: str, y: ArrayLike, target_shape: Any) ->
 
 
 def _shape_hint(got: tuple[int, ...], expected: tuple[int, ...]) -> str:
+    if ANY_SIZE in expected:
+        return "; leave the batch axis out of input_shape" if len(got) == len(expected) else ""
     if len(got) == 1 and expected == (1,):
         return "; give it an axis for the one feature: x[:, None]"
     if len(got) == 2 and got[:1] == expected:

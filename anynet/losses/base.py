@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 
 from anynet.arrays.namespace import Array, DType, namespace
 from anynet.arrays.reduce import narrowed, total, widened
-from anynet.checks import check_finite as check_finite, is_multi
+from anynet.checks import ANY_SIZE, check_finite as check_finite, is_multi
 from anynet.names.constructors import Value
 
 Cache: TypeAlias = Any
@@ -181,6 +181,12 @@ class Loss(metaclass=Value):
             raise ValueError(
                 f"{type(self).__name__}: expected a network with one output, got {len(output_shape)}, of shapes "
                 f"{', '.join(map(str, output_shape))}; use Losses([...]) with one loss per output"
+            )
+        if ANY_SIZE in output_shape:
+            where = type(self).__name__
+            raise ValueError(
+                f"{where}: expected outputs of a fixed size, got {output_shape}; leave the batch axis out of input_shape, or use "
+                f"EachPosition({where}()) for a target at each position"
             )
 
     def probabilities(self, y_pred: Array) -> Any:

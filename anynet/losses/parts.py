@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from array_api_compat import device
+
 from anynet.arrays.convert import as_rows, empty_like
 from anynet.arrays.namespace import Array, namespace
 from anynet.checks import check_kind
@@ -73,7 +75,11 @@ class PartsLoss(Loss):
         return True  # the denominator is not the number of examples
 
     def effective_weights(self, losses: Array, y_true: Array, sample_weight: Array | None) -> Array | None:
-        return self.loss.effective_weights(losses, *self.parts(y_true, sample_weight, like=losses))
+        targets, weight = self.parts(y_true, sample_weight, like=losses)
+        shares = self.loss.effective_weights(losses, targets, weight)
+        if shares is None:  # the mean is over the parts, whose number may differ between batches
+            return namespace(losses).ones(targets.shape[0], dtype=losses.dtype, device=device(losses))
+        return shares
 
     def denominators(self, like: Array, y_true: Array, sample_weight: Array | None) -> tuple[Array | float, ...]:
         return self.loss.denominators(like, *self.parts(y_true, sample_weight, like))

@@ -11,7 +11,7 @@ from dataclasses import KW_ONLY, dataclass
 from array_api_compat import device
 
 from anynet.arrays.namespace import Array, DType, namespace
-from anynet.checks import check_int
+from anynet.checks import ANY_SIZE, check_int, has_shape
 from anynet.losses.base import OutputShape
 from anynet.losses.parts import PartsLoss
 
@@ -91,7 +91,7 @@ class EachPosition(PartsLoss):
         return super().examples(y_true, y_pred, sample_weight)
 
     def check_outputs(self, output_shape: OutputShape) -> None:
-        super().check_outputs(output_shape)
+        super().check_outputs(tuple(n for n in output_shape if n != ANY_SIZE))
         if len(output_shape) < 2:
             raise ValueError(
                 f"EachPosition: expected outputs of shape (positions, features), got {output_shape}; without positions, use "
@@ -101,13 +101,13 @@ class EachPosition(PartsLoss):
 
     def targets(self, y: Array, output_shape: tuple[int, ...], dtype: DType) -> Array:
         positions, xp = output_shape[:-1], namespace(y)
-        if tuple(y.shape[1 : 1 + len(positions)]) != positions:
+        if not has_shape(y[..., 0] if len(y.shape) > 1 + len(positions) else y, positions):
             raise ValueError(
                 f"EachPosition: expected y of shape (N, {', '.join(map(str, positions))}), one target per position, or with "
                 f"an axis of {output_shape[-1]} numbers, got {tuple(y.shape)}"
             )
         rows = self.loss.targets(xp.reshape(y, (-1, *y.shape[1 + len(positions) :])), output_shape[-1:], dtype)
-        return xp.reshape(rows, (y.shape[0], *positions, *rows.shape[1:]))
+        return xp.reshape(rows, (*y.shape[: 1 + len(positions)], *rows.shape[1:]))
 
     def check_values(self, y: Array, output_shape: tuple[int, ...]) -> None:
         self.loss.check_values(self.parts(y, None, like=y)[0], output_shape[-1:])
