@@ -79,7 +79,7 @@ ANY_SIZE: Any = AnySize()
 
 
 def has_shape(x: Array, shape: tuple[int, ...]) -> bool:
-    """Return whether each example of a batch has a shape, in which `ANY_SIZE` is equal to every size."""
+    """Return whether the examples of a batch have a shape, which may contain `ANY_SIZE`."""
     sizes = tuple(x.shape[1:])
     return len(sizes) == len(shape) and all(b == ANY_SIZE or a == b for a, b in zip(sizes, shape, strict=True))
 
@@ -101,7 +101,7 @@ def is_multi(shape: Any) -> bool:
 
 
 def check_shapes(where: str, name: str, value: Any) -> Any:
-    """Return a shape like `check_shape`, or a tuple of shapes for several arrays, with `ANY_SIZE` in place of None."""
+    """Return a shape or a tuple of shapes, with `ANY_SIZE` in place of None; see `check_shape`."""
     if isinstance(value, (list, tuple)) and any(isinstance(part, (list, tuple)) for part in value):
         return tuple(check_shapes(where, f"{name}[{i}]", part) for i, part in enumerate(value))
     if isinstance(value, (list, tuple)) and ANY_SIZE in value:

@@ -50,6 +50,8 @@ class LayerUse:
     dy: Any = None
     dx: Any = None
     grads: Any = None
+    params: Any = None
+    cache: Any = None
     x_names: tuple[Name, ...] = ()
     y_names: tuple[Name, ...] = ()
     first: bool = True
@@ -70,7 +72,8 @@ def layer_uses(calls: list[LayerCall]) -> list[LayerUse]:
     uses: list[LayerUse] = []
     for call in calls:
         if call.method == "forward":
-            uses.append(LayerUse(call.path, call.layer, call.input, call.output))
+            use = LayerUse(call.path, call.layer, call.input, call.output, params=call.params, cache=call.cache)
+            uses.append(use)
         else:
             use = next(use for use in reversed(uses) if use.path == call.path and use.dy is None)
             use.dy, use.dx, use.grads = call.input, call.output, call.grads

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from anynet import tree
 from anynet.arrays.namespace import Array, ArrayLike
 from anynet.data.adapter import DataAdapter
+from anynet.explain.inside import inside
 from anynet.explain.names import LayerUse, Name, Names, joined, layer_uses, own_parameters
 from anynet.layers import ELU, GELU, SELU, Dense, Identity, LeakyReLU, Mish, ReLU, Sigmoid, SiLU, Softplus, Tanh
 from anynet.layers.base import Layer
@@ -145,11 +146,19 @@ class Narrator:
             if use.first:
                 own = self._parameters(use, self.params)
                 quantities += [self._quantity(name, "", value, latex, "") for name, latex, value in own]
+            quantities += self._inside(use)
             text, formula = _forward_formula(use)
             for name, value in zip(use.y_names, tree.leaves(use.y), strict=True):
                 quantities.append(self._quantity(name.text, text, value, name.latex, formula))
                 self._explained.add(name)
             yield Part(f"Forward: {use.place}", tuple(quantities))
+
+    def _inside(self, use: LayerUse) -> Iterator[Quantity]:
+        """Yield the matrices inside a layer."""
+        y = use.y_names[0]
+        for letter, text, formula, value in inside(use.layer, use.params, use.cache):
+            name = replace(y, letter=letter)
+            yield self._quantity(name.text, text, value, name.latex, formula)
 
     def loss(self, loss: Loss, names: tuple[Name, ...], y_pred: Any, y_true: Any, value: Array, dy: Any) -> Part:
         quantities = self._unexplained(names, y_pred, "output of the container")

@@ -52,7 +52,7 @@ class AttentionBase(Layer):
 
     def attend(self, q: Array, k: Array, v: Array, lengths: Array | None, key: Key | None) -> tuple[Array, Cache]:
         """Return the output (N, T, C) of heads (N, H, T or S, D), and what `attend_backward` needs."""
-        p, mask = self._weights(q, k, lengths, key)
+        p, mask = self.weights(q, k, lengths, key)
         y = merge_heads(namespace(q).matmul(p if mask is None else p * mask, v))
         kept = (lengths, key if self.dropout else None) if self.recompute else (p, mask)
         return y, (q, k, v, kept)
@@ -60,7 +60,7 @@ class AttentionBase(Layer):
     def attend_backward(self, cache: Cache, dy: Array) -> tuple[Array, Array, Array]:
         """Return ∂L/∂q, ∂L/∂k and ∂L/∂v."""
         q, k, v, kept = cache
-        p, mask = self._weights(q, k, *kept) if self.recompute else kept
+        p, mask = self.weights(q, k, *kept) if self.recompute else kept
         xp, matmul = namespace(dy), namespace(dy).matmul
         dy = split_heads(dy, self.heads)  # (N, H, T, D)
         dp = matmul(dy, xp.matrix_transpose(v))  # (N, H, T, S)
@@ -70,7 +70,7 @@ class AttentionBase(Layer):
         g = p * (dp - total(dp * p, axis=-1, keepdims=True)) * (1.0 / math.sqrt(q.shape[3]))
         return matmul(g, k), matmul(xp.matrix_transpose(g), q), dv
 
-    def _weights(self, q: Array, k: Array, lengths: Array | None, key: Key | None) -> tuple[Array, Array | None]:
+    def weights(self, q: Array, k: Array, lengths: Array | None, key: Key | None) -> tuple[Array, Array | None]:
         """Return P (N, H, T, S), and the dropout mask with its scale, or None."""
         xp = namespace(q)
         scores = xp.matmul(q * (1.0 / math.sqrt(q.shape[3])), xp.matrix_transpose(k))

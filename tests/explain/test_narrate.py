@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from anynet import (
+    GRU,
     L2,
+    LSTM,
     SGD,
     Adam,
     Dense,
@@ -21,6 +23,7 @@ from anynet import (
     Parallel,
     ReLU,
     Repeat,
+    SelfAttention,
     Sequential,
     Sigmoid,
     Softmax,
@@ -135,6 +138,42 @@ def test_every_layer(row):
     assert len(set(step.names)) == len(step.names)
     assert str(step)
     assert step.markdown().count("$$") == 2 * len(step.names)
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+def test_the_weights_of_attention(recompute, backend):
+    """Compute the output from the matrices that are shown."""
+    layers = [Dense(12), SelfAttention(2, causal=True, recompute=recompute)]
+    model = Model(layers, input_shape=(3, 4), loss=HalfSquaredError(), dtype="float64", backend=backend)
+    step = explain(model, RNG.normal(size=(2, 3, 4)), np.zeros((2, 3, 4)))
+    q, k, v, p = (step[name] for name in ("Q1", "K1", "V1", "P1"))
+    scores = np.where(np.tri(3, dtype=bool), q @ np.swapaxes(k, 2, 3) / np.sqrt(2), -np.inf)
+    expected = np.exp(scores) / np.exp(scores).sum(axis=3, keepdims=True)
+    np.testing.assert_allclose(p, expected, rtol=1e-12)
+    assert p.shape == (2, 2, 3, 3) and not np.triu(p, 1).any()
+    np.testing.assert_allclose(step["A1"], np.moveaxis(p @ v, 1, 2).reshape(2, 3, 4), rtol=1e-12)
+    assert "P1 = softmax(Q·Kᵀ / √D)   (2, 2, 3, 3) as 12 × 3" in str(step)
+
+
+def test_the_gates_of_recurrent_layers(backend):
+    """Compute each state from the gates that are shown."""
+    layers = [LSTM(3), GRU(2, reverse=True), Repeat(LSTM(2), 2)]
+    model = Model(layers, input_shape=(4, 5), loss=HalfSquaredError(), dtype="float64", backend=backend)
+    step = explain(model, RNG.normal(size=(2, 4, 5)), np.zeros((2, 4, 2)))
+    i, f, g, o, c = (step[f"{letter}1"] for letter in "ifgoc")
+    before = np.pad(c, ((0, 0), (1, 0), (0, 0)))[:, :-1]
+    np.testing.assert_allclose(c, f * before + i * g, rtol=1e-12)
+    np.testing.assert_allclose(step["Z1"], o * np.tanh(c), rtol=1e-12)
+    h = np.pad(step["Z1"], ((0, 0), (1, 0), (0, 0)))[:, :-1]
+    z = step["A0"] @ step["W1"] + h @ step["recurrent_weight1"] + step["b1"]
+    np.testing.assert_allclose(i, 1.0 / (1.0 + np.exp(-z[:, :, :3])), rtol=1e-12)
+    np.testing.assert_allclose(g, np.tanh(z[:, :, 6:9]), rtol=1e-12)
+    r, u, n = (step[f"{letter}2"] for letter in "run")
+    after = np.pad(step["Z2"], ((0, 0), (0, 1), (0, 0)))[:, 1:]
+    np.testing.assert_allclose(step["Z2"], (1.0 - u) * n + u * after, rtol=1e-12)
+    assert (r > 0.0).all() and (r < 1.0).all() and step["c3′"].shape == (2, 4, 2)
+    assert "i1 = σ(x·W + h of the position before·U + b), columns i   (2, 4, 3) as 8 × 3" in str(step)
+    assert r"{g_{1}} = \tanh(x_t W_g + h_{t-1} U_g + b_g)" in step.markdown()
 
 
 def test_user_defined_layer(backend):

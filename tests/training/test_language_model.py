@@ -149,7 +149,7 @@ def test_data_that_do_not_fit_are_refused():
         Model([Dense(1)], input_shape=(None, 4)).predict(np.zeros((3, 4)))
 
 
-# What an output depends on --------------------------------------------------------------------------------------------
+# Independence of later tokens and of padding --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("positions", [9, None], ids=["learned", "rotary"])
@@ -167,7 +167,7 @@ def test_a_later_token_changes_no_earlier_output(positions, backend):
 
 @pytest.mark.parametrize("causal", [False, True])
 def test_padded_equals_unpadded(causal, backend):
-    """Train on padded sequences, and on the same without padding one by one: outputs, losses and gradients agree."""
+    """Compare outputs, loss and gradients with those of each sequence without its padding."""
     layers = [Embedding(TOKENS, 8), transformer_block(8, 2, causal=causal, rotary=True), Dropout(0.0)]
     layers += [LSTM(8), GRU(6, reverse=True), Dense(TOKENS)]
     network = Model(
