@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from anynet.arrays.fused import fused
 from anynet.arrays.namespace import Array, namespace
-from anynet.arrays.special import normal_cdf, sigmoid
+from anynet.arrays.special import normal, sigmoid
 from anynet.layers.base import Cache, Grads, Key, Layer, Params
 
 
@@ -68,7 +68,7 @@ class SiLU(Layer):
 
     Notes
     -----
-    Any shape. Cache: y and σ(x); y takes no extra memory if the next layer caches it too.
+    Any shape. Cache: dy/dx.
 
     Examples
     --------
@@ -85,21 +85,21 @@ class SiLU(Layer):
     uses_key: ClassVar[bool] = False
 
     def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
-        gate = sigmoid(x)
-        y = x * gate
-        return y, (y, gate)
+        return _silu(x)
 
     def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
-        y, gate = cache
-        return (_silu_gradient(dy, y, gate) if need_dx else None), {}
+        slope = cache
+        return (dy * slope if need_dx else None), {}
 
 
 Swish = SiLU
 
 
 @fused
-def _silu_gradient(dy: Array, y: Array, gate: Array) -> Array:
-    return dy * (gate + y * (1.0 - gate))
+def _silu(x: Array) -> tuple[Array, Array]:
+    gate = sigmoid(x)
+    y = x * gate
+    return y, gate + y * (1.0 - gate)
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class GELU(Layer):
 
     Notes
     -----
-    Any shape. Cache: x and the gate Φ(x), or its tanh form.
+    Any shape. Cache: dy/dx, which has Φ and its exponential in common with y.
 
     Examples
     --------
@@ -144,31 +144,25 @@ class GELU(Layer):
             raise ValueError(f"GELU: expected approximate to be 'none' or 'tanh', got {self.approximate!r}")
 
     def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
-        gate = normal_cdf(x) if self.approximate == "none" else _tanh_gate(x)
-        return x * gate, (x, gate)
+        return (_gelu if self.approximate == "none" else _tanh_gelu)(x)
 
     def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
-        if not need_dx:
-            return None, {}
-        return (_gelu_gradient if self.approximate == "none" else _tanh_gelu_gradient)(dy, *cache), {}
+        slope = cache
+        return (dy * slope if need_dx else None), {}
 
 
 @fused
-def _gelu_gradient(dy: Array, x: Array, gate: Array) -> Array:
+def _gelu(x: Array) -> tuple[Array, Array]:
     xp = namespace(x)
-    x = xp.minimum(xp.maximum(x, -40.0), 40.0)  # beyond, the density has underflowed; its square must not overflow
-    return dy * (gate + x * (xp.exp(-0.5 * x * x) * (2.0 * math.pi) ** -0.5))
+    gate, density = normal(x)
+    return x * gate, gate + xp.minimum(xp.maximum(x, -40.0), 40.0) * density  # beyond, the density is 0
 
 
 @fused
-def _tanh_gate(x: Array) -> Array:
-    return sigmoid(2.0 * _tanh_argument(x)[0])
-
-
-@fused
-def _tanh_gelu_gradient(dy: Array, x: Array, gate: Array) -> Array:
-    x, slope = _tanh_argument(x)[1:]
-    return dy * (gate + x * (2.0 * gate * (1.0 - gate) * slope))
+def _tanh_gelu(x: Array) -> tuple[Array, Array]:
+    u, clipped, slope = _tanh_argument(x)
+    gate = sigmoid(2.0 * u)
+    return x * gate, gate + clipped * (2.0 * gate * (1.0 - gate) * slope)
 
 
 def _tanh_argument(x: Array) -> tuple[Array, Array, Array]:
@@ -194,7 +188,7 @@ class Mish(Layer):
 
     Notes
     -----
-    Any shape. Cache: x. Both fractions are computed from :math:`e^{-|x|}`, for positive x divided above and below by
+    Any shape. Cache: dy/dx. Both fractions are computed from :math:`e^{-|x|}`, for positive x divided above and below by
     :math:`e^{2x}` and :math:`e^{4x}`, so nothing overflows in any dtype.
 
     Examples
@@ -211,25 +205,20 @@ class Mish(Layer):
     uses_key: ClassVar[bool] = False
 
     def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
-        return _mish(x), x
+        return _mish(x)
 
     def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
-        if not need_dx:
-            return None, {}
-        return _mish_gradient(dy, cache), {}
+        slope = cache
+        return (dy * slope if need_dx else None), {}
 
 
 @fused
-def _mish(x: Array) -> Array:
-    return x * _mish_gate(*_decay(x))[0]
-
-
-@fused
-def _mish_gradient(dy: Array, x: Array) -> Array:
+def _mish(x: Array) -> tuple[Array, Array]:
+    xp = namespace(x)
     e, positive = _decay(x)
     gate, m = _mish_gate(e, positive)
     slope = 4.0 * e * (1.0 + e) / (m * m)
-    return dy * (gate + x * (namespace(x).where(positive, e, e * 0.0 + 1.0) * slope))
+    return x * gate, gate + x * (xp.where(positive, e, e * 0.0 + 1.0) * slope)
 
 
 def _decay(x: Array) -> tuple[Array, Array]:

@@ -6,6 +6,7 @@ import pkgutil
 import sys
 import threading
 from pathlib import Path
+from types import FunctionType
 
 import numpy as np
 import pytest
@@ -48,7 +49,7 @@ def formulas():
         if "@fused" not in source or "cupy" in module.name:
             continue
         for name, value in vars(importlib.import_module(module.name)).items():
-            if hasattr(value, "__wrapped__") and value.__module__ == module.name:
+            if type(value) is FunctionType and hasattr(value, "__wrapped__") and value.__module__ == module.name:
                 found[f"{module.name}.{name}"] = value.__wrapped__
     return found
 

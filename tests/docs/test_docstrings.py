@@ -20,7 +20,11 @@ def test_examples(name, monkeypatch):
         if error.name.partition(".")[0] not in {"cupy", "torch", "jax", "llvmlite", "sklearn"}:
             raise
         pytest.skip(f"{error.name} is not installed")
-    for part, library in (("anynet.plots", "matplotlib"), ("anynet.onnx", "onnx"), ("anynet.datasets.augment", "scipy")):
+    for part, library in (
+        ("anynet.plots", "matplotlib"),
+        ("anynet.onnx", "onnx"),
+        ("anynet.datasets.augment", "scipy"),
+    ):
         if name.startswith(part):
             pytest.importorskip(library)
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
