@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
 
-from . import data, machine, report
+from . import data, fitness, machine, report
 from .cases import CPU, GPU, GPU_QUICK, GPU_TABLE, QUICK
 from .contenders import CONTENDERS, SLOW_TO_START
 from .rounds import Settings, measure
@@ -41,7 +41,7 @@ def main(argv=None):
     if options.list:
         print(*(case.name for case in cases), "", *(c.name for c in contenders), sep="\n")
         return 0
-    described, results, missing = machine.describe(), [], {}
+    described, results, missing, doubts = machine.describe(), [], {}, {}
     devices = {case.device for case in cases} | {options.device}
     if options.gpu:
         contenders = [c for c in contenders if c.name.partition("/")[0] in ("anynet", "products", "torch", "jax")]
@@ -55,8 +55,14 @@ def main(argv=None):
         if case.kind == "mnist" and data.mnist_folder() is None:
             _say("  skipped: no MNIST; set ANYNET_DATA to a folder with mnist/*.gz")
             continue
-        results += measure(case, contenders, settings, _say, lambda: _is_over(began, settings.budget))
-    run = report.as_run(date.today().isoformat(), described, asdict(settings), results, missing)
+        before = [] if options.quick else fitness.check()
+        measured = measure(case, contenders, settings, _say, lambda: _is_over(began, settings.budget))
+        found = list(dict.fromkeys(before + ([] if options.quick else fitness.check())))
+        doubts |= {result.name: found for result in measured if found}
+        results += measured
+        for reason in found:
+            _say(f"  unfit to measure: {reason}")
+    run = report.as_run(date.today().isoformat(), described, asdict(settings), results, missing, doubts)
     page = report.as_markdown(run)
     if options.output:
         options.output.mkdir(parents=True, exist_ok=True)

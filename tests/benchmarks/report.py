@@ -18,8 +18,11 @@ TITLES = {
 }
 
 
-def as_run(date, machine, settings, results, missing):
-    """Return a run as JSON values: samples, medians with quartiles, and results for the targets."""
+def as_run(date, machine, settings, results, missing, doubts):
+    """Return a run as JSON values: samples, medians with quartiles, targets and doubts.
+
+    `doubts` has the findings of `fitness.check` before and after each case, by name.
+    """
     return {
         "date": date,
         "machine": machine,
@@ -28,6 +31,7 @@ def as_run(date, machine, settings, results, missing):
         "spread": {r.name: {name: spread(values) for name, values in r.samples.items()} for r in results},
         "targets": judged(results) if settings["rounds"] > 1 else [],  # one round decides nothing
         "missing": missing,
+        "doubts": doubts,
     }
 
 
@@ -38,8 +42,8 @@ def as_markdown(run):
     for kind, title in TITLES.items():
         of_kind = [result for result in results if result.kind == kind and result.samples]
         if of_kind:
-            parts += [f"### {title}", _table(of_kind)]
-    return "\n\n".join(parts + _targets(run["targets"]) + _notes(results, run["missing"])) + "\n"
+            parts += [f"### {title}", _table(of_kind, run.get("doubts", {}))]
+    return "\n\n".join(parts + _targets(run["targets"]) + _notes(results, run["missing"], run.get("doubts", {}))) + "\n"
 
 
 def _machine(run):
@@ -58,10 +62,10 @@ def _machine(run):
     )
 
 
-def _table(results):
+def _table(results, doubts):
     names = {name for result in results for name in result.samples}
     order = [name for name in CONTENDERS if name in names] or list(results[-1].samples)
-    heads = [_head(result) for result in results]
+    heads = [_head(result) + (" ⚠" if result.name in doubts else "") for result in results]
     lines = ["| | " + " | ".join(heads) + " |", "|---" * (1 + len(heads)) + "|"]
     lines += [f"| {name} | " + " | ".join(_cell(result, name) for result in results) + " |" for name in order]
     return "\n".join(lines)
@@ -107,12 +111,13 @@ def _targets(rows):
     return ["### Ratios, round by round", "\n".join(lines)]
 
 
-def _notes(results, missing):
+def _notes(results, missing, doubts):
     cases = {}
     for result in results:
         for name, note in result.notes.items():
             cases.setdefault((name, note), []).append(result.name)
     lines = [f"* {name}: {note}" for name, note in missing.items()]
+    lines += [f"* {name}: the machine was unfit to measure: {'; '.join(found)}" for name, found in doubts.items()]
     lines += [f"* {name}: {note} ({'; '.join(where)})" for (name, note), where in cases.items()]
     return ["### Left out, or to be doubted", "\n".join(lines)] if lines else []
 

@@ -5,10 +5,11 @@ import math
 import numpy as np
 import pytest
 
-from . import data
+from . import data, fitness
 from .cases import CASES, GPU_QUICK, GPU_TABLE, STEPS
 from .contenders import CONTENDERS
 from .contenders.numpy_by_hand import Trainer
+from .report import as_markdown, as_run
 from .rounds import OVER, Settings, measure
 from .summary import Result, best, ratio, same_losses, spread
 from .targets import TARGETS, judged
@@ -81,3 +82,37 @@ def test_the_case_of_a_worker_is_found_by_its_name():
     for case in (*GPU_TABLE, *GPU_QUICK):
         if case.kind != "mnist":
             assert CASES[f"{case.device} {case.name}"] == case
+
+
+def test_the_time_of_other_processes_is_read_from_linux(tmp_path, monkeypatch):
+    stat, ticks = tmp_path / "stat", fitness.os.sysconf("SC_CLK_TCK")
+    stat.write_text("cpu  100 0 50 9000 10 1 2 3 0 0\ncpu0 1 2 3\n")
+    monkeypatch.setattr(
+        fitness.time,
+        "sleep",
+        lambda seconds: stat.write_text(f"cpu  {100 + ticks} 0 50 9100 10 1 2 {3 + ticks // 2} 0 0\n"),
+    )
+    assert fitness.others_cores(1.0, stat) == pytest.approx(1.5)
+    assert fitness.others_cores(0.0, tmp_path / "absent") is None
+
+
+@pytest.mark.parametrize(("others", "speedup", "count"), [(0.0, 1.9, 0), (1.0, 1.9, 1), (0.0, 1.1, 1), (None, None, 0)])
+def test_a_busy_machine_and_cores_far_apart_are_found(others, speedup, count, monkeypatch):
+    monkeypatch.setattr(fitness, "others_cores", lambda seconds: others)
+    monkeypatch.setattr(fitness, "two_threads", lambda: speedup)
+    monkeypatch.setattr(fitness, "cores", lambda: 2)
+    assert len(fitness.check()) == count
+
+
+def test_two_threads_are_compared_with_one():
+    assert 0.1 < fitness.two_threads() < 10.0
+
+
+def test_a_table_measured_on_an_unfit_machine_says_so():
+    machine = {"cpu": "a processor", "cores": 2, "memory_gb": 8, "gpu": None, "system": "Linux", "python": "3"}
+    machine |= {"versions": {}, "blas": None, "variables": {}, "load": 0.0}
+    results = [Result(name, "step", "µs", {"anynet/numpy": [1.0]}) for name in ("step a", "step b")]
+    settings = {"rounds": 1, "seconds": 1.0, "processes": 1}
+    page = as_markdown(as_run("today", machine, settings, results, {}, {"step b": ["other processes used 1.0 cores"]}))
+    assert "| | a | b ⚠ |" in page and "a processor" in page
+    assert "step b: the machine was unfit to measure: other processes used 1.0 cores" in page
