@@ -144,6 +144,8 @@ class Setting:
         ``"module/setting"``, as on the command line and in the results.
     paper : str
         Authors and year.
+    short : str
+        The setting in a few words.
     text : str
         The setting, and everything in it that is not the paper's.
     theirs : str
@@ -159,7 +161,7 @@ class Setting:
     digits : int
         Number of decimals on the page.
     also : dict
-        Other values to show, by name, with descriptions.
+        Descriptions of other values, by name.
     seeds : int
         Default number of seeds.
     full : bool
@@ -168,6 +170,7 @@ class Setting:
 
     name: str
     paper: str
+    short: str
     text: str
     theirs: str
     train: Callable[[Run], Values]

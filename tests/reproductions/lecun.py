@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
-import numpy as np
-
-from anynet import SGD, Dense, HalfSquaredError, Initializer, Model, PolynomialDecay, Rescale, Tanh
-from anynet.initializers import fans
+from anynet import SGD, Dense, HalfSquaredError, LecunUniform, Model, PolynomialDecay, Rescale, Tanh
 
 from .base import Choice, Part, Run, Setting, Values, error_rate, one_hot
 
@@ -18,15 +14,6 @@ PAPER, INK = -0.1, 1.175
 """Values of white and black pixels in the paper, so that mean and variance are about 0 and 1."""
 
 
-@dataclass(frozen=True)
-class PerInput(Initializer):
-    """Uniform distribution on ±2.4/n, n the number of inputs: the initial weights of the paper's appendix A."""
-
-    def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-        limit = 2.4 / fans(shape)[0]
-        return rng.uniform(-limit, limit, shape)
-
-
 def squash() -> list:
     """Return the layers of f(a) = 1.7159 tanh(2a/3), the paper's appendix A."""
     return [Rescale(2 / 3), Tanh(), Rescale(1.7159)]
@@ -34,7 +21,7 @@ def squash() -> list:
 
 def trained(run: Run, hidden: int, rate: float, epochs: int, training: Part) -> Model:
     """Return 784-hidden-10 after training with a learning rate that decreases linearly to 0; targets are ±1."""
-    weight = PerInput()
+    weight = LecunUniform()
     model = Model(
         [Rescale(INK - PAPER, PAPER), Dense(hidden, weight=weight), *squash(), Dense(10, weight=weight), *squash()],
         input_shape=784,
@@ -47,16 +34,16 @@ def trained(run: Run, hidden: int, rate: float, epochs: int, training: Part) -> 
 
 
 def validation_error(run: Run, rate: float) -> float:
-    """Return the validation error of 784-300-10 after two epochs."""
-    model = trained(run, run.count(300, 16), rate, run.count(2), run.data.training)
+    """Return the validation error of 784-300-10 after six epochs."""
+    model = trained(run, run.count(300, 16), rate, run.count(6), run.data.training)
     return error_rate(model, run.data.validation)
 
 
 RATE = Choice(
     "lecun/learning rate",
-    (0.003, 0.01, 0.03, 0.1),
+    (0.01, 0.03, 0.1),
     validation_error,
-    "error in % of 784-300-10 on the 10 000 validation images after 2 epochs",
+    "error in % of 784-300-10 on the 10 000 validation images after 6 epochs",
 )
 
 
@@ -73,9 +60,12 @@ def setting(hidden: int, target: float) -> Setting:
     return Setting(
         f"lecun/784-{hidden}-10",
         "LeCun et al. 1998, figure 9",
+        f"784-{hidden}-10, squared error",
         f"784-{hidden}-10, 1.7159 tanh(2a/3), mean squared error with targets ±1, pixels from −0.1 to 1.175, 20 "
         "epochs; test error. Not theirs: plain SGD in batches of 16 with a learning rate that falls linearly to "
-        "0, chosen for 300 units, in place of the stochastic diagonal Levenberg-Marquardt method.",
+        "0, chosen for 300 units on 10 000 validation images, in place of the stochastic diagonal "
+        "Levenberg-Marquardt method; weights of variance 1/n. Their initial weights, ±2.4/n, have a variance of "
+        "1.9/n² and with this optimizer gave 6.2 % in one run.",
         f"{target} %",
         train(hidden),
         target=target,

@@ -82,6 +82,7 @@ SETTINGS = (
     Setting(
         "nielsen/784-30-10",
         "Nielsen 2015, chapter 1",
+        "784-30-10, quadratic cost",
         "784-30-10, sigmoid, quadratic cost, SGD with learning rate 3 in batches of 10, 30 epochs, 50 000 "
         "training images. Theirs is the highest test accuracy of one run's 30 epochs; ours is the last epoch's.",
         "95.42 %",
@@ -92,6 +93,7 @@ SETTINGS = (
     Setting(
         "nielsen/784-100-10",
         "Nielsen 2015, chapter 3",
+        "784-100-10, cross-entropy, L2",
         "784-100-10, sigmoid, cross-entropy, L2 with λ = 5, weights initially N(0, 1), SGD with learning rate 0.5 "
         "in batches of 10, 30 epochs; accuracy on 10 000 validation images, as in the book, of the last epoch.",
         "97.92 %",

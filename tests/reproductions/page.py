@@ -1,4 +1,4 @@
-"""Write the tables and figures of docs/reproductions.md: ``python -m tests.reproductions.page``."""
+"""Write the tables and draw the figures of docs/reproductions.md: ``python -m tests.reproductions.page``."""
 
 from __future__ import annotations
 
@@ -24,37 +24,56 @@ TEST_IMAGES = 10_000
 
 
 def results_table(results: Results) -> str:
-    """Return the table of all settings."""
+    """Return the table of all settings, and the machines below it."""
     lines = ["| paper | setting | theirs | ours | compared | CPU time per seed | machine |", "|---" * 7 + "|"]
+    machines = distinct(row["machine"] for row in results.rows)
     for setting in SETTINGS:
         rows = results.of(setting.name)
-        cells = (setting.paper, setting.text, setting.theirs, ours(setting, rows), compared(setting, rows))
-        lines.append(f"| {' | '.join((*cells, cpu_time(rows), ', '.join(distinct(row['machine'] for row in rows))))} |")
-    return "\n".join(lines)
+        places = ", ".join(letter(machines, name) for name in distinct(row["machine"] for row in rows))
+        cells = (setting.paper, setting.short, setting.theirs, ours(setting, rows), compared(setting, rows))
+        lines.append(f"| {' | '.join((*cells, cpu_time(rows), places))} |")
+    return "\n".join([*lines, "", *(f"Machine {letter(machines, name)}: {name}." for name in machines)])
+
+
+def letter(machines: list[str], name: str) -> str:
+    """Return the letter of a machine."""
+    return chr(ord("A") + machines.index(name))
+
+
+def settings_list(results: Results) -> str:
+    """Return a list of the settings in full, with the other values of their runs."""
+    return "\n".join(
+        f"* `{setting.name}` ({setting.paper}): {setting.text}{others(setting, results.of(setting.name))}"
+        for setting in SETTINGS
+    )
 
 
 def ours(setting: Setting, rows: list[Row]) -> str:
-    """Return mean and standard deviation over seeds of all values to show."""
+    """Return mean and standard deviation of the value over seeds."""
     if not rows:
         return NOT_RUN
-    count = f"{len(rows)} seed{'s' if len(rows) > 1 else ''}"
-    text = f"**{spread([row['value'] for row in rows], setting)}** ({count})"
-    others = [f"{what}: {spread([row[name] for row in rows], setting)}" for name, what in setting.also.items()]
-    return "; ".join([text, *others])
+    text = f"{spread([row['value'] for row in rows], setting.digits)} {setting.unit}".strip()
+    return f"**{text}** ({len(rows)} seed{'s' if len(rows) > 1 else ''})"
 
 
-def spread(values: list[float], setting: Setting) -> str:
-    """Return ``mean ± standard deviation`` with the unit; one value has no deviation."""
-    text = number(float(np.mean(values)), setting.digits)
-    if len(values) > 1:
-        text += f" ± {number(float(np.std(values, ddof=1)), setting.digits)}"
-    return f"{text} {setting.unit}".strip()
+def others(setting: Setting, rows: list[Row]) -> str:
+    """Return the means and standard deviations of the other values."""
+    if not rows or not setting.also:
+        return ""
+    parts = (f"{what} {spread([row[name] for row in rows], setting.digits)}" for name, what in setting.also.items())
+    return f" *Ours: {', '.join(parts)}.*"
+
+
+def spread(values: list[float], digits: int) -> str:
+    """Return ``mean ± standard deviation``; one value has no deviation."""
+    mean = float(np.mean(values))
+    form = f".{digits}f" if round(mean, digits) or not mean else ".1e"
+    return format(mean, form) + (f" ± {np.std(values, ddof=1):{form}}" if len(values) > 1 else "")
 
 
 def number(value: float, digits: int) -> str:
     """Format with decimals, or a power of ten if these would all be 0."""
-    text = f"{value:.{digits}f}"
-    return text if float(text) or not value else f"{value:.1e}"
+    return f"{value:.{digits}f}" if round(value, digits) or not value else f"{value:.1e}"
 
 
 def compared(setting: Setting, rows: list[Row]) -> str:
@@ -111,7 +130,11 @@ def distinct(texts: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(texts))
 
 
-TABLES: dict[str, Callable[[Results], str]] = {"results": results_table, "choices": choices_table}
+TABLES: dict[str, Callable[[Results], str]] = {
+    "results": results_table,
+    "settings": settings_list,
+    "choices": choices_table,
+}
 
 
 def with_tables(text: str, results: Results) -> str:

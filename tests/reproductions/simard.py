@@ -83,6 +83,7 @@ def setting(name: str, target: float, epochs: int, *, distorted: bool, full: boo
     return Setting(
         f"simard/{name}",
         "Simard et al. 2003, table 1",
+        f"784-800-10, {'elastic' if distorted else 'no'} distortions, {epochs} epochs",
         f"784-800-10, cross-entropy, weights from N(0, 0.05²), {distortions}, {epochs} epochs; test error. Not "
         f"theirs: tanh, batches of {BATCH}, and the initial learning rate, chosen on 10 000 validation images; it "
         f"is multiplied by 0.3 every {epochs // 4} epochs.",

@@ -195,11 +195,12 @@ FIGURES = {
 SETTINGS = (
     Setting(
         "sklearn_examples/regularization",
-        "scikit-learn, Varying regularization in Multi-layer Perceptron",
+        "scikit-learn's examples",
+        "Varying regularization: difference of accuracies",
         "Pipelines with two hidden layers of 10, L-BFGS, five strengths of L2, three data sets of two features: "
         "largest difference between the two libraries' 15 accuracies on 40 test points. Seed 0 is the example, "
         "other seeds draw other data. L-BFGS takes hundreds of iterations, in which differences in rounding grow.",
-        "the same accuracies: 0",
+        "0",
         regularization,
         target=0.0,
         unit="",
@@ -209,10 +210,11 @@ SETTINGS = (
     ),
     Setting(
         "sklearn_examples/strategies",
-        "scikit-learn, Compare stochastic learning strategies",
+        "scikit-learn's examples",
+        "Learning strategies: difference of losses",
         "Seven learning strategies on four data sets: largest difference between the two libraries' training "
         "losses of any epoch. Seed 0 is the example.",
-        "the same losses: 0",
+        "0",
         strategies,
         target=0.0,
         unit="",
@@ -222,11 +224,12 @@ SETTINGS = (
     ),
     Setting(
         "sklearn_examples/filters",
-        "scikit-learn, Visualization of MLP weights on MNIST",
+        "scikit-learn's examples",
+        "MNIST filters: difference of accuracies",
         "784-40-10, SGD with learning rate 0.2, 8 epochs on 21 000 of the 70 000 images: difference between the "
         "two libraries' accuracies on the other 49 000. Seed 0 is the example, on MNIST in float32 from its own "
         "source instead of OpenML in float64.",
-        "the same accuracy: 0",
+        "0",
         filters,
         target=0.0,
         better="lower",

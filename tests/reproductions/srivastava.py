@@ -92,6 +92,7 @@ def setting(name: str, hidden: int, units: int, target: float, *, max_norm: bool
     return Setting(
         f"srivastava/{name}",
         "Srivastava et al. 2014, table 2",
+        f"{hidden} × {units} ReLU, dropout{', max-norm' if max_norm else ''}, {updates:,} updates",
         f"784-{units}×{hidden}-10, ReLU, dropout of 0.2 and 0.5, {'max-norm 2' if max_norm else 'no max-norm'}, "
         f"momentum up to 0.95, {updates:,} updates{'' if full else ' of their 1,000,000'}; test error. Not theirs: "
         "batches of 100, weights from He's initialization, and the learning rate α / (1 + t/T), α chosen on 10 "
