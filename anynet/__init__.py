@@ -9,6 +9,8 @@ has its own hand-derived backward pass; there is no autodiff.
 
 import ast as _ast
 from importlib import import_module as _import_module
+from importlib.util import find_spec as _find_spec
+from sys import _getframe
 from typing import Any
 
 from anynet._version import __version__ as __version__
@@ -28,7 +30,11 @@ __all__ = sorted(name for name, module in _modules.items() if module not in (Non
 def __getattr__(name: str) -> Any:
     if name not in _modules:
         advice = "" if name[:1] == "_" else _import_module("anynet.names.text").advice(("anynet",), name, _modules)
-        raise AttributeError(f"anynet: expected a public name, got {name!r}{advice}")
+        message = f"anynet: expected a public name, got {name!r}{advice}"
+        # `from anynet import Linear` looks the name up here, in _handle_fromlist, and would replace an AttributeError by its own.
+        if _getframe(1).f_code.co_name == "_handle_fromlist" and _find_spec(f"anynet.{name}") is None:
+            raise ImportError(message, name=name)
+        raise AttributeError(message)
     module = _modules[name]
     value = getattr(_import_module(f"anynet.{module}"), name) if module else _import_module(f"anynet.{name}")
     globals()[name] = value

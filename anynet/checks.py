@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import math
 import operator
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from anynet.arrays.namespace import Array, namespace
 from anynet.names.text import advice
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a number with its noun, such as "1 row" or "2 rows"."""
+    return f"{count} {noun}{'' if count == 1 else 'es' if noun.endswith('ch') else 's'}"
 
 
 def check_int(where: str, name: str, value: Any, *, at_least: int) -> int:
@@ -29,9 +36,17 @@ def check_kind(where: str, name: str, value: Any, kind: type, example: str) -> N
     """Raise TypeError unless `value` is an instance of `kind`; the message shows an example."""
     if not isinstance(value, kind):
         a_class = isinstance(value, type) and issubclass(value, kind)
-        advised = advice((name,), type(value).__name__)
+        given = value if isinstance(value, type) else type(value)
+        advised = advice((name, kind.__name__, "anynet"), given.__name__)
         got = f"the class {value.__name__}; write it with parentheses" if a_class else f"{value!r}{advised}"
         raise TypeError(f"{where}: expected {name} to be {example} or another {kind.__name__}, got {got}")
+
+
+def check_path(where: str, name: str, value: Any) -> Path:
+    """Return the path of a file, or raise TypeError."""
+    if not isinstance(value, (str, PathLike)):
+        raise TypeError(f"{where}: expected {name} to be the path of a file, got {value!r}")
+    return Path(value)
 
 
 def check_flags(where: str, **values: Any) -> None:
@@ -86,6 +101,11 @@ def has_shape(x: Array, shape: tuple[int, ...]) -> bool:
 
 def check_shape(where: str, name: str, value: Any) -> tuple[int, ...]:
     """Return a shape, an int or a sequence of ints >= 1, as a tuple."""
+    if len(getattr(value, "shape", ())) > 1:
+        raise TypeError(
+            f"{where}: expected {name} to be the shape of one example, got an array of shape {tuple(value.shape)}; write "
+            f"{name}=x.shape[1:]"
+        )
     if isinstance(value, (list, tuple)):
         if None in value:
             raise TypeError(
@@ -112,6 +132,10 @@ def check_shapes(where: str, name: str, value: Any) -> Any:
 
 def check_hyperparameter(where: str, name: str, value: Any, interval: str) -> None:
     """Check a number with `check_number`; accept any schedule, a callable of the step."""
+    if isinstance(value, type):
+        raise TypeError(
+            f"{where}: expected {name} to be a number or a schedule, got the class {value.__name__}; write {value.__name__}(...)"
+        )
     if not callable(value):
         check_number(where, name, value, interval)
 
@@ -127,7 +151,7 @@ def check_finite(where: str, name: str, x: Array) -> None:
     if not math.isfinite(float(_quiet_sum(x))) and not bool(xp.all(xp.isfinite(x))):
         bad = int(xp.sum(xp.astype(~xp.isfinite(x), xp.int32)))
         raise ValueError(
-            f"{where}: expected finite values in {name}, got NaN or infinity in {bad} places of {tuple(x.shape)}; "
+            f"{where}: expected finite values in {name}, got NaN or infinity in {plural(bad, 'place')} of {tuple(x.shape)}; "
             f"remove or fill those rows first"
         )
 

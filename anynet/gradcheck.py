@@ -25,6 +25,7 @@ from anynet.checks import is_multi
 from anynet.layers import Identity
 from anynet.layers.base import Layer
 from anynet.losses.base import Loss
+from anynet.names.constructors import explained
 
 if TYPE_CHECKING:
     from anynet.model import Model
@@ -58,6 +59,7 @@ class GradientReport:
         return "\n".join(f"{name.ljust(width)}  {error:.1e}" for name, error in self.errors.items())
 
 
+@explained
 def check_gradients(
     subject: Layer | Loss | Model,
     x: Any,
@@ -105,8 +107,11 @@ def check_gradients(
         where = backends.get(backend)
     elif isinstance(subject, (Layer, Loss)):
         where = backends.of(tree.leaves(x)[0] if isinstance(x, tuple) else x)
-    else:
+    elif hasattr(subject, "backend"):
         where = subject.backend
+    else:
+        got = f"the class {subject.__name__}; write it with parentheses" if isinstance(subject, type) else repr(subject)
+        raise TypeError(f"check_gradients: expected a Layer, a Loss or a Model, got {got}")
     with where.activate():
         return _compare(subject, x, y, where, tolerance, training, seed)
 

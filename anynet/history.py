@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from anynet.display import html_table
+from anynet.names.text import ALIASES, advice
 from anynet.plots import plot_history
 
 SHOWN = 20
@@ -63,9 +64,17 @@ class History(Mapping[str, list[Any]]):
         try:
             return self._columns[name]
         except KeyError:
-            raise KeyError(
-                f"History: expected one of {', '.join(self._columns) or 'nothing yet'}, got {name!r}"
-            ) from None
+            known = ", ".join(self._columns)
+            only = f"one of {known}" if known else "a call of fit, which records values"
+            hint = advice((), ALIASES.get(name, name), self._columns)
+            raise KeyError(f"History: expected {only}, got {name!r}{hint}") from None
+
+    if not TYPE_CHECKING:  # a type checker reports unknown attributes itself
+
+        def __getattr__(self, name):
+            known = [one for one in dir(type(self)) if one[0] != "_"]
+            hint = "" if name[:1] == "_" else advice(("History",), name, known)
+            raise AttributeError(f"History: expected one of its attributes, got {name!r}{hint}")
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._columns)

@@ -8,10 +8,13 @@ from typing import Any
 
 from anynet.backends.base import Backend
 from anynet.checkpoint import snapshot
+from anynet.checks import check_path
 from anynet.distributed import Communicator
 from anynet.model import Model
+from anynet.names.constructors import explained
 
 
+@explained
 def load(
     path: str | Path,
     backend: str | Backend = "numpy",
@@ -51,4 +54,6 @@ def load(
     ...     load(f"{folder}/model.safetensors").output_shape
     (2,)
     """
-    return Model.from_snapshot("load", snapshot.read("load", Path(path)), backend, device, custom, distributed)
+    return Model.from_snapshot(
+        "load", snapshot.read("load", check_path("load", "path", path)), backend, device, custom, distributed
+    )

@@ -27,7 +27,7 @@ from anynet.callbacks import Callback, ProgressBar
 from anynet.callbacks.base import Run
 from anynet.callbacks.progress import should_show
 from anynet.checkpoint import snapshot
-from anynet.checks import is_multi
+from anynet.checks import check_path, is_multi
 from anynet.config import ModelConfig, warn_if_output_mismatches_loss
 from anynet.data.batch import Chunk
 from anynet.data.convert import copy_if_shared
@@ -216,7 +216,7 @@ class Model(Portable):
                 run = make_run(self, source, validation, plan, callbacks, compiled, writes=processes.rank == 0)
             source = processes.source(source, compiled, run)
             if resume is not None:
-                self._resume(run, Path(resume), config)
+                self._resume(run, check_path("fit", "resume", resume), config)
             if config is not self.config:
                 self._configure(config, compiled)
             evaluate = partial(self._evaluate, processes=processes)
@@ -234,6 +234,7 @@ class Model(Portable):
     def _advance(self, chunk: Chunk) -> list[Any]:
         return self._owner.update(self._compiled.loop, *chunk)
 
+    @explained
     def train_step(self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Array:
         """Take one step on one batch, and return the loss before the step, a 0-d array.
 
@@ -243,6 +244,7 @@ class Model(Portable):
             x, y, weight = self._data.batch("train_step", x, y, sample_weight)
             return self._owner.update(self._compiled.step, x, y, weight)[0]
 
+    @explained
     def gradients(self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> tuple[Array, Any]:
         """Return the loss (a 0-d array) and ∂L/∂params, without applying dropout or updating the parameters."""
         with self._on_device, self._owner.read() as state:
@@ -251,6 +253,7 @@ class Model(Portable):
 
     # -- inference ----------------------------------------------------------------------------------------------------
 
+    @explained
     def predict(self, x: ArrayLike) -> Arrays:
         """Return the output for each example.
 
@@ -263,6 +266,7 @@ class Model(Portable):
         """Return `predict` of x."""
         return self.predict(x)
 
+    @explained
     def predict_proba(self, x: ArrayLike) -> Any:
         """Return the probability of each class (N, C), as the loss defines it.
 
@@ -283,6 +287,7 @@ class Model(Portable):
         """
         return self._predict(x, self.config.required_loss.probabilities)
 
+    @explained
     def predict_classes(self, x: ArrayLike) -> Any:
         """Return the predicted classes (N,) as integers; 0 or 1 for each of several independent labels (N, O).
 
@@ -300,6 +305,7 @@ class Model(Portable):
             target = backends.of(tree.leaves(x)[0] if is_multi(self.input_shape) else x)
             return y if target.name == self.backend.name else tree.map(target.asarray, y)
 
+    @explained
     def evaluate(
         self, x: ArrayLike | Iterable[Any], y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> dict[str, Any]:

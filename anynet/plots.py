@@ -56,6 +56,8 @@ def plot_history(
     >>> [line.get_label() for line in ax.lines]
     ['loss', 'val_loss']
     """
+    if not isinstance(history, Mapping):
+        raise TypeError(f"plot_history: expected a History, such as model.history, got {type(history).__name__}")
     if names is None:
         names = [name for name in ("loss", "val_loss") if name in history]
     for name in names:

@@ -164,7 +164,7 @@ def test_the_advice_for_an_assignment_works(model, backend):
         (
             {"input_shape": (2, 2)},
             ValueError,
-            r"SoftmaxCrossEntropy: expected outputs of shape \(classes,\), got \(2, 3\); put Flatten\(\) before",
+            r"SoftmaxCrossEntropy: expected outputs of shape \(classes,\), got \(2, 3\); for one class per example put Flatten",
         ),
         ({"metrics": ["roc_auk"]}, ValueError, "expected metrics to be .*, got 'roc_auk'; did you mean ROCAUC"),
         ({"metrics": ["accuracy", "accuracy"]}, ValueError, "metrics: expected different names"),

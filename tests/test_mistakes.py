@@ -1,7 +1,9 @@
 """Common mistakes of beginners, and the remedies that their messages contain."""
 
+import contextlib
 import re
 import sys
+import tempfile
 import warnings
 from pathlib import Path
 
@@ -41,7 +43,8 @@ x, y = np.linspace(0.0, 1.0, 80).reshape(20, 4), np.arange(20) % 3
 
 def make(layers=None, **settings):
     layers = [Dense(8), ReLU(), Dense(3)] if layers is None else layers
-    return Model(layers, **{"input_shape": 4, "loss": SoftmaxCrossEntropy(), "optimizer": Adam(), **settings})
+    defaults = {"input_shape": 4, "loss": SoftmaxCrossEntropy(), "optimizer": Adam()}
+    return Model(layers, **{**defaults, **settings})
 
 
 model = make()
@@ -61,6 +64,29 @@ class Squared(Loss):
 make([Dense(1)], loss=Squared()).fit(x, x[:, :1])"""
 
 
+OWN_OPTIMIZER = """\
+def rule(p, g, velocity, rate):
+    return {new}
+
+@dataclass(frozen=True)
+class Momentum(Optimizer):
+    rule = staticmethod(rule)
+    slots = {slots}
+
+    def coefficients(self, step):
+        return {coefficients}
+
+make(optimizer=Momentum())"""
+
+
+def own_optimizer(new="p - rate * (velocity + g), velocity + g", slots='("velocity",)', coefficients="(0.1,)"):
+    return OWN_OPTIMIZER.format(new=new, slots=slots, coefficients=coefficients)
+
+
+def own_callback(hook):
+    return f"class Report(Callback):\n    def {hook}:\n        print(run.logs)"
+
+
 def own_loss(losses="(error * error)[:, 0], error", derivative="2.0 * cache"):
     return OWN_LOSS.format(losses=losses, derivative=derivative)
 
@@ -73,17 +99,29 @@ MISTAKES = {
         ("make(loss='msee')", ValueError, "got 'msee'; did you mean MSE?"),
         ("make(optimizer='adan')", ValueError, "got 'adan'; did you mean Adam?"),
         ("make(metrics=['f7'])", ValueError, "expected metrics to be 'accuracy', a Metric, a Loss or the name"),
+        ("make(metrics=['pr_auc'])", ValueError, "write metrics=[sklearn.metrics.average_precision_score]"),
+        ("make(metrics=['loss'])", ValueError, "the loss is always reported"),
         ("make(metrics=None)", TypeError, "expected a list of names, metrics or losses"),
         ("make(metrics=['accuracy', 'accuracy'])", ValueError, "expected different names"),
         ("make(loss=MeanSquaredError)", TypeError, "MeanSquaredError; write it with parentheses"),
         ("make(metrics=[Accuracy])", TypeError, "Accuracy; write it with parentheses"),
+        (
+            "make(loss=lambda y_true, y_pred: (y_pred - y_true) ** 2)",
+            TypeError,
+            "write a class with per_example and derivative",
+        ),
+        ("make(loss='log_loss')", ValueError, "write SoftmaxCrossEntropy(), or SigmoidCrossEntropy() for one output"),
         ("make(loss=MAE())", TypeError, "got MAE(); write MeanAbsoluteError()"),
         ("make(optimizer=CosineDecay(0.1, epochs=5))", TypeError, "write Adam(CosineDecay(...))"),
         ("make(optimiser=Adam())", TypeError, "did you mean optimizer?"),
         ("make(backend='gpu')", ValueError, "'torch:cuda'"),
+        ("make(backend='cuda')", ValueError, "write backend='cupy' or backend='torch:cuda'"),
         ("make(dtype='float16')", ValueError, "expected one of 'float32', 'float64', got 'float16'"),
         ("make(seed=None)", TypeError, "expected seed to be an integer, got None"),
         ("CosineDecay(0.1)", ValueError, "expected steps or epochs, got neither"),
+        ("make(regularizer='l2')", TypeError, "write L1(...) or L2(...) with its strength"),
+        ("make(regularizer=1e-4)", TypeError, "write L2(...)"),
+        ("Adam(CosineDecay)", TypeError, "got the class CosineDecay; write CosineDecay(...)"),
         ("Adam(-1e-3)", ValueError, "expected learning_rate in (0, inf), got -0.001"),
         ("Adam('fast')", TypeError, "expected learning_rate to be a number, got 'fast'"),
     ],
@@ -91,16 +129,58 @@ MISTAKES = {
         ("make([Dense(8), ReLU])", TypeError, "the class ReLU; write it with parentheses"),
         ("make([Dense(8), 'relux'])", ValueError, "got 'relux'; did you mean ReLU?"),
         ("make([Dense(8), 'dropout'])", ValueError, "write Dropout(...)"),
+        ("make([Dense(8), [ReLU()], Dense(3)])", TypeError, "write Sequential([...]) around layers inside the list"),
+        ("make([Dense(8), np.tanh, Dense(3)])", TypeError, "write an activation such as Tanh()"),
+        ("Sequential(Dense(8), ReLU())", TypeError, "write Sequential([layer, layer]), with one list"),
         ("make([])", ValueError, "expected one or more layers, got an empty list"),
         ("make(input_shape=(20, 4))", ValueError, "leave the batch axis out of input_shape"),
+        ("make(input_shape=x)", TypeError, "write input_shape=x.shape[1:]"),
+        ("Model([Dense(3)], 4)", TypeError, "write Model(layers, input_shape=..., loss=..., optimizer=...)"),
         ("make(input_shape=(None, 4))", ValueError, "leave the batch axis out of input_shape"),
         ("make(input_shape=(8, 8))", ValueError, "put Flatten() before the last Dense"),
         ("make([Conv2D(4, 3)], input_shape=(1, 8, 8))", ValueError, "shapes are (height, width, channels)"),
         ("make([MaxPool1D(5)], input_shape=(4, 2))", ValueError, "shapes are (length, channels)"),
+        ("make([BatchNorm(64)])", TypeError, "the number of features follows from input_shape"),
         ("make([Dense(0)])", ValueError, "expected units >= 1, got 0"),
         ("make([Dense(1)]).fit(x, y)", ValueError, "use SigmoidCrossEntropy"),
         ("make([Dense(3)], loss=GaussianNLL())", ValueError, "expected a multiple of 2 outputs, 2 per target"),
+        ("Dense(3, bias=False)", TypeError, "write use_bias=False"),
+        ("Dense(3, use_bias='no')", TypeError, "expected use_bias to be True or False, got 'no'"),
+        ("Dense(3, weight=HeNormal)", TypeError, "got the class HeNormal; write for example HeNormal()"),
         ("Dense(3, weight=np.ones((3, 4))).init(np.random.default_rng(0), (4,))", ValueError, "it is transposed"),
+    ],
+    "Sequences": [
+        ("make([LSTM(8), Dense(3)])", ValueError, "put Reshape((*shape, 1)) before it"),
+        ("make([LSTM(8), Dense(3)], input_shape=(5, 4))", ValueError, "LSTM(units, sequences=False) and Dense"),
+        ("make([GRU(8), Dense(3)], input_shape=(5, 4))", ValueError, "use EachPosition(SoftmaxCrossEntropy())"),
+        ("make([LSTM(8, sequences=False), LSTM(8)], input_shape=(5, 4))", ValueError, "before it sequences=True"),
+        ("LSTM(8, return_sequences=True)", TypeError, "write sequences=True, the default, or sequences=False"),
+        ("LSTM(4, hidden_size=8)", TypeError, "write units=..."),
+        ("LSTM(8, batch_first=True)", TypeError, "the first axis is always that of the examples"),
+        ("LSTM(8, num_layers=2)", TypeError, "write several layers: [LSTM(units), LSTM(units)]"),
+        ("anynet.Bidirectional(LSTM(8))", AttributeError, "write Parallel([LSTM(units), LSTM(units, reverse=True)])"),
+        ("Embedding(num_embeddings=10, embedding_dim=4)", TypeError, "write entries=..."),
+        (
+            "make([Embedding(10, 4), Flatten(), Dense(3)]).fit(10 * x, y)",
+            TypeError,
+            "cast it, for example by x.astype(int)",
+        ),
+        ("make([Embedding(10, 4), Flatten(), Dense(3)]).fit(x.astype(int) + 10, y)", ValueError, "has no such row"),
+        (
+            "make([Dense(4), Embedding(10, 4), Flatten(), Dense(3)]).fit(x, y)",
+            ValueError,
+            "put it before layers that compute",
+        ),
+        (
+            "make([Embedding(10, 4), Flatten(), Dense(3)]).fit([[1, 2, 3, 4], [1, 2]], [0, 1])",
+            ValueError,
+            "whose rows differ in length; pad them to one length",
+        ),
+        (
+            "make([Embedding(10, 4), Flatten(), Dense(3)]).fit([list('abcd')] * 20, y)",
+            TypeError,
+            "encode text and categories as numbers",
+        ),
     ],
     "Data": [
         ("model.fit(x.reshape(20, 2, 2), y)", ValueError, "reshape it to (N, 4), or give the model input_shape"),
@@ -117,6 +197,8 @@ MISTAKES = {
         ("model.fit(x, y[:5])", ValueError, "expected y with 20 rows, as x, got 5"),
         ("model.fit(x)", ValueError, "expected y, the targets"),
         ("model.fit(None, y)", TypeError, "expected x to be an array of numbers, got None"),
+        ("model.fit('train.csv', y)", TypeError, "read the file first, for example by np.load or pandas.read_csv"),
+        ("model.fit({'a': x}, y)", TypeError, "write x=... with one of its arrays"),
         ("model.fit([['a'] * 4] * 20, y)", TypeError, "expected x to be an array of numbers, got list"),
         ("model.fit([[1, 2], [1]] * 10, y)", ValueError, "expected x to be an array of numbers, got list"),
         ("model.fit(np.where(x > 0.9, np.nan, x), y)", ValueError, "remove or fill those rows first"),
@@ -131,12 +213,36 @@ MISTAKES = {
         ("model.fit(x, y, validation_split=20)", ValueError, "expected validation_split in [0, 1), got 20"),
         ("model.fit(x, y, validation_split='0.2')", TypeError, "expected validation_split to be a number"),
         ("model.fit(x, y, validation_data=x)", TypeError, "to be (x, y) or (x, y, sample_weight), got ndarray"),
+        ("model.fit(x, y, shuffle='batch')", TypeError, "expected shuffle to be True, False or a function"),
         ("model.fit(x, y, epochs=0)", ValueError, "expected epochs >= 1, got 0"),
         ("model.fit(x, y, batch_size=0)", ValueError, "expected batch_size >= 1, got 0"),
         ("model.fit(x, y, callbacks=[StopOnNaN])", TypeError, "the class StopOnNaN; write it with parentheses"),
         ("model.fit(x, y, callbacks=[len])", TypeError, "to be ProgressBar() or another Callback"),
         ("model.fit(x, y, callbacks=StopOnNaN())", TypeError, "write [...] around it"),
         ("model.fit(x, y, callbacks=[EarlyStopping()])", ValueError, "pass validation_data or validation_split"),
+        (
+            "model.fit(x, y, callbacks=[EarlyStopping('val_rmse')], validation_split=0.2)",
+            ValueError,
+            "got 'val_rmse'; pass metrics=['rmse'] to Model",
+        ),
+        (
+            "model.fit(x, y, callbacks=[EarlyStopping('val_los')], validation_split=0.2)",
+            ValueError,
+            "did you mean val_loss?",
+        ),
+        ("EarlyStopping(5)", TypeError, "write patience=5"),
+        (
+            "model.fit(x, y, callbacks=[lambda run: print(run)])",
+            TypeError,
+            "write LambdaCallback(on_epoch_end=function)",
+        ),
+        ("LambdaCallback(on_epoch_end=lambda epoch, logs: print(logs))", TypeError, "expected on_epoch_end(run)"),
+        ("LambdaCallback(on_train_end=print)", TypeError, "write on_fit_end"),
+        (
+            "make([Dense(1)], loss='mse').fit(x, x[:, 0], class_weight='balanced')",
+            ValueError,
+            "for a regression use sample_weight",
+        ),
         ("model.fit(x, y, class_weight={0: -1.0})", ValueError, "expected class_weight[0] in [0, inf), got -1"),
         ("model.fit(x, y, class_weight={7: 1.0})", ValueError, "classes are [0, 1, 2]"),
         ("model.fit(x, y)['val_loss']", KeyError, "expected one of loss, got 'val_loss'"),
@@ -155,10 +261,17 @@ MISTAKES = {
         ("model.fit(x, y, 5)", TypeError, "write fit(x, y, epochs=...)"),
         ("model.fit(x, y, verbose=1)", TypeError, "write progress=True or progress=False"),
         ("model.fit(x, y, epoch=5)", TypeError, "did you mean epochs?"),
+        ("model.fit(x, y, learning_rate=0.1)", TypeError, "write Model(..., optimizer=Adam(learning_rate))"),
+        ("model.fit(x, y).history['loss']", AttributeError, "write history['loss']"),
+        ("model.predict(x, verbose=0)", TypeError, "write predict(x), which prints nothing"),
+        ("model.evaluate(x, y, batch_size=8)", TypeError, "which chooses the size of its batches"),
+        ("SGD(model.params, 0.1)", TypeError, "Model passes it the parameters"),
         ("model.compile(loss='mse')", AttributeError, "write Model(layers, input_shape=..., loss=..., optimizer=..."),
         ("model.parameters()", AttributeError, "write params"),
         ("model.state_dict()", AttributeError, "write state, or save(path)"),
         ("model.predict_probabilities(x)", AttributeError, "did you mean predict_proba?"),
+        ("from anynet import Linear", ImportError, "write Dense(units)"),
+        ("from anynet import Relu", ImportError, "did you mean ReLU?"),
         ("anynet.Linear", AttributeError, "write Dense(units)"),
         ("anynet.Relu", AttributeError, "did you mean ReLU?"),
         ("anynet.BatchNormalization", AttributeError, "write BatchNorm"),
@@ -171,6 +284,17 @@ MISTAKES = {
         ("model.params = {'0.weight': np.ones((4, 8))}", ValueError, "with an additional '0.weight'"),
         ("make([Dense(3)]).params = [{'weight': np.ones((3, 4)), 'bias': np.ones(3)}]", ValueError, "pass array.T"),
         ("model.save('no/such/folder/file')", FileNotFoundError, "create it first"),
+        ("model.fit(x, y, callbacks=[CSVLogger('no/such/log.csv')])", FileNotFoundError, "create it before training"),
+        ("model.save(None)", TypeError, "expected path to be the path of a file, got None"),
+        ("model.save()", TypeError, "expected the argument 'path', got none"),
+        ("Model.load('model')", AttributeError, "write anynet.load(path)"),
+        ("open('weights.pt', 'w').close()\nload('weights.pt')", ValueError, "Model.load_weights reads the weights"),
+        ("model.fit(x, y, resume=True)", TypeError, "expected resume to be the path of a file, got True"),
+        (
+            "model.fit(x, y, epochs=3, callbacks=[Checkpoint('run')])\nmodel.fit(x, y, epochs=2, resume='run')",
+            ValueError,
+            "expected epochs >= 3, the number completed in run, got 2",
+        ),
         ("load('no-such-file')", FileNotFoundError, "expected an existing file"),
         ("make(metrics=[lambda a, b: 0.0]).fit(x, y, callbacks=[Checkpoint('run')])", TypeError, "or with def"),
     ],
@@ -197,6 +321,14 @@ MISTAKES = {
             "NoDx: x: expected a gradient for the input",
         ),
         ("check_gradients(MSE(), x)", ValueError, "expected y for a model or a loss, got None"),
+        ("check_gradients(Dense, x)", TypeError, "got the class Dense; write it with parentheses"),
+        (own_optimizer(slots='("velocity")'), TypeError, "write ('velocity',)"),
+        (own_optimizer(slots='("velocity", "square")'), TypeError, "expected a rule of p, g, velocity, square"),
+        (own_optimizer(new="p - rate * g"), TypeError, "expected the rule to return (p, velocity)"),
+        (own_optimizer(coefficients="0.1"), TypeError, "expected coefficients(step) to return a tuple"),
+        (own_callback("on_epoch_ends(self, run)"), TypeError, "did you mean on_epoch_end?"),
+        (own_callback("on_train_begin(self, run)"), TypeError, "write on_fit_begin"),
+        (own_callback("on_epoch_end(self, epoch, logs=None)"), TypeError, "expected on_epoch_end(self, run)"),
         (own_loss("(error * error).mean()"), ValueError, "the mean over the batch is taken by Loss"),
         (own_loss("(error * error).mean(), error"), ValueError, "expected one loss per example, of shape (20,)"),
         (own_loss("(error * error)[:, 0]"), ValueError, "and the cache for derivative"),
@@ -206,7 +338,7 @@ MISTAKES = {
 }
 """Mistakes by topic: the code, the error, and a part of its message that helps."""
 
-PAGE = Path(__file__).parents[1] / "docs" / "howto" / "errors.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "howto" / "errors.md"
 
 INTRODUCTION = """\
 ---
@@ -230,6 +362,16 @@ def run(code):
     return raised.value
 
 
+def typed(code):
+    """Return code with the prompts of an interactive session."""
+    first, *rest = code.split("\n")
+    session = [f">>> {first}"]
+    for before, line in zip([first, *rest], rest, strict=False):
+        begins = line[:1].strip() and not before.startswith("@")
+        session.append(f"{'>>>' if begins else '...'} {line}".rstrip())
+    return "\n".join(session)
+
+
 def page():
     """Return the page of all mistakes as Markdown."""
     lines = [f"{INTRODUCTION}```python\n{SETUP}```"]
@@ -239,8 +381,7 @@ def page():
             error = run(code)
             message = str(error.args[0] if isinstance(error, KeyError) else error)
             message = re.sub(r" at 0x\w+>", ">", message).replace(f"{Path.cwd().resolve()}/", "")
-            typed = code.replace("\n", "\n... ").replace("... \n", "...\n")
-            lines.append(f"```pycon\n>>> {typed}\n{type(error).__name__}: {message}\n```")
+            lines.append(f"```pycon\n{typed(code)}\n{type(error).__name__}: {message}\n```")
     return "\n\n".join(lines) + "\n"
 
 
@@ -362,4 +503,5 @@ def test_class_weights_scale_the_loss_of_their_class():
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        PAGE.write_text(page(), encoding="utf-8")

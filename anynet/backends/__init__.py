@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from anynet.arrays.convert import library_of, to_numpy
 from anynet.backends.base import Backend
 from anynet.backends.report import Info, collect
+from anynet.names.text import advice
 
 if TYPE_CHECKING:
     from anynet.selfcheck.report import CheckReport
@@ -57,10 +58,8 @@ def get(backend: str | Backend, device: str | None = None) -> Backend:
     if suffix and device is not None and suffix != device:
         raise ValueError(f"device: expected {suffix!r}, as in backend={backend!r}, or None, got {device!r}")
     if name not in _CLASSES:
-        raise ValueError(
-            f"backend: expected one of {', '.join(map(repr, NAMES))}, got {backend!r}; a device "
-            "follows a colon, as in 'torch:cuda'"
-        )
+        hint = advice(("backend",), name, NAMES) or "; a device follows a colon, as in 'torch:cuda'"
+        raise ValueError(f"backend: expected one of {', '.join(map(repr, NAMES))}, got {backend!r}{hint}")
     module, _, cls = _CLASSES[name].partition(":")
     return getattr(import_module(module), cls)(suffix or (None if device is None else str(device)))
 

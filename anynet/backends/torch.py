@@ -29,7 +29,7 @@ class TorchBackend(Backend):
             self.device = torch.device(device or "cpu")
             self.device = torch.zeros((), device=self.device).device  # "cuda" is "cuda:0"
         except (RuntimeError, AssertionError) as error:
-            reason = str(error).splitlines()[0]
+            reason = str(error).splitlines()[0].partition(". ")[0]
             raise RuntimeError(
                 f"backend 'torch': expected an available device, got {device!r} ({reason}); "
                 f"this machine has: {', '.join(devices())}"

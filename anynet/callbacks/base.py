@@ -15,6 +15,7 @@ which runs last so that its file includes the other callbacks' changes. After Ct
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from threading import get_ident
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from anynet.history import History
 from anynet.names.constructors import Constructed
+from anynet.names.text import advice
 
 if TYPE_CHECKING:
     from anynet.data.batch import Batch, Chunk
@@ -88,14 +90,46 @@ class Run:
         return self.metrics.values(quick=True)
 
 
+HOOKS = ("on_fit_begin", "on_epoch_begin", "on_batch_end", "on_epoch_end", "on_fit_end")
+
+
+def check_hook(where: str, name: str, function: Any, *, method: bool) -> None:
+    """Raise TypeError unless a function can be the hook of a name."""
+    if name not in HOOKS:
+        raise TypeError(
+            f"{where}: expected hooks among {', '.join(HOOKS)}, got {name}{advice(('Callback',), name, HOOKS)}"
+        )
+    if not callable(function):
+        raise TypeError(f"{where}: expected {name} to be a function of the run, got {function!r}")
+    signature, arguments = inspect.signature(function), ("self", "run") if method else ("run",)
+    try:
+        signature.bind(*arguments)
+        fits = "logs" not in signature.parameters
+    except TypeError:
+        fits = False
+    if not fits:
+        raise TypeError(
+            f"{where}: expected {name}({', '.join(arguments)}), got {name}{signature}; the run has epoch, logs, history and model"
+        )
+
+
 class Callback(metaclass=Constructed):
-    """Base class of callbacks; subclasses override the hooks they need."""
+    """Base class of callbacks; subclasses override the hooks they need.
+
+    A method whose name begins with ``on_`` must be one of the hooks below.
+    """
 
     last: ClassVar[bool] = False
     """Whether the hooks run after those of callbacks with ``last = False``."""
 
     saves: ClassVar[bool] = False
     """Whether the callback saves the model, so that `fit` checks first whether it can be saved."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for name, function in vars(cls).items():
+            if name.startswith("on_"):
+                check_hook(cls.__name__, name, getattr(cls, name), method=not isinstance(function, staticmethod))
 
     def on_fit_begin(self, run: Run) -> None:
         """Run before the first epoch."""

@@ -11,7 +11,7 @@ from typing import Any
 from anynet import files
 from anynet.callbacks.base import Callback, Run
 from anynet.callbacks.monitor import Monitor
-from anynet.checks import check_int, check_number
+from anynet.checks import check_int, check_number, check_path
 
 
 class Checkpoint(Callback):
@@ -62,7 +62,7 @@ class Checkpoint(Callback):
         mode: str = "auto",
     ) -> None:
         where = "Checkpoint"
-        self.path = Path(path)
+        self.path = check_path(where, "path", path)
         if every_n_epochs is not None:
             check_int(where, "every_n_epochs", every_n_epochs, at_least=1)
         if every_n_seconds is not None:

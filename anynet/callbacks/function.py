@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from anynet.callbacks.base import Callback, Run
+from anynet.callbacks.base import Callback, Run, check_hook
 
 Hook = Callable[[Run], Any]
 
@@ -47,6 +47,5 @@ class LambdaCallback(Callback):
         }
         for hook, function in given.items():
             if function is not None:
-                if not callable(function):
-                    raise TypeError(f"LambdaCallback: expected {hook} to be a function of the run, got {function!r}")
+                check_hook("LambdaCallback", hook, function, method=False)
                 setattr(self, hook, function)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from anynet.callbacks.base import Callback, Run
+from anynet.checks import check_path
 
 
 class CSVLogger(Callback):
@@ -29,13 +30,17 @@ class CSVLogger(Callback):
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = check_path("CSVLogger", "path", path)
 
     def on_fit_begin(self, run: Run) -> None:
         rows = [_line(["epoch", *_numbers(run)])] if run.history.epochs else []
         for i in range(run.history.epochs):
             rows.append(_line([i + 1, *(run.history[name][i] for name in _numbers(run))]))
         if run.writes:
+            if not self.path.parent.is_dir():
+                raise FileNotFoundError(
+                    f"CSVLogger: expected an existing folder, got {self.path.parent}; create it before training"
+                )
             self.path.write_text("".join(rows), encoding="utf-8", newline="")
 
     def on_epoch_end(self, run: Run) -> None:

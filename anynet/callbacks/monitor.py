@@ -7,6 +7,7 @@ from typing import Any
 
 from anynet.callbacks.base import Run
 from anynet.checks import check_number
+from anynet.names.text import ALIASES, advice, plain
 
 MODES = ("auto", "min", "max")
 
@@ -28,7 +29,10 @@ class Monitor:
 
     def __init__(self, where: str, name: str, mode: str = "auto", min_delta: float = 0.0) -> None:
         if not isinstance(name, str):
-            raise TypeError(f"{where}: expected monitor to be the name of a quantity in the history, got {name!r}")
+            hint = f"; write patience={name}" if isinstance(name, int) else ""
+            raise TypeError(
+                f"{where}: expected monitor to be the name of a quantity in the history, got {name!r}{hint}"
+            )
         if mode not in MODES:
             raise ValueError(f"{where}: expected mode 'auto', 'min' or 'max', got {mode!r}")
         check_number(where, "min_delta", min_delta, "[0, inf)")
@@ -40,9 +44,8 @@ class Monitor:
     def begin(self, run: Run) -> None:
         """Raise ValueError unless the run records the quantity, and its direction of improvement is known."""
         if self.name not in run.names:
-            hint = "; pass validation_data or validation_split" if self.name.startswith("val_") else ""
             raise ValueError(
-                f"{self._where}: expected monitor to be one of {', '.join(run.names)}, got {self.name!r}{hint}"
+                f"{self._where}: expected monitor to be one of {', '.join(run.names)}, got {self.name!r}{self._remedy(run)}"
             )
         if self._mode == "auto":
             more = run.metrics.metrics[self.name.removeprefix("val_")].greater_is_better
@@ -52,6 +55,16 @@ class Monitor:
                     "does not define which is better"
                 )
             self._sign = -1.0 if more else 1.0
+
+    def _remedy(self, run: Run) -> str:
+        """Return the end of a message about a quantity that the run does not record."""
+        measured = self.name.removeprefix("val_")
+        if measured in run.metrics.metrics:
+            return "; pass validation_data or validation_split"
+        meant = plain(ALIASES.get(plain(measured), measured))
+        prefix = self.name[: -len(measured)]
+        validation = " and validation_data to fit" if prefix and not run.validated else ""
+        return advice((), prefix + meant, run.names) or f"; pass metrics=[{measured!r}] to Model{validation}"
 
     def better(self, run: Run) -> bool:
         """Store the epoch's value if it is the best, and return whether it is. NaN never is."""

@@ -79,7 +79,10 @@ def read(where: str, path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]
 
 
 def _foreign(where: str, path: Path) -> ValueError:
-    return ValueError(f"{where}: expected a file that anynet wrote, got {path} without its description")
+    return ValueError(f"{where}: expected a file that anynet wrote, got {path} without its description{_OTHER}")
+
+
+_OTHER = "; Model.load_weights reads the weights of other libraries"
 
 
 def _verified(where: str, path: Path, file: BinaryIO) -> dict[str, Any]:
@@ -89,7 +92,8 @@ def _verified(where: str, path: Path, file: BinaryIO) -> dict[str, Any]:
     length = int.from_bytes(prefix, "little")
     if len(prefix) < 8 or not 2 <= length <= size - 8:
         claimed = f", whose header claims {length}" if len(prefix) == 8 else ""
-        raise ValueError(f"{where}: expected a whole safetensors file, got {path} of {size} bytes{claimed}")
+        hint = "" if path.suffix in ("", ".safetensors") else _OTHER
+        raise ValueError(f"{where}: expected a whole safetensors file, got {path} of {size} bytes{claimed}{hint}")
     head = file.read(length)
     try:
         start, stop = _digest_place(head)

@@ -22,7 +22,6 @@ from anynet.data.sources import ArraySource, IterableSource, Source, StreamedSou
 from anynet.data.split import class_labels, class_weights, split_labels, stratified_split
 from anynet.losses.base import Loss
 from anynet.losses.parts import PartsLoss
-from anynet.metrics import Metric
 
 Inputs = Any
 """An array of N examples, or a tuple of arrays for several inputs."""
@@ -86,8 +85,9 @@ class DataAdapter:
         self._config.layer.check_input(where, batch.x)
         loss = self._config.required_loss
         loss.check_values(batch.y, self._output_shape)
-        if not loss.has_classes:
-            check_are_classes(where, self._config.metrics, loss, batch.y)
+        metric = next((metric for metric in self._config.metrics if metric.needs_classes), None)
+        if metric is not None:
+            check_are_classes(where, f"the metric {metric.name!r}", "metrics=['rmse', 'mae', 'r2']", loss, batch.y)
         return batch
 
     def input_batches(self, x: ArrayLike) -> Iterator[Inputs]:
@@ -160,6 +160,7 @@ class DataAdapter:
                 f"fit: expected no class_weight with {type(loss).__name__}, whose examples have several targets; pass it to the "
                 f"inner loss, for example SoftmaxCrossEntropy(class_weight=[...])"
             )
+        check_are_classes("fit", "class_weight", "sample_weight", loss, source.targets)
         labels = class_labels("fit", "class_weight", source.targets)
         return source.weighted(self._backend.asarray(class_weights("fit", class_weight, labels), self._dtype))
 
@@ -203,8 +204,9 @@ class DataAdapter:
 
     def _iterable(self, where: str, x: Any, sample_weight: Any, class_weight: Any) -> IterableSource:
         if not is_batches(x):
+            hint = "; wrap it in a torch.utils.data.DataLoader" if is_dataset(x) else ""
             raise ValueError(
-                f"{where}: expected y, the targets, got None; only an iterable of batches (x, y) may be passed without y"
+                f"{where}: expected y, the targets, got None; only an iterable of batches (x, y) may be passed without y{hint}"
             )
         if sample_weight is not None:
             raise ValueError(
@@ -226,6 +228,7 @@ class DataAdapter:
                 weight = as_weights(self._backend, where, weight, self._dtype, some_positive=False)
                 same_length(where, batch.x, sample_weight=weight)
             if class_weight is not None:
+                check_are_classes(where, "class_weight", "sample_weight", self._config.required_loss, batch.y)
                 labels = class_labels(where, "class_weight", batch.y)
                 factor = self._backend.asarray(class_weights(where, class_weight, labels, classes), self._dtype)
                 weight = factor if weight is None else factor * weight
@@ -236,16 +239,16 @@ class DataAdapter:
         return IterableSource(f"{where}: x", x, prepare)
 
 
-def check_are_classes(where: str, metrics: Iterable[Metric], loss: Loss, y: Any) -> None:
-    """Raise ValueError if a metric of classes would measure targets that are numbers."""
-    metric = next((metric for metric in metrics if metric.needs_classes), None)
-    if metric is not None and hasattr(y, "shape"):
-        xp = namespace(y)
-        if not bool(xp.all((y == 0) | (y == 1))):
-            raise ValueError(
-                f"{where}: expected y of classes, 0 and 1, for the metric {metric.name!r} with {type(loss).__name__}, got "
-                "other numbers; for a regression use metrics=['rmse', 'mae', 'r2'], for classes SoftmaxCrossEntropy()"
-            )
+def check_are_classes(where: str, purpose: str, instead: str, loss: Loss, y: Any) -> None:
+    """Raise ValueError if targets that are numbers would be used as classes."""
+    if loss.has_classes or not hasattr(y, "shape"):
+        return
+    xp = namespace(y)
+    if xp.isdtype(y.dtype, "real floating") and not bool(xp.all((y == 0) | (y == 1))):
+        raise ValueError(
+            f"{where}: expected y of classes, 0 and 1, for {purpose} with {type(loss).__name__}, got "
+            f"other numbers; for a regression use {instead}, for classes SoftmaxCrossEntropy()"
+        )
 
 
 def is_batches(x: Any) -> bool:
@@ -254,6 +257,11 @@ def is_batches(x: Any) -> bool:
         first = x[0] if x else None
         return isinstance(first, tuple) or (isinstance(first, list) and any(hasattr(part, "shape") for part in first))
     return isinstance(x, Iterable) and not hasattr(x, "shape") and not isinstance(x, (str, bytes, dict))
+
+
+def is_dataset(x: Any) -> bool:
+    """Return whether x is a data set of PyTorch, with examples by number."""
+    return hasattr(x, "__getitem__") and not hasattr(x, "__iter__") and not hasattr(x, "shape")
 
 
 def _parts(x: Any, shape: Any) -> Any:

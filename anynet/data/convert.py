@@ -6,6 +6,7 @@ Legend: N examples.
 from __future__ import annotations
 
 import math
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from anynet import tree
 from anynet.arrays.namespace import Array, ArrayLike, DType
 from anynet.backends.base import Backend
-from anynet.checks import ANY_SIZE, check_finite, has_shape, is_multi
+from anynet.checks import ANY_SIZE, check_finite, has_shape, is_multi, plural
 from anynet.data.frames import check_finite_columns, frame_to_numpy, is_frame
 
 
@@ -36,9 +37,9 @@ def as_array(backend: Backend, where: str, name: str, value: ArrayLike, dtype: D
     except (TypeError, ValueError) as error:
         if str(error).startswith(where):
             raise
-        hint = "; number the classes from 0, as np.unique(y, return_inverse=True)[1] does" if name == "y" else ""
+        reason, hint = _explained(name, value, error)
         raise type(error)(
-            f"{where}: expected {name} to be an array of numbers, got {_describe(value)} ({error}){hint}"
+            f"{where}: expected {name} to be an array of numbers, got {_describe(value)}{reason}{hint}"
         ) from None
     if array.ndim == 0:
         raise ValueError(f"{where}: expected {name} with a batch axis, got a single number")
@@ -54,8 +55,26 @@ def _numeric(value: Any) -> Any:
         if is_frame(value) and array.dtype.kind not in "biuf":
             return frame_to_numpy(value)
     if isinstance(array, np.ndarray) and array.dtype.kind not in "biuf":
-        raise TypeError(f"its dtype is {array.dtype}")
+        raise TypeError(f"its dtype is {getattr(value, 'dtype', array.dtype)}")
     return array
+
+
+def _explained(name: str, value: Any, error: Exception) -> tuple[str, str]:
+    """Return the reason for which a value is not an array of numbers, and the remedy."""
+    reason = f" ({error})"
+    if isinstance(value, (str, PathLike)):
+        return f" {str(value)!r}", "; read the file first, for example by np.load or pandas.read_csv"
+    if hasattr(value, "toarray"):
+        return ", which is sparse", f"; write {name}.toarray()"
+    if isinstance(value, dict):
+        return "", f"; write {name}=... with one of its arrays, or several as a tuple"
+    if "inhomogeneous" in str(error):
+        return " whose rows differ in length", "; pad them to one length"
+    if name == "y":
+        return reason, "; number the classes from 0, as np.unique(y, return_inverse=True)[1] does"
+    if value is not None and not is_frame(value):
+        return reason, "; encode text and categories as numbers" if np.asarray(value).dtype.kind in "UST" else ""
+    return "" if value is None else reason, ""
 
 
 def _describe(value: Any) -> str:
@@ -103,7 +122,8 @@ def as_inputs(backend: Backend, where: str, x: ArrayLike, input_shape: Any, dtyp
     if integers:
         if not xp.isdtype(x.dtype, "integral"):
             raise TypeError(
-                f"{where}: expected x of integers, which the first layer takes as indices, got dtype {x.dtype}"
+                f"{where}: expected x of integers, which the first layer takes as indices, got dtype {x.dtype}; cast it, for "
+                "example by x.astype(int)"
             )
         return xp.astype(x, backend.index_dtype)
     return x if x.dtype in (dtype, xp.uint8) else xp.astype(x, dtype)
@@ -140,7 +160,7 @@ def same_length(where: str, x: Any, **others: Any) -> None:
     for name, other in others.items():
         for array in tree.leaves(other):
             if array.shape[0] != count:
-                raise ValueError(f"{where}: expected {name} with {count} rows, as x, got {array.shape[0]}")
+                raise ValueError(f"{where}: expected {name} with {plural(count, 'row')}, as x, got {array.shape[0]}")
 
 
 def check_batch_size(where: str, x: Any) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from anynet.checks import plural
+
 NAMED = 5
 """Maximum number of columns that a message names."""
 
@@ -26,9 +28,10 @@ def frame_to_numpy(frame: Any) -> np.ndarray:
     columns = [(name, _column(frame[name])) for name in frame.columns]
     odd = [f"{name!r} ({frame[name].dtype})" for name, column in columns if column.dtype.kind not in "biuf"]
     if odd:
+        verb = "is" if len(odd) == 1 else "are"
         raise TypeError(
-            f"{len(odd)} of {len(columns)} columns are not numeric: {_listed(odd)}; encode or drop them, for example "
-            "with pandas.get_dummies"
+            f"{len(odd)} of {plural(len(columns), 'column')} {verb} not numeric: {_listed(odd)}; encode or drop them, for "
+            "example with pandas.get_dummies"
         )
     return np.stack([column for _, column in columns], axis=1)
 
@@ -37,9 +40,11 @@ def check_finite_columns(where: str, name: str, frame: Any, array: np.ndarray) -
     """Raise ValueError if a column holds NaN or infinity; the message names it."""
     bad = np.count_nonzero(~np.isfinite(array), axis=0) if array.dtype.kind == "f" and array.ndim == 2 else np.zeros(0)
     if bad.any():
-        columns = [f"{column!r} ({count} rows)" for column, count in zip(frame.columns, bad, strict=True) if count]
+        columns = [
+            f"{column!r} ({plural(count, 'row')})" for column, count in zip(frame.columns, bad, strict=True) if count
+        ]
         raise ValueError(
-            f"{where}: expected finite values in {name}, got NaN or infinity in {len(columns)} columns: "
+            f"{where}: expected finite values in {name}, got NaN or infinity in {plural(len(columns), 'column')}: "
             f"{_listed(columns)}; fill them, for example by {name}.fillna({name}.median()), or drop those rows"
         )
 

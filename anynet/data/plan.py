@@ -57,6 +57,8 @@ def make_plan(
     if batch_size is not None:
         check_int("fit", "batch_size", batch_size, at_least=1)
     check_number("fit", "validation_split", validation_split, "[0, 1)")
+    if not callable(shuffle) and not isinstance(shuffle, (bool, np.bool_)):
+        raise TypeError(f"fit: expected shuffle to be True, False or a function, got {shuffle!r}")
     optimizer = config.required_optimizer
     if optimizer.full_batch and batch_size is not None:
         raise ValueError(

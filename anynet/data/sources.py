@@ -24,6 +24,7 @@ import numpy as np
 from anynet import tree
 from anynet.arrays.namespace import Array
 from anynet.backends.base import Backend
+from anynet.checks import plural
 from anynet.data.batch import Batch, Chunk, Portion, share
 from anynet.data.plan import Plan
 from anynet.data.prefetch import prefetch
@@ -269,7 +270,7 @@ class IterableSource(Source):
         expected = self._expected() or self._seen or max(1, skip)
         if count < expected:
             hint = "; an iterator can be used only once: pass an object that starts again" if count == 0 else ""
-            raise ValueError(f"{self._where}: expected {expected} batches or more, got {count}{hint}")
+            raise ValueError(f"{self._where}: expected {plural(expected, 'batch')} or more, got {count}{hint}")
         self._seen = count
 
 

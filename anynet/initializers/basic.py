@@ -269,6 +269,8 @@ def as_initializer(value: Any, where: str) -> Initializer:
     """Return an initializer unchanged, and an array or nested list as `Given`."""
     if isinstance(value, Initializer):
         return value
-    if isinstance(value, (str, type)):
-        raise TypeError(f"{where}: expected an initializer or an array, got {value!r}; write for example HeNormal()")
+    if isinstance(value, (str, type, bool)):
+        hint = f"use_bias={value!r}" if isinstance(value, bool) else "for example HeNormal()"
+        got = f"the class {value.__name__}" if isinstance(value, type) else repr(value)
+        raise TypeError(f"{where}: expected an initializer or an array, got {got}; write {hint}")
     return Given(to_numpy(value))

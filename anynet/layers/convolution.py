@@ -15,7 +15,7 @@ import numpy as np
 
 from anynet.arrays.namespace import Array
 from anynet.arrays.reduce import total
-from anynet.checks import check_int
+from anynet.checks import check_flags, check_int
 from anynet.initializers import GlorotUniform, Zeros, as_initializer
 from anynet.layers.base import Cache, Grads, Key, Layer, Params, Shape, axis_sizes, init_param
 from anynet.layers.correlation import Geometry, correlate, input_gradient, weight_gradient
@@ -102,6 +102,7 @@ class Conv2D(Layer):
         for name in ("kernel_size", "stride", "dilation"):
             object.__setattr__(self, name, pair("Conv2D", name, getattr(self, name)))
         object.__setattr__(self, "padding", check_padding("Conv2D", self.padding))
+        check_flags("Conv2D", use_bias=self.use_bias)
         object.__setattr__(self, "weight", as_initializer(self.weight, "Conv2D: weight"))
         object.__setattr__(self, "bias", as_initializer(self.bias, "Conv2D: bias"))
 
@@ -228,6 +229,7 @@ class Conv1D(Layer):
         if not isinstance(self.padding, str):
             object.__setattr__(self, "padding", pair("Conv1D", "padding", self.padding, at_least=0))
         check_padding("Conv1D", self.padding)
+        check_flags("Conv1D", use_bias=self.use_bias)
         object.__setattr__(self, "weight", as_initializer(self.weight, "Conv1D: weight"))
         object.__setattr__(self, "bias", as_initializer(self.bias, "Conv1D: bias"))
 

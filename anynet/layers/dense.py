@@ -12,7 +12,7 @@ import numpy as np
 
 from anynet.arrays.namespace import Array, namespace
 from anynet.arrays.reduce import total
-from anynet.checks import check_int
+from anynet.checks import check_flags, check_int
 from anynet.initializers import GlorotUniform, Zeros, as_initializer
 from anynet.layers.base import (
     Cache,
@@ -83,6 +83,7 @@ class Dense(Layer):
 
     def __post_init__(self) -> None:
         check_int("Dense", "units", self.units, at_least=1)
+        check_flags("Dense", use_bias=self.use_bias)
         object.__setattr__(self, "weight", as_initializer(self.weight, "Dense: weight"))
         object.__setattr__(self, "bias", as_initializer(self.bias, "Dense: bias"))
 

@@ -76,6 +76,11 @@ class Embedding(Layer):
 
     def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
         xp = namespace(x)
+        if not xp.isdtype(x.dtype, "integral"):
+            raise ValueError(
+                f"Embedding({self.entries}, {self.features}): expected integers, got numbers of {x.dtype}; put it before "
+                "layers that compute"
+            )
         rows = xp.take(params["weight"], xp.reshape(x, (-1,)), axis=0)
         return xp.reshape(rows, (*x.shape, self.features)), x
 

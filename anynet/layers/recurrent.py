@@ -54,7 +54,9 @@ class Recurrent(Layer):
 
     def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
         where, units = f"{type(self).__name__}({self.units})", self.units
-        positions, features = axis_sizes(where, input_shape, "positions", "features")
+        alone = "; put Reshape((*shape, 1)) before it, or give a recurrent layer before it sequences=True"
+        hint = alone if len(input_shape) == 1 else ""
+        positions, features = axis_sizes(where, input_shape, "positions", "features", hint=hint)
         params = {
             name: init_param(f"{where}: {name}", getattr(self, name), rng, (*rows, self.gates * units))
             for name, rows in (("weight", (features,)), ("recurrent_weight", (units,)), ("bias", ()))

@@ -84,9 +84,9 @@ class ClassLoss(Loss):
         where = type(self).__name__
         if len(output_shape) > 1:
             raise ValueError(
-                f"{where}: expected outputs of shape (classes,), got {output_shape}; put Flatten() before the last Dense, "
-                f"leave the batch axis out of input_shape, or use EachPosition({where}()) for a class at each position, "
-                f"EachMember({where}()) for an ensemble"
+                f"{where}: expected outputs of shape (classes,), got {output_shape}; for one class per example put Flatten() "
+                f"before the last Dense, or end in LSTM(units, sequences=False) and Dense; for a class at each position use "
+                f"EachPosition({where}()), for an ensemble EachMember({where}()); leave the batch axis out of input_shape"
             )
         if output_shape in ((), (1,)):
             raise ValueError(

@@ -187,10 +187,17 @@ class Custom(Metric):
 
     def value(self, sums: tuple[Any, ...]) -> Any:
         y_true, y_pred, *weight = sums
+        weights = {}
         if "sample_weight" in inspect.signature(self.function).parameters:
-            value = self.function(y_true, y_pred, sample_weight=weight[0] if weight else None)
-        else:
-            value = self.function(y_true, y_pred)
+            weights["sample_weight"] = weight[0] if weight else None
+        try:
+            value = self.function(y_true, y_pred, **weights)
+        except Exception as error:
+            error.add_note(
+                f"metrics: {self.name} received y_true {y_true.shape} and y_pred {y_pred.shape}, the outputs as Model.predict "
+                "returns them; functions of classes need y_pred.argmax(axis=1)"
+            )
+            raise
         value = np.asarray(value, dtype=np.float64)
         if value.shape == (len(y_true),):
             return float(np.average(value, weights=weight[0] if weight else None))

@@ -40,6 +40,11 @@ class Constructed(ABCMeta):
                 return super().__call__(*args, **accepted)
             raise TypeError(problem + _decorator_advice(cls))
 
+        def __getattr__(cls, name):
+            known = [one for one in dir(cls) if one[0] != "_"]
+            hint = "" if name[:1] == "_" else advice([base.__name__ for base in cls.__mro__], name, known)
+            raise AttributeError(f"{cls.__name__}: expected one of its attributes, got {name!r}{hint}")
+
     @property
     def __signature__(cls) -> inspect.Signature:
         signature = inspect.signature(cls.__init__)  # type: ignore[misc]
@@ -83,14 +88,17 @@ def _accepted(signature: inspect.Signature, kwargs: Mapping[str, Any]) -> dict[s
 
 
 def explained(function: Callable[P, R]) -> Callable[P, R]:
-    """Decorate a method so that wrong arguments raise a TypeError with the code to write."""
+    """Decorate a function or a method of `Model` to explain wrong arguments in a TypeError."""
+
+    name = function.__qualname__.rpartition(".")[2]
+    owner = name if name == function.__qualname__ else f"Model.{name}"
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return function(*args, **kwargs)
         except TypeError:
-            problem = wrong_arguments([function.__qualname__], inspect.signature(function), args, kwargs)
+            problem = wrong_arguments([owner], inspect.signature(function), args, kwargs)
             if problem is None:
                 raise
         raise TypeError(problem)
@@ -110,15 +118,16 @@ def wrong_arguments(
         unknown = [name for name in kwargs if name not in parameters]
         if unknown:
             return (
-                f"{where}: expected arguments among {', '.join(names) or 'none'}, got {unknown[0]}="
+                f"{where}: expected {'arguments among ' if names else 'no arguments'}{', '.join(names)}, got {unknown[0]}="
                 f"{_short(kwargs[unknown[0]])}{advice(owners, unknown[0], names)}"
             )
         positional = [p for p in parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD and p.name != "self"]
         given = args[1:] if "self" in parameters else args
         if len(given) > len(positional):
-            few = ", ".join(p.name for p in positional) or "none"
+            few = f"more arguments without a name than {', '.join(p.name for p in positional)}"
             surplus = ", ".join(map(_short, given[len(positional) :]))
-            return f"{where}: expected no more arguments without a name than {few}, got {surplus}{surplus_advice(owners[0])}"
+            only = few if positional else "arguments without a name"
+            return f"{where}: expected no {only}, got {surplus}{surplus_advice(owners[0])}"
         reason = re.sub(r"missing a required (?:\S+ )?argument:", "the argument", str(error))
         reason = reason.replace("multiple values for", "one value for")
         return f"{where}: expected {reason}, got {', '.join([*map(_short, given), *kwargs]) or 'none'}"

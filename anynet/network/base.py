@@ -22,7 +22,7 @@ from anynet.layers import Layer
 from anynet.layers.summary import Summary, summary
 from anynet.losses.base import Loss
 from anynet.metrics import Metric
-from anynet.names.constructors import Constructed
+from anynet.names.constructors import Constructed, explained
 from anynet.names.text import advice
 from anynet.optimizers import lr_factor
 from anynet.optimizers.base import Optimizer
@@ -200,6 +200,7 @@ class Network(metaclass=Constructed):
             self._configure(config)
             self._owner = StateOwner(place_state(state, self.backend), self.backend)
 
+    @explained
     def summary(self) -> Summary:
         """Return a table of the layers with their output shapes and numbers of parameters.
 
@@ -209,6 +210,7 @@ class Network(metaclass=Constructed):
 
     # -- copies -------------------------------------------------------------------------------------------------------
 
+    @explained
     def to(
         self, backend: str | Backend, device: str | None = None, distributed: str | Communicator | None = None
     ) -> Self:

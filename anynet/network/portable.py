@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from anynet import files, tree
 from anynet.checkpoint import snapshot
+from anynet.checks import check_path
 from anynet.config import ModelConfig
+from anynet.names.constructors import explained
 from anynet.network.base import Network
 from anynet.onnx import to_onnx
 from anynet.training.state import restarted
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 class Portable(Network):
     """The part of `Model` that saves, exports and exchanges weights."""
 
+    @explained
     def save(self, path: str | Path) -> None:
         """Write architecture, parameters, optimizer state, random key and history to one safetensors file, without pickle.
 
@@ -29,12 +32,14 @@ class Portable(Network):
         replaced only by a complete one. `anynet.load` reads the file on any backend. Another thread may save during `fit`,
         without the position.
         """
+        path = check_path("save", "path", path)
         run, history = None if self._run is None else self._run(), self.history
         if run is not None and run.thread != get_ident():
             run, history = None, history.complete()
         with self._owner.read() as state:
-            snapshot.write(Path(path), self.config, state, self.epoch, history, run)
+            snapshot.write(path, self.config, state, self.epoch, history, run)
 
+    @explained
     def to_onnx(
         self, path: str | Path | None = None, *, opset: int = 18, dtype: str = "float32", softmax: bool = False
     ) -> Any:
@@ -44,6 +49,7 @@ class Portable(Network):
         """
         return to_onnx(self, path, opset=opset, dtype=dtype, softmax=softmax)
 
+    @explained
     def load_weights(
         self,
         source: str | Path | Mapping[str, Any] | Sequence[Any],
@@ -91,6 +97,7 @@ class Portable(Network):
         with self._on_device:
             self._owner.update(lambda old: (restarted(old, self.config, self.backend, params), None))
 
+    @explained
     def weights(self, layout: str = "torch") -> Any:
         """Return copies of the parameters as NumPy arrays in the layout of PyTorch or Keras.
 
@@ -114,6 +121,11 @@ class Portable(Network):
         where = "fit: resume"
         saved = self._processes.of_first(lambda: snapshot.read(where, path))
         with self._processes.together(), saved.wrong_content_is_value_error(where):
+            if run.epochs < saved.history.epochs:
+                raise ValueError(
+                    f"{where}: expected epochs >= {saved.history.epochs}, the number completed in {path}, got {run.epochs}; it "
+                    "includes the completed epochs"
+                )
             saved.check_same(where, config, run.settings)
             with self._owner.read() as present:
                 state = saved.state(where, present)

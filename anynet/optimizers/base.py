@@ -26,6 +26,7 @@ from anynet.arrays.namespace import Array, namespace
 from anynet.durations import fields_in_steps
 from anynet.names.constructors import Value
 from anynet.optimizers import scalars
+from anynet.optimizers.own import check_rule
 
 Rule = Callable[..., tuple[Array, ...]]
 LeafGroups = list[tuple[Array, ...]]
@@ -94,6 +95,8 @@ class Optimizer(metaclass=Value):
     def init(self, params: tree.Tree) -> State:
         """Return the initial state for the trainable part of the parameters."""
         # The step count is an array because a compiled step would treat a Python integer as a constant.
+        if type(self).rule is not Optimizer.rule and type(self).advance is Optimizer.advance:
+            check_rule(type(self).__name__, self.slots, self.rule, self.coefficients)
         arrays = tree.leaves(params)
         if not arrays:
             return {}

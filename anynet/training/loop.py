@@ -135,8 +135,9 @@ def _warn_if_diverged(run: Run) -> None:
 def check_callbacks(callbacks: Any) -> list[Callback]:
     """Return callbacks as a list, or raise TypeError if they are something else."""
     if not isinstance(callbacks, Sequence):
-        got = f"a {type(callbacks).__name__}" if isinstance(callbacks, Callback) else repr(callbacks)
-        raise TypeError(f"fit: expected callbacks to be a list, got {got}; write [...] around it")
+        one = isinstance(callbacks, Callback)
+        got = f"a {type(callbacks).__name__}; write [...] around it" if one else repr(callbacks)
+        raise TypeError(f"fit: expected callbacks to be a list, got {got}")
     for callback in callbacks:
         check_kind("fit", "every callback", callback, Callback, "ProgressBar()")
     return list(callbacks)

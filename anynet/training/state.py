@@ -12,6 +12,7 @@ from anynet import random, tree
 from anynet.arrays.namespace import Array
 from anynet.arrays.placeholder import Placeholder
 from anynet.backends.base import Backend
+from anynet.checks import plural
 from anynet.config import ModelConfig
 from anynet.initializers import transposed_hint
 from anynet.optimizers import lr_factor
@@ -67,8 +68,9 @@ def place_like(where: str, old: tree.Tree, new: tree.Tree, place: Callable[[Any]
     if expected.keys() != given.keys():
         sides = {"without": expected.keys() - given.keys(), "with an additional": given.keys() - expected.keys()}
         odd = " and ".join(f"{word} {_names(paths)}" for word, paths in sides.items() if paths)
+        count = plural(len(expected), "array")
         raise ValueError(
-            f"{where}: expected {len(expected)} arrays as in Model.{where}, got {len(given)}, {odd}; assign {_outline(old)}"
+            f"{where}: expected {count} as in Model.{where}, got {len(given)}, {odd}; assign {_outline(old)}"
         )
     placed = []
     for path, array in expected.items():

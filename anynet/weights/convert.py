@@ -9,6 +9,7 @@ import numpy as np
 
 from anynet import tree
 from anynet.arrays.placeholder import PlaceholderGenerator
+from anynet.checks import plural
 from anynet.layers import Frozen
 from anynet.layers.base import Layer, Params, Shape
 from anynet.layers.hooks import LayerCall, with_hook
@@ -161,7 +162,7 @@ def _matched(source: Source, expected: list[str], names: Names) -> dict[str, Giv
             if found
         ]
         raise ValueError(
-            f"load_weights: expected {len(expected)} arrays, got {len(targets)}; {'; '.join(parts)}; pass "
+            f"load_weights: expected {plural(len(expected), 'array')}, got {len(targets)}; {'; '.join(parts)}; pass "
             "names={name there: name here}, with None for an array to ignore"
         )
     return {target: Given(name, given[name]) for name, target in renamed.items() if target is not None}

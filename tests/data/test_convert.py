@@ -23,7 +23,7 @@ DATA = {
     "label far too large": (X, Y + 2**40, ValueError, "expected labels in y from 0 to 2, got 109951162777"),
     "negative label": (X, Y - 1, ValueError, "expected labels in y from 0 to 2, got -1"),
     "float labels": (X, Y + 0.0, ValueError, r"expected y of integers.*cast the labels to integers"),
-    "NaN in x": (NAN, Y, ValueError, r"expected finite values in x, got NaN or infinity in 1 places of \(12, 4\)"),
+    "NaN in x": (NAN, Y, ValueError, r"expected finite values in x, got NaN or infinity in 1 place of \(12, 4\)"),
     "infinity in x": (INF, Y, ValueError, "expected finite values in x"),
     "too large for float32": (X * 1e300, Y, ValueError, "expected finite values in x"),
     "NaN in y": (X, np.where(np.isnan(NAN[:, 1:]), np.nan, np.eye(3)[Y]), ValueError, "expected finite values in y"),

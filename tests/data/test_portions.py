@@ -67,7 +67,7 @@ def test_an_iterable_is_followed_by_empty_portions(skip, lengths):
 def test_an_iterable_without_batches_raises():
     model = Model([Dense(3)], input_shape=4, loss=SoftmaxCrossEntropy(), optimizer=SGD(0.1))
     data = DataAdapter(model.config, model.backend, model.output_shape)
-    with pytest.raises(ValueError, match="expected 1 batches or more, got 0"):
+    with pytest.raises(ValueError, match="expected 1 batch or more, got 0"):
         next(data.source("fit", iter(()), None).portions(PLANS[0], 0, 0, 0, 2))
 
 

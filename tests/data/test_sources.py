@@ -344,7 +344,7 @@ def bad(batch, at=3):
         (lambda m: m.fit(bad((x[:4], y[:4] + 5))), ValueError, "expected labels in y from 0 to 2"),
         (lambda m: m.fit(bad(x[:4])), TypeError, r"batch 4: expected \(x, y\) or \(x, y, sample_weight\), got ndarray"),
         (lambda m: m.fit(bad((x[:4],))), TypeError, r"batch 4: expected \(x, y\) or .*, got tuple of 1"),
-        (lambda m: m.fit(iter(())), ValueError, "fit: x: expected 1 batches or more, got 0"),
+        (lambda m: m.fit(iter(())), ValueError, "fit: x: expected 1 batch or more, got 0"),
         (lambda m: m.fit(x), ValueError, "fit: expected y, the targets, got None; only an iterable of batches"),
         (
             lambda m: m.fit(Batches(x, y), sample_weight=weight),

@@ -125,7 +125,8 @@ def test_one_of_several_outputs():
         (
             lambda: model(loss=SoftmaxCrossEntropy()),
             ValueError,
-            r"SoftmaxCrossEntropy: expected outputs of shape \(classes,\), got \(4, 3\); put Flatten\(\) before the last Dense",
+            r"SoftmaxCrossEntropy: expected outputs of shape \(classes,\), got \(4, 3\); for one class per example put "
+            r"Flatten\(\) before the last Dense",
         ),
         (
             lambda: Model([Flatten(), Dense(3)], input_shape=4, loss=EachPosition(SoftmaxCrossEntropy())),
