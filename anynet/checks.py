@@ -121,7 +121,7 @@ def is_multi(shape: Any) -> bool:
 
 
 def check_shapes(where: str, name: str, value: Any) -> Any:
-    """Return a shape or a tuple of shapes, with `ANY_SIZE` in place of None; see `check_shape`."""
+    """Return a shape, whose sizes may be `ANY_SIZE`, or a tuple of shapes; see `check_shape`."""
     if isinstance(value, (list, tuple)) and any(isinstance(part, (list, tuple)) for part in value):
         return tuple(check_shapes(where, f"{name}[{i}]", part) for i, part in enumerate(value))
     if isinstance(value, (list, tuple)) and ANY_SIZE in value:
