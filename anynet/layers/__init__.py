@@ -6,12 +6,14 @@
 `MaxPool1D`, `AvgPool1D`, `GlobalAvgPool1D`               downsampling of sequences
 `MaxPool2D`, `AvgPool2D`, `GlobalAvgPool2D`               downsampling of images
 `Embedding`, `Tied`                                       a vector for each integer
+`PeriodicEmbedding`, `PiecewiseLinear`                    a vector for each number of a table
 `SelfAttention`, `Attention`, `transformer_block`         attention between positions of sequences
 `LSTM`, `GRU`                                             recurrence along a sequence
 `Position`                                                a vector for each position
 `Sigmoid`, `Tanh`, `Softplus`, `Identity`                 elementwise activations
 `ReLU`, `LeakyReLU`, `PReLU`, `ELU`, `SELU`               rectifiers
 `GELU`, `SiLU`, `Mish`                                    self-gated activations
+`Blend`                                                   a learned mixture of an activation and its input
 `Softmax`, `LogSoftmax`                                   over the last axis
 `BatchNorm`, `LayerNorm`, `RMSNorm`                       normalization
 `Dropout`, `AlphaDropout`, `GaussianNoise`                noise during training
@@ -30,6 +32,7 @@
 from anynet.layers.activations import Identity as Identity, ReLU as ReLU, Sigmoid as Sigmoid, Tanh as Tanh
 from anynet.layers.attention import Attention as Attention, SelfAttention as SelfAttention
 from anynet.layers.base import Layer as Layer
+from anynet.layers.blend import Blend as Blend
 from anynet.layers.columns import Columns as Columns
 from anynet.layers.containers import Sequential as Sequential
 from anynet.layers.convolution import Conv1D as Conv1D, Conv2D as Conv2D
@@ -44,6 +47,7 @@ from anynet.layers.lstm import LSTM as LSTM
 from anynet.layers.members import BatchEnsemble as BatchEnsemble, EachDense as EachDense, Members as Members
 from anynet.layers.noise import AlphaDropout as AlphaDropout, GaussianNoise as GaussianNoise
 from anynet.layers.normalization import BatchNorm as BatchNorm, LayerNorm as LayerNorm, RMSNorm as RMSNorm
+from anynet.layers.number_embeddings import PeriodicEmbedding as PeriodicEmbedding, PiecewiseLinear as PiecewiseLinear
 from anynet.layers.parallel import Parallel as Parallel
 from anynet.layers.pooling import (
     AvgPool1D as AvgPool1D,

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from anynet.arrays.namespace import Array, namespace
-from anynet.arrays.reduce import narrowed, total, widened
+from anynet.arrays.reduce import total
 from anynet.checks import check_flags, check_int
 from anynet.initializers import Constant, FanInUniform, Initializer, RandomSigns, Stacked, Uniform, as_initializer
 from anynet.layers.base import (
@@ -26,6 +26,7 @@ from anynet.layers.base import (
     from_rows,
     init_param,
 )
+from anynet.layers.stacks import each_gradient, each_matmul, each_transposed, over_examples
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class Members(Layer):
         return x[:, None, :] * params["weight"], x
 
     def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
-        grads = {"weight": _over_examples(dy, cache[:, None, :])}
+        grads = {"weight": over_examples(dy, cache[:, None, :])}
         return (total(dy * params["weight"], axis=1) if need_dx else None), grads
 
 
@@ -188,7 +189,7 @@ class BatchEnsemble(Layer):
         (x, z), matmul = cache, namespace(dy).matmul
         g = as_rows(dy * params["s"])  # (N·K, O)
         scaled = x * params["r"] if self.use_r else x
-        grads = {"weight": matmul(as_rows(scaled).T, g), "s": _over_examples(dy, z)}
+        grads = {"weight": matmul(as_rows(scaled).T, g), "s": over_examples(dy, z)}
         if self.use_bias:
             grads["bias"] = total(dy, axis=0)
         if not (need_dx or self.use_r):
@@ -196,7 +197,7 @@ class BatchEnsemble(Layer):
         inner = from_rows(matmul(g, params["weight"].T), like=dy)  # ∂L/∂(x ⊙ r)
         if not self.use_r:
             return inner, grads
-        grads["r"] = _over_examples(inner, x)
+        grads["r"] = over_examples(inner, x)
         return (inner * params["r"] if need_dx else None), grads
 
 
@@ -271,17 +272,14 @@ class EachDense(Layer):
     def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
         weight = params["weight"]
         _check_members("EachDense", x, *weight.shape[:2])
-        y = _swapped(namespace(x).matmul(_swapped(x), weight))  # (K, N, I) @ (K, I, O)
+        y = each_matmul(x, weight)
         return (y + params["bias"] if self.use_bias else y), x
 
     def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
-        xp, rows = namespace(dy), _swapped(dy)  # (K, N, O)
-        grads = {"weight": xp.matmul(xp.permute_dims(cache, (1, 2, 0)), rows)}  # (K, I, N) @ (K, N, O)
+        grads = {"weight": each_gradient(cache, dy)}
         if self.use_bias:
             grads["bias"] = total(dy, axis=0)
-        if not need_dx:
-            return None, grads
-        return _swapped(xp.matmul(rows, xp.permute_dims(params["weight"], (0, 2, 1)))), grads
+        return (each_transposed(dy, params["weight"]) if need_dx else None), grads
 
 
 def _members(where: str, input_shape: Shape) -> tuple[int, ...]:
@@ -296,13 +294,3 @@ def _bias(features: int) -> Initializer:
 def _check_members(where: str, x: Array, members: int, features: int) -> None:
     if tuple(x.shape[1:]) != (members, features):
         raise ValueError(f"{where}: expected x of shape (N, {members}, {features}), got {tuple(x.shape)}")
-
-
-def _over_examples(dy: Array, x: Array) -> Array:
-    """Return Σ_n dy_n ⊙ x_n, of shape (K, ...)."""
-    return narrowed(namespace(dy).sum(widened(dy) * x, axis=0), dy.dtype)
-
-
-def _swapped(x: Array) -> Array:
-    """Return x with its first two axes exchanged."""
-    return namespace(x).permute_dims(x, (1, 0, 2))

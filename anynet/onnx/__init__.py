@@ -14,6 +14,7 @@ from anynet.onnx import (  # noqa: F401
     containers as _containers,
     layers as _layers,
     members as _members,
+    number_embeddings as _number_embeddings,
     sequences as _sequences,
 )
 from anynet.onnx.export import to_onnx as to_onnx

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import reduce
 from typing import Any
 
-from anynet.layers import Frozen, Parallel, Repeat, Residual, Sequential, Shared
+from anynet.layers import Blend, Frozen, Parallel, Repeat, Residual, Sequential, Shared
 from anynet.layers.base import Params
 from anynet.onnx.graph import Graph, Value
 from anynet.onnx.registry import write
@@ -54,6 +54,13 @@ def _(layer: Parallel, graph: Graph, params: Params, x: Any, path: str) -> Any:
     ys = graph.in_one_order(ys)
     name = graph.node("Concat", *(y.name for y in ys), axis=ys[0].channel_axis)
     return Value(name, (*ys[0].shape[:-1], sum(y.shape[-1] for y in ys)), ys[0].channels_first)
+
+
+@write.register(Blend)
+def _(layer: Blend, graph: Graph, params: Params, x: Any, path: str) -> Value:
+    x, y = graph.in_one_order([x, graph.write(layer.layer, params["layer"], x, f"{path}.layer")])
+    part = graph.node("Mul", graph.node("Sub", y.name, x.name), graph.per_channel(x, f"{path}.alpha", params["alpha"]))
+    return graph.same(x, "Add", part)
 
 
 def _sum(graph: Graph, values: list[Value]) -> Value:

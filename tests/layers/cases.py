@@ -16,6 +16,7 @@ from anynet import (
     AvgPool2D,
     BatchEnsemble,
     BatchNorm,
+    Blend,
     Columns,
     Constant,
     Conv1D,
@@ -40,6 +41,8 @@ from anynet import (
     Members,
     Mish,
     Parallel,
+    PeriodicEmbedding,
+    PiecewiseLinear,
     Position,
     PReLU,
     ReLU,
@@ -60,7 +63,7 @@ from anynet import (
     Tied,
     transformer_block,
 )
-from tests.tools import indices
+from tests.tools import away_from, indices
 
 LAYERS = [
     (Dense(5), (4,)),
@@ -174,6 +177,17 @@ LAYERS = [
     (GRU(2, sequences=False, reverse=True), (3, 2)),
     (Parallel([LSTM(2), GRU(2, reverse=True)]), (3, 2)),
     (Tied(5, 4, [Position(), Dropout(0.3), LSTM(4)]), (3,), indices(5)),
+    (PeriodicEmbedding(), (3,)),
+    (PeriodicEmbedding(2, 5), (2,)),
+    (
+        PiecewiseLinear([[-1.0, 0.5, 1.0], [0.5, 1.0], [-1.0, -0.5, 0.5, 2.0]], 4),
+        (3,),
+        away_from(-1.0, -0.5, 0.5, 1.0, 2.0),
+    ),
+    (Sequential([PiecewiseLinear([[-0.5, 0.0, 2.0]] * 2), Flatten(), Dense(3)]), (2,), away_from(-0.5, 0.0, 2.0)),
+    (Blend(ELU()), (4,)),
+    (Blend(Mish(), alpha=[0.5, 0.9, -0.2]), (2, 3)),
+    (Blend([BatchNorm(), Dense(3), Dropout(0.3)]), (3,)),
     (Members(3), (4,)),
     (BatchEnsemble(5), (3, 4)),
     (BatchEnsemble(2, use_r=False, use_bias=False), (3, 4)),

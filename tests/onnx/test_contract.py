@@ -123,9 +123,10 @@ def traceable(layer, shape, *_):
 def test_equals_the_forward_pass_on_arrays_of_ndonnx(row):
     """An independent way to the same numbers: trace `Layer.forward` with arrays that write ONNX."""
     ndx = pytest.importorskip("ndonnx", reason="ndonnx is not installed")
-    run, (layer, shape) = RUNNERS["onnxruntime"], row
+    run, (layer, shape, *inputs) = RUNNERS["onnxruntime"], row
     model = Model(layer, input_shape=shape)
-    x = away_from_zero(np.random.default_rng(0), (5, *shape))
+    make = inputs[0] if inputs else away_from_zero
+    x = make(np.random.default_rng(0), (5, *shape))
     argument = ndx.argument(shape=("N", *shape), dtype=ndx.float32)
     y, _ = layer.forward(tree.map(ndx.asarray, model.params), argument)
     outputs = {f"y_{number}": one for number, one in enumerate(y if isinstance(y, tuple) else (y,))}

@@ -21,7 +21,14 @@ def assert_like(new, kept):
 
 
 @pytest.mark.parametrize(
-    ("name", "library"), [("layers", "torch"), ("layer_passes", "torch"), ("activations", "torch"), ("members", "tabm")]
+    ("name", "library"),
+    [
+        ("layers", "torch"),
+        ("layer_passes", "torch"),
+        ("activations", "torch"),
+        ("members", "tabm"),
+        ("number_embeddings", "rtdl_num_embeddings"),
+    ],
 )
 def test_scripts_give_what_is_kept(name, library):
     pytest.importorskip(library, reason=f"needs {library} to make the values again")
