@@ -1,4 +1,4 @@
-"""Train an LSTM to add numbers digit by digit, also longer ones than it has seen.
+"""Train an LSTM to add numbers digit by digit, even longer ones than it saw.
 
 The network reads the digits of both numbers in turn, the lowest first: 47 + 85 is the sequence 7 5 4 8 0 0. After each pair, it
 predicts one digit of the sum: 2 3 1. Its state therefore has to hold the first digit of a pair, and the carry of the pair before.
@@ -32,7 +32,7 @@ def additions(rng: np.random.Generator, count: int, digits: int) -> tuple[np.nda
 
 
 def build(digits: int, **options: object) -> Model:
-    """Return a model for numbers of `digits` digits; the shapes of its parameters do not depend on `digits`."""
+    """Return a model for numbers of `digits` digits, on which no parameter shape depends."""
     return Model(
         [Embedding(10, 16), LSTM(64), Dense(10)],
         input_shape=2 * (digits + 1),
