@@ -15,8 +15,9 @@ from anynet.layers import SELU, Dense, Layer, Mish, Scale
 from anynet.model import Model
 from anynet.optimizers import Adam, Groups, Optimizer
 from anynet.schedules import CosLog
+from anynet.sklearn.best_epoch import BestEpoch
 from anynet.sklearn.table_parameters import ATTRIBUTES, CONSTRAINTS, MORE, NUMBER_ATTRIBUTES
-from anynet.sklearn.tabular import BestEpoch, Rows, TableEstimator
+from anynet.sklearn.tabular import Rows, TableEstimator
 from anynet.sklearn.targets import TableClassifier, TableRegressor
 
 PARAMETERS = """hidden : sequence of int, in [1, inf)
@@ -42,13 +43,17 @@ class RealMLP(TableEstimator):
     rates: ClassVar[tuple[float, float]]
     """Default learning rates of the full and of the simplified recipe."""
 
-    def _train(self, rows: Rows, held: Rows | None, random: np.random.RandomState, backend: Backend) -> list[Model]:
+    def _train(
+        self, rows: Rows, held: Rows | None, random: np.random.RandomState, backend: Backend, resume: Any
+    ) -> list[Model]:
+        if resume is not None and self.members > 1:
+            raise ValueError(f"fit: expected members=1 with resume, got {self.members}; a checkpoint holds one network")
         models: list[Model] = []
         for seed in random.randint(np.iinfo(np.int32).max, size=int(self.members)).tolist():
             training, out = self._split(rows, held, seed)
             models.append(self._make_model(training, seed, backend))
             best = BestEpoch(self.monitor, ties=True)
-            if self._fit_model(models[-1], training, out, best, int(self.batch_size)):
+            if self._fit_model(models[-1], training, out, best, int(self.batch_size), resume):
                 break
         return models
 

@@ -14,8 +14,9 @@ from anynet.layers import BatchEnsemble, Dropout, EachDense, Layer, Members, ReL
 from anynet.losses import EachMember
 from anynet.model import Model
 from anynet.optimizers import AdamW, Clip
+from anynet.sklearn.best_epoch import BestEpoch
 from anynet.sklearn.table_parameters import ATTRIBUTES, CONSTRAINTS, MORE, NUMBER_ATTRIBUTES, POSITIVE
-from anynet.sklearn.tabular import BestEpoch, Rows, TableEstimator
+from anynet.sklearn.tabular import Rows, TableEstimator
 from anynet.sklearn.targets import TableClassifier, TableRegressor
 
 BATCH_SIZES = ((2_800, 32), (4_500, 64), (6_400, 128), (32_000, 256), (108_000, 512))
@@ -63,14 +64,16 @@ class TabM(TableEstimator):
         "batch_size": [POSITIVE, StrOptions({"auto"})],
     }
 
-    def _train(self, rows: Rows, held: Rows | None, random: np.random.RandomState, backend: Backend) -> list[Model]:
+    def _train(
+        self, rows: Rows, held: Rows | None, random: np.random.RandomState, backend: Backend, resume: Any
+    ) -> list[Model]:
         seed = int(random.randint(np.iinfo(np.int32).max))
         rows, held = self._split(rows, held, seed)
         model, best = self._make_model(rows, seed, backend), BestEpoch(self.monitor, ties=False, patience=self.patience)
         size = self.batch_size
         if size == "auto":
             size = next((size for bound, size in BATCH_SIZES if len(rows.y) < bound), 1024)
-        self._fit_model(model, rows, held, best, int(size))
+        self._fit_model(model, rows, held, best, int(size), resume)
         return [model]
 
     def _make_model(self, rows: Rows, seed: int, backend: Backend) -> Model:

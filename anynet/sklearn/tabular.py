@@ -5,7 +5,6 @@ Legend: N rows, C classes, O numbers per target, K members.
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,7 +17,6 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from anynet import backends
 from anynet.backends.base import Backend
-from anynet.callbacks import Callback, Run
 from anynet.data.plan import SPLIT_STREAM
 from anynet.data.split import stratified_split
 from anynet.layers import Parallel, Reshape, Sequential
@@ -26,6 +24,7 @@ from anynet.losses import EachMember, Loss
 from anynet.model import Model
 from anynet.onnx.estimators import table_to_onnx
 from anynet.sklearn import saving
+from anynet.sklearn.best_epoch import BestEpoch
 from anynet.sklearn.preprocessing import TablePreprocessor
 from anynet.sklearn.table import Table, is_missing, merged, read_table
 from anynet.sklearn.validation import check_weight, to_host
@@ -43,38 +42,6 @@ class Rows(NamedTuple):
         return Rows(self.x[rows], self.y[rows], None if self.weight is None else self.weight[rows])
 
 
-class BestEpoch(Callback):
-    """Restore the parameters of the best epoch.
-
-    Parameters
-    ----------
-    monitor : str
-        Key in the history. A lower value is better, except for an accuracy.
-    ties : bool
-        Whether an epoch that equals the best one replaces it.
-    patience : int, optional
-        Number of epochs without a better one after which training stops.
-    """
-
-    def __init__(self, monitor: str, *, ties: bool, patience: int | None = None) -> None:
-        self._monitor, self._ties, self._patience = monitor, ties, patience
-        self._sign = -1.0 if monitor.endswith("accuracy") else 1.0
-        self.epoch, self.value, self.interrupted = 0, math.inf * self._sign, False
-        self._params: Any = None
-
-    def on_epoch_end(self, run: Run) -> None:
-        value = float(run.logs[self._monitor])
-        if self._sign * value < self._sign * self.value or (self._ties and value == self.value):
-            self.epoch, self.value, self._params = run.epoch, value, run.model.params
-        elif self._patience is not None and run.epoch - self.epoch >= self._patience:
-            run.stop = True
-
-    def on_fit_end(self, run: Run) -> None:
-        self.interrupted = run.interrupted
-        if self._params is not None:
-            run.model.params, self._params = self._params, None
-
-
 class TableEstimator(BaseEstimator):
     """A network for tables with scikit-learn's interface; subclasses define the network and the targets."""
 
@@ -89,8 +56,10 @@ class TableEstimator(BaseEstimator):
 
     # -- defined by subclasses ----------------------------------------------------------------------------------------
 
-    def _train(self, rows: Rows, held: Rows | None, random: np.random.RandomState, backend: Backend) -> list[Model]:
-        """Return one or several trained networks."""
+    def _train(
+        self, rows: Rows, held: Rows | None, random: np.random.RandomState, backend: Backend, resume: Any
+    ) -> list[Model]:
+        """Return one or several trained networks; `resume` is for `_fit_model`."""
         raise NotImplementedError
 
     def _fit_targets(self, y: np.ndarray, weight: np.ndarray | None) -> None:
@@ -115,7 +84,15 @@ class TableEstimator(BaseEstimator):
     # -- training -----------------------------------------------------------------------------------------------------
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, validation_data: tuple[Any, ...] | None = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        validation_data: tuple[Any, ...] | None = None,
+        resume: str | Path | None = None,
+    ) -> Self:
         """Train on a table.
 
         Parameters
@@ -130,6 +107,9 @@ class TableEstimator(BaseEstimator):
             of their weights.
         validation_data : (X, y) or (X, y, sample_weight), optional
             Rows that select the best epoch, instead of a part of X.
+        resume : path, optional
+            File that the callback `Checkpoint` wrote during a fit of one network with the same data, parameters and
+            `random_state`. Training continues from there, with the result of an uninterrupted fit.
 
         Returns
         -------
@@ -166,7 +146,7 @@ class TableEstimator(BaseEstimator):
         known = None if held is None else Rows(self._inputs(held[0]), self._encode(held[1]), held[2])
         name_of_kind = kind.name.partition(":")[0] if self.device is not None else kind
         backend = backends.get(self.backend or name_of_kind, self.device)
-        self.model_ = _predictor(self._train(rows, known, check_random_state(self.random_state), backend))
+        self.model_ = _predictor(self._train(rows, known, check_random_state(self.random_state), backend, resume))
         return self
 
     def _check_rows(
@@ -198,7 +178,7 @@ class TableEstimator(BaseEstimator):
         kept, out = stratified_split(type(self).__name__, part, count, labels, rng)
         return rows.take(kept), rows.take(out)
 
-    def _fit_model(self, model: Model, rows: Rows, held: Rows, best: BestEpoch, batch_size: int) -> bool:
+    def _fit_model(self, model: Model, rows: Rows, held: Rows, best: BestEpoch, batch_size: int, resume: Any) -> bool:
         """Train a model, restore its best epoch, and return whether Ctrl-C ended training."""
         model.fit(
             *rows[:2],
@@ -208,7 +188,10 @@ class TableEstimator(BaseEstimator):
             progress=bool(self.progress),
             epochs=int(self.epochs),
             batch_size=min(batch_size, len(rows.y)),
+            resume=resume,
         )
+        if best.params is not None:
+            model.params = best.params
         self.best_epochs_.append(best.epoch)
         self.best_scores_.append(best.value)
         if best.interrupted:

@@ -17,7 +17,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from anynet import Dense, backends, load
-from anynet.callbacks import LambdaCallback
+from anynet.callbacks import Checkpoint, LambdaCallback
 from anynet.sklearn import RealMLPClassifier, RealMLPRegressor, TabMClassifier, TabMRegressor
 from anynet.sklearn.tabular import Rows
 from tests.sklearn.test_preprocessing import MISSING, table
@@ -146,6 +146,37 @@ def test_ctrl_c_keeps_the_best_epoch(caplog):
         fitted.fit(X, y)
     assert len(fitted.best_epochs_) == 1 and fitted.best_epochs_[0] <= 4
     assert fitted.predict(X).shape == (200,)
+
+
+@pytest.mark.parametrize("at", [2, 5])
+@pytest.mark.parametrize("kind", ESTIMATORS)
+def test_a_resumed_fit_ends_like_one_without_interruption(kind, at, tmp_path, caplog):
+    caplog.set_level(logging.CRITICAL, logger="anynet")
+    X, y = rows(kind)
+    path = tmp_path / "checkpoint"
+
+    def press(run):
+        if run.epoch == at and run.batch == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    def fit(*callbacks, **more):
+        return small(
+            kind, epochs=6, callbacks=[*callbacks, Checkpoint(path, every_n_epochs=None, every_n_seconds=9)]
+        ).fit(X, y, **more)
+
+    whole = fit()
+    with pytest.warns(UserWarning, match="interrupted by the user"):
+        part = fit(LambdaCallback(on_batch_end=press))
+    assert part.best_epochs_[0] < at
+    resumed = fit(resume=path)
+    assert resumed.best_epochs_ == whole.best_epochs_ and resumed.best_scores_ == whole.best_scores_
+    assert (outputs(resumed, X) == outputs(whole, X)).all()
+
+
+def test_several_networks_are_not_resumed(tmp_path):
+    X, y = rows(RealMLPClassifier)
+    with pytest.raises(ValueError, match="fit: expected members=1 with resume, got 2"):
+        small(RealMLPClassifier, members=2).fit(X, y, resume=tmp_path / "checkpoint")
 
 
 # Data -------------------------------------------------------------------------------------------------------------------
