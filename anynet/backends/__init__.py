@@ -8,10 +8,13 @@ True
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from anynet.arrays.convert import library_of, to_numpy
+from anynet.backends import product_rates
 from anynet.backends.base import Backend
 from anynet.backends.report import Info, collect
 from anynet.names.text import advice
@@ -90,10 +93,24 @@ def available() -> list[str]:
     return [name for name, backend in _try_all().items() if isinstance(backend, Backend)]
 
 
-def info() -> Info:
+def info(*, products: Sequence[tuple[int, int, int]] = (), dtype: str = "float32") -> Info:
     """Return versions, devices and threads of each backend, with advice on speed.
 
     Print it, or run ``anynet info``.
+
+    Parameters
+    ----------
+    products : sequence of (int, int, int)
+        Sizes (m, k, n) of matrix products (m, k) × (k, n) to measure: for a `Dense` layer the batch size, inputs and units.
+        Each takes half a second per library: NumPy, also with other kernels of its OpenBLAS, PyTorch, and MKL from the package
+        ``mkl``.
+    dtype : "float32" or "float64"
+        Dtype of the products.
+
+    Raises
+    ------
+    ValueError
+        If a size is not three positive integers.
 
     Examples
     --------
@@ -101,7 +118,13 @@ def info() -> Info:
     >>> info().backends["numpy"]["version"] == numpy.__version__
     True
     """
-    return collect(_try_all())
+    found = collect(_try_all())
+    if not products:
+        return found
+    rates = product_rates.measure(products, dtype)
+    names = [f"{m}×{k}×{n}" for m, k, n in products]
+    measured = {name: dict(zip(names, values, strict=True)) for name, values in rates.items()}
+    return replace(found, products=measured, advice=[*found.advice, *product_rates.advice(rates)])
 
 
 def check(backend: str | Backend = "numpy", *, quick: bool = False) -> CheckReport:

@@ -62,16 +62,21 @@ class Info:
         Version, devices and threads of each backend; under "missing", the reason why it cannot run.
     advice : list of str
         Settings and packages that would make a backend faster.
+    products : dict
+        Rates of matrix products in 10⁹ operations per second, by library and size, if requested.
     """
 
     machine: dict[str, Any]
     backends: dict[str, dict[str, Any]]
     advice: list[str] = field(default_factory=list)
+    products: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def __str__(self) -> str:
         lines = [", ".join(f"{name} {value}" for name, value in self.machine.items())]
         for name, facts in self.backends.items():
             lines.append(f"  {name:7}" + "; ".join(v if k == "missing" else f"{k} {v}" for k, v in facts.items()))
+        for name, rates in self.products.items():
+            lines.append(f"  products by {name}, GFLOP/s: " + "; ".join(f"{size} {r:.0f}" for size, r in rates.items()))
         return "\n".join([*lines, *(f"advice: {line}" for line in self.advice)])
 
     __repr__ = __str__

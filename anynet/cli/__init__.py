@@ -118,6 +118,13 @@ def _parser() -> argparse.ArgumentParser:
     info = command("info", "machine:info", "describe a model, or this machine and its array libraries")
     info.add_argument("model", metavar="MODEL", nargs="?", help=MODEL)
     info.add_argument("--markdown", action="store_true", help="print Markdown for a bug report")
+    info.add_argument(
+        "--products",
+        metavar="MxKxN",
+        nargs="+",
+        default=[],
+        help="measure matrix products of these sizes by each library, such as 64x784x128 for batch, inputs and units",
+    )
 
     check = command("check", "machine:check", "verify that this machine computes correctly")
     check.add_argument(

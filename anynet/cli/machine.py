@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from importlib import import_module
+from typing import Any
 
 from anynet import backends
 from anynet.cli.errors import WrongArgument
@@ -13,14 +14,21 @@ from anynet.cli.errors import WrongArgument
 def info(options: argparse.Namespace) -> None:
     """Print the facts about a model, or about this machine and its array libraries."""
     if options.model is not None:
+        if options.products:
+            raise WrongArgument("expected a model or --products, got both")
         facts = import_module("anynet.cli.models").describe(options.model)
-    elif options.markdown:
-        found = backends.info()
+    else:
+        sizes: Any = [tuple([int(n) if n.isdigit() else n for n in text.split("x")]) for text in options.products]
+        try:
+            found = backends.info(products=sizes)
+        except ValueError as error:
+            raise WrongArgument(error) from None
+        if not options.markdown:
+            print(found)
+            return
         facts = {name: str(value) for name, value in found.machine.items()}
         facts |= {name: "; ".join(f"{k} {v}" for k, v in about.items()) for name, about in found.backends.items()}
-    else:
-        print(backends.info())
-        return
+        facts |= {f"products by {name}, GFLOP/s": str(rates) for name, rates in found.products.items()}
     width = max(map(len, facts))
     for name, value in facts.items():
         print(f"- **{name}**: {value}" if options.markdown else f"{name:{width}}  {value}")

@@ -1,5 +1,6 @@
 """What the machine is said to have."""
 
+import importlib.util
 import subprocess
 import sys
 from contextlib import nullcontext
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from anynet.arrays.blas import openblas
-from anynet.backends import NAMES, available, info
+from anynet.backends import NAMES, available, info, product_rates
 from anynet.backends.numpy import NumpyBackend
 from anynet.backends.report import MEASURE_KERNELS, Processor, _numpy_advice, describe, processor
 
@@ -153,3 +154,35 @@ def test_it_can_be_asked_twice():
 
     anynet.backends.info()
     assert anynet.backends.info().backends
+
+
+def test_products_are_measured_on_request(monkeypatch):
+    monkeypatch.setattr(product_rates, "SECONDS", 0.01)
+    found = info(products=[(64, 32, 16), (8, 8, 8)])
+    assert found.products["numpy"].keys() == {"64×32×16", "8×8×8"}
+    assert all(rate > 0 for rates in found.products.values() for rate in rates.values())
+    assert ("torch" in found.products) == (importlib.util.find_spec("torch") is not None)
+    assert "products by numpy, GFLOP/s: 64×32×16" in str(found)
+    assert not info().products
+
+
+@pytest.mark.parametrize("size", [(1, 2), (0, 1, 1), (1, 2, 3.5), "abc"])
+def test_a_size_that_is_none_is_refused(size):
+    with pytest.raises(ValueError, match=r"^info: products: expected sizes \(m, k, n\) of positive integers, got "):
+        info(products=[size])
+
+
+def test_advice_names_the_fastest_library_over_all_sizes():
+    kernels = "numpy, OPENBLAS_CORETYPE=Haswell"
+    assert product_rates.advice({"numpy": [10.0, 10.0], "torch": [20.0, 5.0]}) == []
+    assert "set OPENBLAS_CORETYPE=Haswell before" in product_rates.advice({"numpy": [10.0], kernels: [20.0]})[0]
+    assert "built with MKL" in product_rates.advice({"numpy": [10.0], "mkl": [20.0]})[0]
+    assert product_rates.advice({"torch": [1.0]}) == []
+
+
+def test_a_library_that_does_not_run_is_left_out(monkeypatch):
+    monkeypatch.setattr(product_rates, "SECONDS", 0.01)
+    monkeypatch.setattr(
+        product_rates, "candidates", lambda: [("numpy", "numpy", {}, []), ("mkl", "mkl", {}, ["absent.so"])]
+    )
+    assert product_rates.measure([(8, 8, 8)]).keys() == {"numpy"}
