@@ -9,16 +9,27 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.utils._param_validation import StrOptions
 
+from anynet import tree
+from anynet.arrays.convert import to_numpy
 from anynet.backends.base import Backend
 from anynet.initializers import Normal, Zeros
-from anynet.layers import SELU, Dense, Layer, Mish, Scale
+from anynet.layers import SELU, Blend, Dense, Dropout, Layer, Mish, PeriodicEmbedding, Scale
 from anynet.model import Model
-from anynet.optimizers import Adam, Groups, Optimizer
-from anynet.schedules import CosLog
+from anynet.optimizers import Adam, AdamW, Groups, Optimizer
+from anynet.schedules import CosLog, FlatCosine
 from anynet.sklearn.best_epoch import BestEpoch
 from anynet.sklearn.table_parameters import ATTRIBUTES, CONSTRAINTS, MORE, NUMBER_ATTRIBUTES
-from anynet.sklearn.tabular import Rows, TableEstimator
+from anynet.sklearn.tabular import Rows, TableEstimator, each_number
 from anynet.sklearn.targets import TableClassifier, TableRegressor
+
+DROPOUT, DECAY = 0.15, 0.02
+"""Initial dropout rate and weight decay of the full recipe; both decrease to 0 in the second half of the training."""
+
+INITIAL_STREAM = 4
+"""Index of the random stream of initial weights that fit the data."""
+
+INITIAL_ROWS = 10_000
+"""Maximum number of rows for the initial weights."""
 
 PARAMETERS = """hidden : sequence of int, in [1, inf)
         Numbers of units of the hidden layers.
@@ -58,44 +69,82 @@ class RealMLP(TableEstimator):
         return models
 
     def _make_model(self, rows: Rows, seed: int, backend: Backend) -> Model:
-        features = rows.x.shape[1]
-        layers: list[Layer] = [Scale()]
-        for inputs, units in pairwise([features, *self._hidden_sizes()]):
-            layers += [Dense(units, weight=Normal(inputs**-0.5), bias=Normal(1.0)), self.activation]
-        layers.append(Dense(self._count_outputs(), weight=Zeros(), bias=Zeros()))
-        return Model(
+        layers, optimizer = self._make_network(rows.x.shape[1])
+        model = Model(
             layers,
-            input_shape=features,
+            input_shape=rows.x.shape[1],
             loss=self._make_loss(),
-            optimizer=self._make_optimizer(layers, features),
+            optimizer=optimizer,
             metrics=[self.monitor.removeprefix("val_")],
             backend=backend,
             dtype=self.dtype,
             seed=seed,
         )
+        if self.regularized:
+            model.params = initial_params(layers, model.params, rows.x, np.random.default_rng((seed, INITIAL_STREAM)))
+        return model
 
-    def _make_optimizer(self, layers: list[Layer], features: int) -> Optimizer:
-        """Return Adam with a learning rate per kind of parameter.
+    def _make_network(self, features: int) -> tuple[list[Layer], Optimizer]:
+        """Return layers, and Adam with a learning rate per kind of parameter.
 
         The authors write a layer as y = xW/√I + b with W ~ N(0, 1). Here W is √I times smaller, and so are its learning rate
-        and the inverse of ε, which leads to the same steps.
+        and the inverses of ε and of the decay, which leads to the same steps. In their code, a factor of the learning rate also
+        multiplies the decay.
         """
-        default = self.rates[0 if self.regularized else 1]
+        full, epochs, sizes = self.regularized, int(self.epochs), self._hidden_sizes()
+        default = self.rates[0 if full else 1]
         rate = default if self.learning_rate == "auto" else float(self.learning_rate)
 
-        def adam(factor: float, inputs: int = 1) -> Adam:
+        def adam(factor: float, inputs: int = 1, decay: float = DECAY if full else 0.0) -> Optimizer:
             scale = math.sqrt(inputs)
-            return Adam(CosLog(factor * rate / scale, epochs=int(self.epochs)), beta2=0.95, epsilon=1e-8 * scale)
+            settings: dict[str, Any] = {"beta2": 0.95, "epsilon": 1e-8 * scale}
+            peak = CosLog(factor * rate / scale, epochs=epochs)
+            if not decay:
+                return Adam(peak, **settings)
+            return AdamW(peak, **settings, weight_decay=FlatCosine(decay * factor * scale, epochs=epochs))
 
-        inputs = dict(zip(_dense_indices(layers), [features, *self._hidden_sizes()], strict=True))
-        last = [*inputs.values()][-1]
-        groups: dict[str, Optimizer] = {"0.*": adam(6.0), "*bias": adam(0.1)}
-        groups |= {f"{index}.weight": adam(1.0, count) for index, count in inputs.items() if count != last}
-        return Groups(adam(1.0, last), groups)
+        layers: list[Layer] = []
+        groups: dict[str, Optimizer] = {}
+        numbers = self.preprocessor_.n_numbers_ if full else 0
+        if numbers:
+            layers.append(each_number(PeriodicEmbedding(), numbers, features))
+            groups["0.*"] = adam(0.1)
+            features += numbers * (PeriodicEmbedding().features - 1)
+        groups |= {f"{len(layers)}.*": adam(6.0), "*bias": adam(0.1, decay=0.0)}
+        layers.append(Scale())
+        for inputs, units in pairwise([features, *sizes]):
+            if inputs != sizes[-1]:
+                groups[f"{len(layers)}.weight"] = adam(1.0, inputs)
+            layers.append(Dense(units, weight=Normal(inputs**-0.5), bias=Normal(1.0)))
+            layers += (
+                [Blend(self.activation), Dropout(FlatCosine(DROPOUT, epochs=epochs))] if full else [self.activation]
+            )
+        if full:
+            groups["*.alpha"] = adam(0.1)
+        layers.append(Dense(self._count_outputs(), weight=Zeros(), bias=Zeros()))
+        return layers, Groups(adam(1.0, sizes[-1]), groups)
 
 
-def _dense_indices(layers: list[Layer]) -> list[int]:
-    return [index for index, layer in enumerate(layers) if isinstance(layer, Dense)]
+def initial_params(layers: list[Layer], params: list[Any], x: np.ndarray, rng: np.random.Generator) -> list[Any]:
+    """Return initial parameters that depend on the data.
+
+    Each W ~ N(0, 1) is divided by the standard deviation of xW, and −b is a random convex combination of five values of xW.
+    """
+    found: list[Any] = []
+    h: Any = x[rng.choice(len(x), INITIAL_ROWS)] if len(x) > INITIAL_ROWS else x
+    for layer, part in zip(layers, params, strict=True):
+        host = tree.map(lambda a: np.asarray(to_numpy(a), np.float64), part)
+        if isinstance(layer, Dense):
+            weight = rng.normal(size=host["weight"].shape)
+            z = h @ weight
+            deviation = np.maximum(z.std(axis=0), 1e-30)
+            rows = rng.integers(len(z), size=(5, layer.units))
+            shares = rng.exponential(size=(5, layer.units))
+            values = np.take_along_axis(z / deviation, rows, axis=0)
+            host = {"weight": weight / deviation, "bias": -(values * shares).sum(axis=0) / shares.sum(axis=0)}
+        found.append(host)
+        h = layer.forward(host, h)[0]
+    return found
 
 
 class RealMLPClassifier(RealMLP, TableClassifier):

@@ -18,6 +18,10 @@ NUMERIC = "iuf"
 """Kinds of NumPy dtypes whose columns are numbers, unless they are declared as categories."""
 
 
+MAX_COPIES = 10
+"""Largest of the weights that can become copies of rows."""
+
+
 class Table(NamedTuple):
     """The columns of a table.
 
@@ -136,29 +140,24 @@ def as_text(table: Table, index: int) -> np.ndarray:
     return np.array(texts, dtype=object)
 
 
-def merged(
+def counted(
     where: str, table: Table, y: np.ndarray, weight: np.ndarray | None
 ) -> tuple[Table, np.ndarray, np.ndarray | None]:
-    """Return the different rows with their targets and total weights, sorted.
+    """Return sorted rows with targets and weights; small whole weights become copies of rows.
 
-    The result depends neither on the order of the rows nor on whether a row is repeated or has a weight. Rows of weight 0 are
-    left out. The weights are None if all are 1.
+    The result depends neither on the order of the rows nor on whether a row is repeated or has a whole weight, and so does
+    every network that is trained on it. Rows of weight 0 are left out.
     """
     weight = np.ones(len(y)) if weight is None else weight
-    kept = np.flatnonzero(weight > 0.0)
-    columns = [
+    whole = bool(np.all(weight == np.floor(weight)) and weight.max() <= MAX_COPIES)
+    rows = np.repeat(np.arange(len(y)), weight.astype(np.int64)) if whole else np.flatnonzero(weight > 0.0)
+    keys = [
         as_text(table, i).astype(str) if categorical else as_numbers(where, table, i)
         for i, categorical in enumerate(table.categorical)
     ]
-    columns += list(y.reshape(len(y), -1).T)
-    codes = [np.unique(column[kept], return_inverse=True)[1] for column in columns]
-    _, first, group = np.unique(np.stack(codes, axis=1), axis=0, return_index=True, return_inverse=True)
-    totals, rows = np.bincount(group.reshape(-1), weight[kept]), kept[first]
-    return (
-        table._replace(columns=[column[rows] for column in table.columns], rows=rows),
-        y[rows],
-        None if np.all(totals == 1.0) else totals,
-    )
+    rows = rows[np.lexsort([weight[rows], *y.reshape(len(y), -1)[rows].T, *(key[rows] for key in reversed(keys))])]
+    columns = [column[rows] for column in table.columns]
+    return table._replace(columns=columns, rows=rows), y[rows], None if whole else weight[rows]
 
 
 def is_missing(value: Any) -> bool:

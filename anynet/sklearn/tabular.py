@@ -19,14 +19,14 @@ from anynet import backends
 from anynet.backends.base import Backend
 from anynet.data.plan import SPLIT_STREAM
 from anynet.data.split import stratified_split
-from anynet.layers import Parallel, Reshape, Sequential
+from anynet.layers import Columns, Flatten, Layer, Parallel, Reshape, Sequential
 from anynet.losses import EachMember, Loss
 from anynet.model import Model
 from anynet.onnx.estimators import table_to_onnx
 from anynet.sklearn import saving
 from anynet.sklearn.best_epoch import BestEpoch
 from anynet.sklearn.preprocessing import TablePreprocessor
-from anynet.sklearn.table import Table, is_missing, merged, read_table
+from anynet.sklearn.table import Table, counted, is_missing, read_table
 from anynet.sklearn.validation import check_weight, to_host
 
 
@@ -103,8 +103,7 @@ class TableEstimator(BaseEstimator):
         y : array (N,), or (N, O) of numbers
             Class labels or numbers, without missing values.
         sample_weight : array (N,), optional
-            Weights of the rows. Rows of weight 0 are left out, and equal rows with equal targets become one row with the sum
-            of their weights.
+            Weights of the rows. If all are whole numbers up to 10, a row of weight w is the same as w rows.
         validation_data : (X, y) or (X, y, sample_weight), optional
             Rows that select the best epoch, instead of a part of X.
         resume : path, optional
@@ -125,11 +124,11 @@ class TableEstimator(BaseEstimator):
                     f"{type(validation_data).__name__}"
                 )
             held = self._check_rows("validation_data: ", *validation_data)
-        table, y, weight = merged(name, table, y, weight)
+        table, y, weight = counted(name, table, y, weight)
         least = 2 if held is None else 1
         if len(y) < least:
             raise ValueError(
-                f"{name}: expected at least {least} different rows, one of them to hold out, got n_samples = {len(y)}; pass "
+                f"{name}: expected at least {least} rows, one of them to hold out, got n_samples = {len(y)}; pass "
                 "more rows or validation_data"
             )
         self._fit_targets(y, weight)
@@ -256,6 +255,13 @@ class TableEstimator(BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = tags.input_tags.string = True  # `categorical` would round the data of the checks
         return tags
+
+
+def each_number(embedding: Layer, numbers: int, features: int) -> Layer:
+    """Return a layer that embeds the first features, the numbers, and passes on the others."""
+    if numbers == features:
+        return Sequential([embedding, Flatten()])
+    return Parallel([[Columns(0, numbers), embedding, Flatten()], Columns(numbers, features)])
 
 
 def _predictor(models: list[Model]) -> Model:

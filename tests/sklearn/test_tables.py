@@ -16,9 +16,16 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
-from anynet import Dense, backends, load
+from anynet import Dense, backends, load, tree
 from anynet.callbacks import Checkpoint, LambdaCallback
-from anynet.sklearn import RealMLPClassifier, RealMLPRegressor, TabMClassifier, TabMRegressor
+from anynet.sklearn import (
+    RealMLPClassifier,
+    RealMLPRegressor,
+    TablePreprocessor,
+    TabMClassifier,
+    TabMRegressor,
+    realmlp,
+)
 from anynet.sklearn.tabular import Rows
 from tests.sklearn.test_preprocessing import MISSING, table
 
@@ -196,6 +203,17 @@ def test_weights_count_rows(kind):
 
 
 @pytest.mark.parametrize("kind", ESTIMATORS)
+def test_weights_that_are_not_whole_weight_the_loss(kind):
+    X, y = rows(kind)
+    weight = np.where(np.arange(200) < 150, 1.0, 1e-6)
+    fitted = small(kind, epochs=12).fit(X, y, sample_weight=weight)
+    without = small(kind, epochs=12).fit(X, y)
+    assert np.abs(outputs(fitted, X) - outputs(without, X)).max() > 1e-3
+    lost = small(kind).fit(X, y, sample_weight=np.where(np.arange(200) < 150, 0.5, 0.0))
+    np.testing.assert_array_equal(outputs(lost, X), outputs(small(kind).fit(X[:150], y[:150], np.full(150, 0.5)), X))
+
+
+@pytest.mark.parametrize("kind", ESTIMATORS)
 @pytest.mark.parametrize("value", MISSING.values(), ids=MISSING)
 def test_missing_values_of_every_kind_are_predicted(kind, value):
     X, y = rows(kind)
@@ -325,6 +343,73 @@ def test_five_steps_equal_those_of_the_ntk_parametrization():
         np.testing.assert_allclose(found * size, expected.detach().numpy(), rtol=1e-10, atol=1e-12)
 
 
+def test_steps_of_the_full_recipe_equal_those_in_pytorch(monkeypatch):
+    """RealMLP-TD without dropout, as its authors write it, by PyTorch in float64."""
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(realmlp, "DROPOUT", 0.0)
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.normal(size=(40, 2)), rng.integers(0, 2, (40, 1))], axis=1)
+    y = rng.normal(size=(40, 1))
+    estimator = RealMLPRegressor(hidden=(5, 4), epochs=8, dtype="float64")
+    estimator.preprocessor_ = TablePreprocessor(categorical_features=[2]).fit(x)
+    estimator.y_mean_ = np.zeros(1)
+    model = estimator._make_model(Rows(x, y, None), 0, backends.get("numpy"))
+
+    names, theirs, sizes, factors = [], [], [], []
+    for path, array in tree.leaves_with_paths(model.params):
+        name, kind = tree.name(path), path[-1]
+        if kind == "passes":
+            continue
+        embedding, dense = name.startswith("0."), kind == "weight" and path[0] > 1
+        names.append(name)
+        sizes.append(array.shape[0] ** 0.5 if dense else 1.0)
+        factors.append(0.1 if embedding or kind in ("bias", "alpha") else 1.0 if dense else 6.0)
+        theirs.append(torch.tensor(sizes[-1] * np.asarray(array), requires_grad=True))
+    p = dict(zip(names, theirs, strict=True))
+    decayed = [name.startswith("0.") or not name.endswith("bias") for name in names]
+    optimizer = torch.optim.Adam([{"params": [t], "lr": 0.0} for t in theirs], betas=(0.9, 0.95))
+    for step in range(8):
+        t = step / 8
+        rate = 0.2 * (0.5 - 0.5 * np.cos(2 * np.pi * np.log2(1 + 15 * t)))
+        decay = 0.02 * (1.0 if t < 0.5 else 0.5 + 0.5 * np.cos(np.pi * (2 * t - 1)))
+        for group, factor in zip(optimizer.param_groups, factors, strict=True):
+            group["lr"] = factor * rate
+        number = torch.tensor(x[:, :2])[:, :, None]
+        cosine = torch.cos(2 * np.pi * number * p["0.0.1.frequency"] + p["0.0.1.phase"])
+        map_ = torch.einsum("nfh,fhd->nfd", cosine, p["0.0.1.weight"]) + p["0.0.1.bias"]
+        h = torch.cat([torch.cat([number, map_], dim=2).flatten(1), torch.tensor(x[:, 2:])], dim=1) * p["1.weight"]
+        for index in (2, 5):
+            z = h @ p[f"{index}.weight"] / h.shape[1] ** 0.5 + p[f"{index}.bias"]
+            h = z + (torch.nn.functional.mish(z) - z) * p[f"{index + 1}.alpha"]
+        z = h @ p["8.weight"] / h.shape[1] ** 0.5 + p["8.bias"]
+        optimizer.zero_grad()
+        torch.mean((z - torch.tensor(y)) ** 2).backward()
+        with torch.no_grad():
+            for parameter, factor, decays in zip(theirs, factors, decayed, strict=True):
+                parameter *= 1.0 - rate * decay * factor**2 * decays
+        optimizer.step()
+    model.fit(x, y, epochs=8, batch_size=40)
+    ours = [array for path, array in tree.leaves_with_paths(model.params) if path[-1] != "passes"]
+    for name, found, expected, size in zip(names, ours, theirs, sizes, strict=True):
+        expected = expected.detach().numpy()
+        np.testing.assert_allclose(np.asarray(found) * size, expected, rtol=1e-9, atol=1e-11, err_msg=name)
+
+
+def test_initial_weights_of_the_full_recipe_fit_the_data():
+    x = np.random.default_rng(0).normal(3.0, 50.0, size=(300, 4))
+    estimator = RealMLPClassifier(hidden=(64, 32), epochs=2)
+    estimator.classes_, estimator.preprocessor_ = np.arange(3), TablePreprocessor().fit(x)
+    model = estimator._make_model(Rows(x, np.zeros(300, int), None), 0, backends.get("numpy"))
+    h = x
+    for layer, part in zip(model.layer.layers, model.params, strict=True):
+        if isinstance(layer, Dense):
+            z = h @ np.asarray(part["weight"], np.float64)
+            np.testing.assert_allclose(z.std(axis=0), 1.0, rtol=1e-4)
+            assert (-part["bias"] > z.min(axis=0)).all() and (-part["bias"] < z.max(axis=0)).all()
+            assert np.unique(part["bias"]).size == layer.units
+        h = layer.forward(part, h)[0]
+
+
 def test_predictions_stay_in_the_range_of_training():
     x = np.linspace(0, 1, 100)[:, None]
     fitted = RealMLPRegressor(hidden=(16,), epochs=16, random_state=0).fit(x, x[:, 0])
@@ -346,7 +431,7 @@ def test_errors_of_data(kind):
         small(kind).fit(X.assign(age=[1.0, 2.0, 3.0, np.inf] + [4.0] * 196), y)
     with pytest.raises(ValueError, match=r"numbers in column 'color' of X, got '(red|green|blue)' in row"):
         small(kind, categorical_features=["plan"]).fit(X, y)
-    with pytest.raises(ValueError, match="at least 2 different rows, one of them to hold out, got n_samples = 1"):
+    with pytest.raises(ValueError, match="at least 2 rows, one of them to hold out, got n_samples = 1"):
         small(kind).fit(X[:1], y[:1])
     with pytest.raises(ValueError, match="inconsistent"):
         small(kind).fit(X, y[:5])
