@@ -9,14 +9,14 @@ import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from anynet.backends.base import Backend
-from anynet.initializers import Blocks, RandomSigns
-from anynet.layers import BatchEnsemble, Dropout, EachDense, Layer, Members, ReLU
+from anynet.initializers import Blocks, Initializer, Normal, RandomSigns
+from anynet.layers import BatchEnsemble, Dropout, EachDense, Layer, Members, PiecewiseLinear, ReLU
 from anynet.losses import EachMember
 from anynet.model import Model
 from anynet.optimizers import AdamW, Clip
 from anynet.sklearn.best_epoch import BestEpoch
 from anynet.sklearn.table_parameters import ATTRIBUTES, CONSTRAINTS, MORE, NUMBER_ATTRIBUTES, POSITIVE
-from anynet.sklearn.tabular import Rows, TableEstimator
+from anynet.sklearn.tabular import Rows, TableEstimator, each_number
 from anynet.sklearn.targets import TableClassifier, TableRegressor
 
 BATCH_SIZES = ((2_800, 32), (4_500, 64), (6_400, 128), (32_000, 256), (108_000, 512))
@@ -24,14 +24,16 @@ BATCH_SIZES = ((2_800, 32), (4_500, 64), (6_400, 128), (32_000, 256), (108_000, 
 
 PARAMETERS = """members : int, in [1, inf)
         Number of members, which share most of their weights.
-    hidden : sequence of int, in [1, inf)
-        Numbers of units of the hidden layers of each member.
+    hidden : sequence of int, in [1, inf), or "auto"
+        Numbers of units of the hidden layers of each member; "auto" is three layers of 512, or two with `bins`.
     dropout : float, in [0, 1)
         Dropout rate of the hidden layers.
     learning_rate : float, in (0, inf)
         Learning rate of AdamW.
     weight_decay : float, in [0, inf)
         Weight decay of AdamW.
+    bins : int, in [1, inf), optional
+        Number of bins of an embedding of the numbers, a learned piecewise linear function; the authors use 48.
     patience : int, in [1, inf)
         Number of epochs without improvement on the held-out rows after which training stops.
     epochs : int, in [1, inf)
@@ -58,6 +60,8 @@ class TabM(TableEstimator):
     scaling = "quantile"
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **CONSTRAINTS,
+        "hidden": ["array-like", StrOptions({"auto"})],
+        "bins": [POSITIVE, None],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "patience": [POSITIVE],
@@ -76,8 +80,18 @@ class TabM(TableEstimator):
         self._fit_model(model, rows, held, best, int(size), resume)
         return [model]
 
+    def _hidden_sizes(self) -> list[int]:
+        return [512] * (3 if self.bins is None else 2) if self.hidden == "auto" else super()._hidden_sizes()
+
     def _make_model(self, rows: Rows, seed: int, backend: Backend) -> Model:
-        layers: list[Layer] = [Members(int(self.members), weight=Blocks(RandomSigns(), self.preprocessor_.widths))]
+        layers: list[Layer] = []
+        widths, numbers = self.preprocessor_.widths, self.preprocessor_.n_numbers_
+        factors: Initializer = RandomSigns()
+        if self.bins is not None and numbers:
+            embedding = PiecewiseLinear([quantile_edges(column, int(self.bins)) for column in rows.x.T[:numbers]])
+            layers.append(each_number(embedding, numbers, rows.x.shape[1]))
+            widths, factors = [embedding.features] * numbers + widths[numbers:], Normal(1.0)
+        layers.append(Members(int(self.members), weight=Blocks(factors, widths)))
         for index, units in enumerate(self._hidden_sizes()):
             layers += [BatchEnsemble(units, use_r=index > 0), ReLU()]
             if self.dropout:
@@ -92,6 +106,13 @@ class TabM(TableEstimator):
             dtype=self.dtype,
             seed=seed,
         )
+
+
+def quantile_edges(x: np.ndarray, bins: int) -> list[float]:
+    """Return the different quantiles that divide a column into at most `bins` bins."""
+    edges = np.quantile(x, np.linspace(0.0, 1.0, bins + 1))
+    edges = edges[np.diff(edges, prepend=-np.inf) > 1e-6 * np.ptp(edges)]  # equal values differ by rounding
+    return edges.tolist() if len(edges) > 1 else [x[0] - 1.0, x[0] + 1.0]
 
 
 class TabMClassifier(TabM, TableClassifier):
@@ -119,10 +140,11 @@ class TabMClassifier(TabM, TableClassifier):
         self,
         *,
         members: int = 32,
-        hidden: Any = (512, 512, 512),
+        hidden: Any = "auto",
         dropout: float = 0.1,
         learning_rate: float = 2e-3,
         weight_decay: float = 3e-4,
+        bins: int | None = None,
         patience: int = 16,
         epochs: int = 1000,
         batch_size: int | str = "auto",
@@ -140,6 +162,7 @@ class TabMClassifier(TabM, TableClassifier):
         self.dropout = dropout
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
+        self.bins = bins
         self.patience = patience
         self.epochs = epochs
         self.batch_size = batch_size
@@ -176,10 +199,11 @@ class TabMRegressor(TabM, TableRegressor):
         self,
         *,
         members: int = 32,
-        hidden: Any = (512, 512, 512),
+        hidden: Any = "auto",
         dropout: float = 0.1,
         learning_rate: float = 2e-3,
         weight_decay: float = 3e-4,
+        bins: int | None = None,
         patience: int = 16,
         epochs: int = 1000,
         batch_size: int | str = "auto",
@@ -197,6 +221,7 @@ class TabMRegressor(TabM, TableRegressor):
         self.dropout = dropout
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
+        self.bins = bins
         self.patience = patience
         self.epochs = epochs
         self.batch_size = batch_size

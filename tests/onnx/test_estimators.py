@@ -75,6 +75,7 @@ def test_regressor(loss, outputs, runner):
 TABLES = {
     "RealMLP": (RealMLPClassifier, RealMLPRegressor, {"hidden": (8,), "epochs": 3}),
     "three networks": (RealMLPClassifier, RealMLPRegressor, {"hidden": (8,), "epochs": 3, "members": 3}),
+    "TabM with bins": (TabMClassifier, TabMRegressor, {"hidden": (8, 8), "epochs": 3, "members": 4, "bins": 5}),
     "TabM": (TabMClassifier, TabMRegressor, {"hidden": (8, 8), "epochs": 3, "members": 4}),
 }
 

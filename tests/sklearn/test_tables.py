@@ -16,8 +16,9 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
-from anynet import Dense, backends, load, tree
+from anynet import BatchEnsemble, Dense, Dropout, EachDense, Members, ReLU, backends, load, tree
 from anynet.callbacks import Checkpoint, LambdaCallback
+from anynet.initializers import Blocks, Normal, RandomSigns
 from anynet.sklearn import (
     RealMLPClassifier,
     RealMLPRegressor,
@@ -42,6 +43,7 @@ CHECKED = {
     "RealMLPRegressor": RealMLPRegressor(**REALMLP),
     "RealMLPRegressor, simple": RealMLPRegressor(**REALMLP, regularized=False),
     "TabMClassifier": TabMClassifier(**TABM),
+    "TabMClassifier, bins": TabMClassifier(**TABM, bins=6),
     "TabMRegressor": TabMRegressor(**TABM),
 }
 
@@ -408,6 +410,34 @@ def test_initial_weights_of_the_full_recipe_fit_the_data():
             assert (-part["bias"] > z.min(axis=0)).all() and (-part["bias"] < z.max(axis=0)).all()
             assert np.unique(part["bias"]).size == layer.units
         h = layer.forward(part, h)[0]
+
+
+def test_tabm_has_the_layers_of_its_recipe():
+    X, y = rows(TabMRegressor)
+    plain, binned = (TabMRegressor(members=3, epochs=1, bins=bins).fit(X, y).model_.layer.layers for bins in (None, 48))
+    widths = (1, 1, 1, 1, 3, 1)  # numbers, the indicator of missing income, colors, plan
+    assert plain == (
+        Members(3, weight=Blocks(RandomSigns(), widths)),
+        *(BatchEnsemble(512, use_r=False), ReLU(), Dropout(0.1)),
+        *(BatchEnsemble(512), ReLU(), Dropout(0.1)) * 2,
+        EachDense(1),
+    )
+    assert binned[1:] == (
+        Members(3, weight=Blocks(Normal(1.0), (16, 16, 16, 1, 3, 1))),
+        *(BatchEnsemble(512, use_r=False), ReLU(), Dropout(0.1)),
+        *(BatchEnsemble(512), ReLU(), Dropout(0.1)),
+        EachDense(1),
+    )
+    embedding = binned[0].branches[0].layers[1]
+    ages, incomes, ranks = map(len, embedding.edges)
+    assert 30 < ages <= 49 and 40 < incomes <= 49 and ranks == 5  # rank has five values
+
+
+def test_files_hold_the_edges_of_bins(tmp_path):
+    X, y = rows(TabMClassifier)
+    fitted = small(TabMClassifier, bins=5).fit(X, y)
+    fitted.save(tmp_path / "tabm")
+    np.testing.assert_array_equal(TabMClassifier.load(tmp_path / "tabm").predict_proba(X), fitted.predict_proba(X))
 
 
 def test_predictions_stay_in_the_range_of_training():
