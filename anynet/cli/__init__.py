@@ -86,10 +86,13 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     train = command("train", "train:train", "train a network on a table and write it to one file")
+    train.usage = (
+        "anynet train DATA --target NAME [options]"  # --ignore takes all that follows, so DATA must come first
+    )
     train.add_argument("data", metavar="DATA", help=DATA)
     train.add_argument("--target", metavar="NAME", required=True, help="column to predict")
     train.add_argument("--out", metavar="FILE", help="file to write (default: the name of DATA with .safetensors)")
-    train.add_argument("--method", choices=("realmlp", "mlp"), default="realmlp", help="default: realmlp")
+    train.add_argument("--method", choices=("realmlp", "tabm", "mlp"), default="realmlp", help="default: realmlp")
     train.add_argument("--task", choices=("classification", "regression"), help="default: depends on the target")
     train.add_argument("--validation", metavar="DATA|FRACTION", default="0.2", help="rows held out (default: 0.2)")
     train.add_argument("--hidden", metavar="SIZES", type=_sizes, help="units per hidden layer, such as 256,256")
@@ -101,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--ignore", metavar="COL", nargs="+", default=[], action="extend", help="columns to leave out")
     train.add_argument("--weight", metavar="COL", help="column with the weights of the rows")
     train.add_argument("--group", metavar="COL", help="column whose equal values are held out together")
+    train.add_argument("--resume", action="store_true", help="continue an interrupted run with the same arguments")
     train.add_argument("--quiet", action="store_true", help="print errors only")
 
     predict = command("predict", "models:predict", "predict the target of each row, as CSV")

@@ -17,12 +17,14 @@ from typing import Any
 
 from anynet import backends
 from anynet._version import __version__
-from anynet.callbacks import Callback, Run
+from anynet.callbacks import Callback, Checkpoint, Run
 from anynet.cli import models, tables
 from anynet.cli.errors import INTERRUPTED, WrongArgument
 from anynet.cli.tables import Rows, Task
 
-METHODS = {"realmlp": "RealMLP", "mlp": "MLP"}
+METHODS = {"realmlp": "RealMLP", "tabm": "TabM", "mlp": "MLP"}
+SECONDS = 60.0
+"""Time between checkpoints."""
 
 
 class Watch(Callback):
@@ -40,7 +42,7 @@ def train(options: argparse.Namespace) -> int:
         backends.get(options.backend)
     except (ImportError, RuntimeError, ValueError) as error:
         raise WrongArgument(error) from None
-    out = _output(options)
+    out, checkpoint = _paths(options)
     if options.quiet:
         warnings.simplefilter("ignore")
 
@@ -51,12 +53,15 @@ def train(options: argparse.Namespace) -> int:
     task, training, held = _data(options)
     say(tables.summary(task, training, held))
     is_mlp, watch = options.method == "mlp", Watch()
-    estimator = _estimator(options, task, [watch])
+    callbacks: list[Callback] = [watch]
+    if not is_mlp:
+        callbacks.append(Checkpoint(checkpoint, every_n_epochs=None, every_n_seconds=SECONDS))
+    estimator = _estimator(options, task, callbacks)
     with _only_progress():
         if is_mlp:
             _fit_mlp(estimator, training, held, task.classes is not None)
         else:
-            _fit(estimator, training, held)
+            _fit(estimator, training, held, {"resume": checkpoint} if options.resume else {})
     if watch.interrupted and not watch.epochs:
         say(f"interrupted in the first epoch; {out} is not written")
         return INTERRUPTED
@@ -75,8 +80,10 @@ def train(options: argparse.Namespace) -> int:
     models.save(estimator, out, task, about)
     say(f"wrote {out}")
     if watch.interrupted:
-        say(f"interrupted after {watch.epochs} epochs")
+        advice = "" if is_mlp else "; the same command with --resume continues"
+        say(f"interrupted after {watch.epochs} epochs{advice}")
         return INTERRUPTED
+    checkpoint.unlink(missing_ok=True)
     return 0
 
 
@@ -93,13 +100,18 @@ def _only_progress() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _output(options: argparse.Namespace) -> Path:
-    """Return the file to write."""
+def _paths(options: argparse.Namespace) -> tuple[Path, Path]:
+    """Return the file to write, and the checkpoint next to it."""
     name = "model" if options.data == "-" else Path(options.data.removesuffix(".gz")).stem
     out = Path(options.out or f"{name}.safetensors")
     if out.is_dir() or not os.access(out.parent, os.W_OK):
         raise WrongArgument(f"expected --out to be a file in a writable folder, got {out}")
-    return out
+    checkpoint = out.with_name(f"{out.name}.checkpoint")
+    if options.resume and options.method == "mlp":
+        raise WrongArgument("expected --method realmlp or tabm for --resume, got mlp")
+    if options.resume and not checkpoint.is_file():
+        raise WrongArgument(f"expected {checkpoint}, which an interrupted run writes, for --resume, got no such file")
+    return out, checkpoint
 
 
 def _data(options: argparse.Namespace) -> tuple[Task, Rows, Rows]:
@@ -152,9 +164,9 @@ def _estimator(options: argparse.Namespace, task: Task, callbacks: list[Callback
     )
 
 
-def _fit(estimator: Any, training: Rows, held: Rows) -> None:
+def _fit(estimator: Any, training: Rows, held: Rows, more: dict[str, Any]) -> None:
     """Train an estimator for tables, with the held-out rows to choose the best epoch."""
-    estimator.fit(*training, validation_data=held if held.weight is not None else held[:2])
+    estimator.fit(*training, validation_data=held if held.weight is not None else held[:2], **more)
 
 
 def _fit_mlp(estimator: Any, training: Rows, held: Rows, classes: bool) -> None:
@@ -166,7 +178,7 @@ def _fit_mlp(estimator: Any, training: Rows, held: Rows, classes: bool) -> None:
         rows._replace(x=preprocessor.transform(rows.x), y=rows.y if classes else (rows.y - mean) / scale)
         for rows in (training, held)
     )
-    _fit(estimator, training, held)
+    _fit(estimator, training, held, {})
     if not classes:
         estimator.coefs_ = [*estimator.coefs_[:-1], estimator.coefs_[-1] * scale]
         estimator.intercepts_ = [*estimator.intercepts_[:-1], estimator.intercepts_[-1] * scale + mean]

@@ -19,11 +19,11 @@ import anynet
 from anynet import backends
 from anynet.checkpoint import file
 from anynet.cli import main, train as train_command
-from anynet.sklearn import MLPClassifier, RealMLPClassifier
+from anynet.sklearn import MLPClassifier, RealMLPClassifier, TabMClassifier
 
 pytestmark = pytest.mark.filterwarnings("default::UserWarning:anynet")
 FAST = ["--epochs", "4", "--hidden", "8,8"]
-METHODS = {"realmlp": RealMLPClassifier, "mlp": MLPClassifier}
+METHODS = {"realmlp": RealMLPClassifier, "tabm": TabMClassifier, "mlp": MLPClassifier}
 
 
 def run(capsys, *arguments):
@@ -53,7 +53,7 @@ def test_from_a_table_to_predictions(capsys, titanic, passengers, method):
     assert (
         lines[0] == f"2 classes of 'Survived' from 5 columns (2 categorical, {missing} missing), 48 rows, 12 held out"
     )
-    assert lines[1].startswith("held out: accuracy 0.") and lines[2:] == ["wrote titanic.safetensors"]
+    assert lines[1].startswith("held out: accuracy ") and lines[2:] == ["wrote titanic.safetensors"]
     assert sorted(os.listdir()) == ["titanic.csv", "titanic.safetensors"]
 
     status, out, lines = run(capsys, "predict", "titanic.safetensors", titanic)
@@ -231,7 +231,7 @@ def test_export(capsys, titanic, passengers, method, target):
     onnx.checker.check_model("titanic.onnx", full_check=True)
 
 
-# -- Ctrl-C ----------------------------------------------------------------------------------------------------------
+# -- Ctrl-C and --resume -----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -263,6 +263,31 @@ def test_ctrl_c_in_the_first_epoch_writes_nothing(capsys, titanic, interrupt):
     status, out, lines = run(capsys, "train", titanic, "--target", "Survived", *FAST)
     assert (status, out, lines[-1]) == (130, "", "interrupted in the first epoch; titanic.safetensors is not written")
     assert not Path("titanic.safetensors").exists()
+
+
+@pytest.mark.parametrize("method", ["realmlp", "tabm"])
+@pytest.mark.parametrize("target", ["Survived", "Fare"])
+def test_a_resumed_run_ends_like_one_without_interruption(capsys, titanic, interrupt, method, target):
+    arguments = ["train", titanic, "--target", target, "--method", method, *FAST]
+    assert run(capsys, *arguments)[0] == 0
+    whole = file.read("test", Path("titanic.safetensors"))
+    interrupt(3)
+    assert run(capsys, *arguments)[0] == 130
+    interrupt(None)
+    assert run(capsys, *arguments, "--resume")[0] == 0
+    resumed = file.read("test", Path("titanic.safetensors"))
+    assert all((whole[0][name] == resumed[0][name]).all() for name in whole[0])
+    assert whole[1]["table"]["scores"] == resumed[1]["table"]["scores"]
+    assert sorted(os.listdir()) == ["titanic.csv", "titanic.safetensors"]
+
+
+def test_resume_without_a_checkpoint(capsys, titanic):
+    status, _, lines = run(capsys, "train", titanic, "--target", "Survived", "--resume")
+    assert status == 2 and lines == [
+        "anynet train: expected titanic.safetensors.checkpoint, which an interrupted run writes, for --resume, got no such file"
+    ]
+    status, _, lines = run(capsys, "train", titanic, "--target", "Survived", "--resume", "--method", "mlp")
+    assert status == 2 and lines == ["anynet train: expected --method realmlp or tabm for --resume, got mlp"]
 
 
 # -- wrong arguments ---------------------------------------------------------------------------------------------------

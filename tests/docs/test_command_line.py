@@ -40,6 +40,7 @@ def printed(language, code, folder):
     return subprocess.run(command, cwd=folder, env=variables, text=True, check=True, **pipes).stdout
 
 
+@pytest.mark.timeout(600)
 def test_the_output_is_what_the_commands_print(tmp_path):
     pytest.importorskip("pandas", reason="needs pandas")
     pytest.importorskip("sklearn", reason="needs scikit-learn")
