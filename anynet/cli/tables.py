@@ -91,8 +91,22 @@ class Task:
         return Rows(self.inputs(table), y, weight)
 
     def inputs(self, table: DataFrame) -> DataFrame:
-        """Return the inputs of a table, which may lack the other columns."""
-        return table.drop(columns=self.left_out, errors="ignore")
+        """Return the inputs of a table, which may lack the other columns.
+
+        Raises
+        ------
+        ValueError
+            If a number is infinite; the message names its column and its row, from 1.
+        """
+        x = table.drop(columns=self.left_out, errors="ignore")
+        for name, column in x.items():
+            wrong = column[np.isinf(column)] if column.dtype.kind == "f" else column[:0]
+            if len(wrong):
+                row = wrong.index[0] + 1
+                raise ValueError(
+                    f"expected finite numbers in {name!r}, got {wrong.iloc[0]} in row {row}; leave missing ones empty"
+                )
+        return x
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------
@@ -152,7 +166,7 @@ def read_with_target(path: str, target: str, option: str = "--target") -> DataFr
         raise ValueError(f"expected values in {target!r}, got none in {len(table)} rows of {path}")
     if len(kept) < len(table):
         warnings.warn(f"left out {len(table) - len(kept)} rows without {target!r}", stacklevel=2)
-    return kept.reset_index(drop=True)
+    return kept
 
 
 def check_columns(table: DataFrame, path: str, option: str, names: list[str]) -> None:

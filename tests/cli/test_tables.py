@@ -149,6 +149,13 @@ def test_wrong_weights(values):
         Task("y", [0, 1], "w", ["y", "w"]).rows(table)
 
 
+def test_infinite_numbers():
+    table = pandas.DataFrame({"y": [0, 1, 0], "x": [1.0, 2.0, -np.inf], "w": [np.inf] * 3}, index=[0, 4, 7])
+    with pytest.raises(ValueError, match="expected finite numbers in 'x', got -inf in row 8; leave missing ones empty"):
+        Task("y", [0, 1], None, ["y", "w"]).rows(table)
+    assert Task("y", [0, 1], None, ["y", "w", "x"]).rows(table).x.shape == (3, 0)
+
+
 # -- rows --------------------------------------------------------------------------------------------------------------
 
 
