@@ -198,7 +198,7 @@ def values(target: Series, classes: bool) -> np.ndarray:
 def find_classes(target: Series, task: str | None) -> list[Any] | None:
     """Return the classes of a target, or None for numbers.
 
-    By default, text, booleans and up to 20 whole numbers are classes.
+    By default, text, booleans and up to 20 whole numbers are classes, unless they have about as many values as rows.
 
     Raises
     ------
@@ -213,12 +213,11 @@ def find_classes(target: Series, task: str | None) -> list[Any] | None:
     count = target.nunique()
     if count == 1:
         raise ValueError(f"expected at least two different values in {name!r}, got only {target.iloc[0]}")
-    if not (
-        task == "classification"
-        or (task is None and (not numbers or (count <= MAX_CLASSES and (target % 1 == 0).all())))
-    ):
+    many = count > max(2, len(target) // 2)
+    few = numbers and count <= MAX_CLASSES and not many and (target % 1 == 0).all()
+    if task == "regression" or (task is None and numbers and not few):
         return None
-    if count > max(2, len(target) // 2):
+    if many:
         raise ValueError(
             f"expected classes of several rows in {name!r}, got {count} different values in {len(target)} rows"
         )

@@ -104,6 +104,7 @@ def test_missing_packages(folder, monkeypatch, path, package):
         ([3.0, 1.0, np.nan] * 4, None, [1, 3]),
         (list(range(20)) * 2, None, list(range(20))),
         (list(range(21)) * 2, None, None),
+        ([*range(16), *range(8)], None, None),
         (list(range(21)) * 2, "classification", list(range(21))),
         ([0.5, 1.0] * 4, None, None),
         ([0.5, 1.0] * 4, "classification", ["0.5", "1.0"]),
