@@ -26,7 +26,7 @@ def inside(layer: Layer, params: Any, cache: Cache) -> Inside:
 
 @inside.register
 def _(layer: AttentionBase, params: Any, cache: Cache) -> Inside:
-    q, k, v, kept = cache
+    q, k, v, _, kept = cache
     for letter, words, value in (("Q", "queries", q), ("K", "keys", k), ("V", "values", v)):
         words = f"{words} of the heads"
         yield letter, words, rf"\text{{{words}}}", value  # (N, H, T or S, D)

@@ -53,29 +53,33 @@ class AttentionBase(Layer):
     def attend(self, q: Array, k: Array, v: Array, lengths: Array | None, key: Key | None) -> tuple[Array, Cache]:
         """Return the output (N, T, C) of heads (N, H, T or S, D), and what `attend_backward` needs."""
         p, mask = self.weights(q, k, lengths, key)
-        y = merge_heads(namespace(q).matmul(p if mask is None else p * mask, v))
+        y = namespace(q).matmul(p if mask is None else p * mask, v)
         kept = (lengths, key if self.dropout else None) if self.recompute else (p, mask)
-        return y, (q, k, v, kept)
+        return merge_heads(y), (q, k, v, y, kept)
 
     def attend_backward(self, cache: Cache, dy: Array) -> tuple[Array, Array, Array]:
         """Return ∂L/∂q, ∂L/∂k and ∂L/∂v."""
-        q, k, v, kept = cache
+        q, k, v, y, kept = cache
         p, mask = self.weights(q, k, *kept) if self.recompute else kept
         xp, matmul = namespace(dy), namespace(dy).matmul
         dy = split_heads(dy, self.heads)  # (N, H, T, D)
-        dp = matmul(dy, xp.matrix_transpose(v))  # (N, H, T, S)
-        if mask is not None:
-            dp = dp * mask
         dv = matmul(xp.matrix_transpose(p if mask is None else p * mask), dy)
-        g = p * (dp - total(dp * p, axis=-1, keepdims=True)) * (1.0 / math.sqrt(q.shape[3]))
-        return matmul(g, k), matmul(xp.matrix_transpose(g), q), dv
+        g = matmul(dy, xp.matrix_transpose(v))  # ∂L/∂P (N, H, T, S), changed in place to G
+        if mask is not None:
+            g *= mask
+        g -= total(dy * y, axis=-1, keepdims=True)  # Σ ∂L/∂P ⊙ P over the keys
+        g *= p
+        scale = 1.0 / math.sqrt(q.shape[3])
+        return matmul(g, k) * scale, matmul(xp.matrix_transpose(g), q) * scale, dv
 
     def weights(self, q: Array, k: Array, lengths: Array | None, key: Key | None) -> tuple[Array, Array | None]:
         """Return P (N, H, T, S), and the dropout mask with its scale, or None."""
         xp = namespace(q)
         scores = xp.matmul(q * (1.0 / math.sqrt(q.shape[3])), xp.matrix_transpose(k))
         visible = self._visible(scores, lengths)
-        p = softmax(scores) if visible is None else softmax(xp.where(visible, scores, -xp.inf))
+        if visible is not None:
+            scores = xp.where(visible, scores, -xp.inf)
+        p = softmax(scores)
         if key is None or self.dropout == 0.0:
             return p, None
         keep = random.rounded_probability(1.0 - self.dropout)
@@ -127,8 +131,8 @@ class SelfAttention(AttentionBase):
     Notes
     -----
     Input (N, T, 3C), queries, keys and values side by side, each with the channels of head 1 first; output (N, T, C). Inside a
-    `Lengths`, positions at or after an example's length are not attended to. Cache: q, k, v of shape (N, H, T, D), and P with
-    the dropout mask, or the lengths and the key.
+    `Lengths`, positions at or after an example's length are not attended to. Cache: q, k, v and y of shape (N, H, T, D), and P
+    with the dropout mask, or the lengths and the key.
 
     Raises
     ------

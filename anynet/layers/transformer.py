@@ -23,6 +23,7 @@ def transformer_block(
     dropout: float = 0.0,
     causal: bool = True,
     rotary: bool = False,
+    recompute: bool = False,
     activation: Layer | None = None,
     use_bias: bool = True,
     weight: Any = None,
@@ -44,7 +45,7 @@ def transformer_block(
         Units of the network g; by default 4C.
     dropout : float, in [0, 1)
         Probability of dropping an attention weight, and an output of f and of g.
-    causal, rotary : bool
+    causal, rotary, recompute : bool
         As for `SelfAttention`.
     activation : Layer, optional
         The activation of g; by default `GELU`.
@@ -81,7 +82,7 @@ def transformer_block(
         return Dense(units, use_bias=use_bias, weight=weight)
 
     drop = [Dropout(dropout)] if dropout else []
-    attention = SelfAttention(heads, causal=causal, rotary=rotary, dropout=dropout)
+    attention = SelfAttention(heads, causal=causal, rotary=rotary, dropout=dropout, recompute=recompute)
     wide = 4 * features if hidden is None else hidden
     return Sequential(
         [

@@ -260,7 +260,7 @@ def jit(case, variant):
 
 
 def serve(case, name, seconds, warm):
-    """Print the first losses and the seconds of the first step, then the milliseconds of a step for each line read."""
+    """Print the first losses and the seconds of the first step, then the time of each round."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # output of libraries goes to stderr
     for package in CONTENDERS[name].blocked:
@@ -287,7 +287,7 @@ def serve(case, name, seconds, warm):
 
 
 def measure(case, names, options):
-    """Return the milliseconds of the rounds and the seconds of the first step per contender; exit if losses differ."""
+    """Return the milliseconds per step of each round, and the seconds of the first step."""
     processes, samples, first, losses = {}, {name: [] for name in names}, {}, {}
     try:
         for name in names:

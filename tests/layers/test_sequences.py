@@ -25,7 +25,7 @@ from anynet import (
     transformer_block,
     tree,
 )
-from tests.tools import assert_close, fetch, key, place
+from tests.tools import assert_close, assert_same, fetch, key, place
 
 RNG = np.random.default_rng(0)
 POSITIONS, CHANNELS = 6, 4
@@ -64,7 +64,7 @@ def test_rotated_products_depend_on_the_distance_only(backend):
     """With equal vectors at all positions, the weight of a key is a function of its distance from the query."""
     one = np.tile(RNG.normal(size=(1, 1, 24)), (1, 5, 1))
     layer = SelfAttention(2, rotary=True)
-    _, (q, k, _, _) = layer.forward({}, place(backend, one))
+    _, (q, k, *_) = layer.forward({}, place(backend, one))
     scores = fetch(backend, q) @ np.swapaxes(fetch(backend, k), 2, 3)  # (1, 2, 5, 5)
     for head in scores[0]:
         for distance in range(-4, 5):
@@ -74,7 +74,7 @@ def test_rotated_products_depend_on_the_distance_only(backend):
 
 def test_rotation_is_a_product_of_complex_numbers():
     x = RNG.normal(size=(2, 5, 24))
-    _, (q, _, _, _) = SelfAttention(1, rotary=True).forward({}, x)
+    _, (q, *_) = SelfAttention(1, rotary=True).forward({}, x)
     pairs = x[:, :, :4] + 1j * x[:, :, 4:8]  # D = 8
     angle = np.arange(5)[:, None] * 10000.0 ** (-2 * np.arange(4) / 8)
     turned = pairs * np.exp(1j * angle)
@@ -91,6 +91,17 @@ def test_recomputed_weights_are_the_same(backend):
         largest = max(np.size(fetch(backend, a)) for a in tree.leaves(cache))
     assert largest == 3 * 2 * 5 * 2  # q, k and v, but no array of N·H·T² numbers
     assert all(np.array_equal(a, b) for a, b in zip(*results, strict=True))
+
+
+def test_a_block_that_recomputes_gives_the_same_bits(backend):
+    x, dy = place(backend, X), place(backend, np.random.default_rng(3).normal(size=X.shape))
+    results = []
+    for recompute in (False, True):
+        block = transformer_block(CHANNELS, 2, dropout=0.3, rotary=True, recompute=recompute)
+        params = place(backend, params_of(block))
+        y, cache = block.forward(params, x, key=place(backend, key()))
+        results.append(fetch(backend, (y, block.backward(params, cache, dy))))
+    assert_same(*results)
 
 
 # Lengths --------------------------------------------------------------------------------------------------------------
