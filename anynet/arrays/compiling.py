@@ -47,8 +47,10 @@ class Pending:
     def _compile(self) -> None:
         try:
             self.program = self._make()
-        except Exception as error:  # a function may use anything, and each missing thing has its own error
-            fallbacks.note(f"{self._name} compiled", error)
+        except (ImportError, OSError, RuntimeError) as error:  # of llvmlite
+            fallbacks.note(f"{self._name} compiled on NumPy", error)
+        except Exception:  # a function may use anything, and each missing thing has its own error
+            return
 
 
 def is_available() -> bool:
@@ -69,7 +71,7 @@ class Elementwise:
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
-        self._known: dict[Any, tuple[Layout, Pending] | None] = {}
+        self._known: dict[Any, Any] = {}
         self.pending: dict[Any, Pending] = {}
 
     def __call__(self, first: Any, *rest: Any) -> Any:
@@ -115,12 +117,13 @@ class Elementwise:
     def _find(self, args: Sequence[Any]) -> tuple[Layout, Pending] | None:
         """Return the layout of the arguments and their program, or None if they need the function as written."""
         key = tuple([(a.shape, a.dtype) if _is_array(a) else (type(a), str(a)) for a in args])
-        if key not in self._known:
+        known = self._known.get(key, ())
+        if known == ():  # other threads may clear the dict at any time
             if len(self._known) >= MAX_SIGNATURES:
                 self._known.clear()
-            self._known[key] = self._describe(args)
-        known = self._known[key]
-        if known is None or not all(a.flags.c_contiguous for a in args if type(a) is np.ndarray):
+            known = self._known[key] = self._describe(args)
+        flags = [a.flags for a in args if type(a) is np.ndarray]
+        if not known or not all(flag.c_contiguous and flag.aligned for flag in flags):
             return None
         return known if "raise" not in np.geterr().values() else None
 

@@ -1,4 +1,4 @@
-"""The normal distribution function and the sigmoid, which the array API standard does not have.
+"""The normal distribution, the sigmoid and other functions beyond the array API standard.
 
 Normal distribution function: for z ≥ 0 the function f(z) = (1 + 2z) e^{z²} erfc(z) is smooth, and flat at infinity, so one
 polynomial in t = (z − 3)/(z + 3) covers the whole half-line. This needs one exponential and no branches, and keeps its
@@ -157,3 +157,10 @@ def sigmoid(x: Array) -> Array:
     xp = namespace(x)
     e = xp.exp(-xp.abs(x))
     return xp.maximum(e, xp.astype(x >= 0, x.dtype)) / (1.0 + e)
+
+
+@fused
+def shifted_exp(x: Array, largest: Array) -> tuple[Array, Array]:
+    """Return z = x − largest, and eᶻ, for softmax."""
+    z = x - largest
+    return z, namespace(x).exp(z)

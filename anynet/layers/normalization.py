@@ -20,12 +20,21 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from anynet.arrays.fused import affine, fused
+from anynet.arrays.fused import affine
 from anynet.arrays.namespace import Array, namespace
 from anynet.arrays.reduce import narrowed, widened
 from anynet.checks import check_number
 from anynet.initializers import Constant, Zeros, as_initializer
 from anynet.layers.base import Cache, Grads, Key, Layer, Params, Shape, init_param, last_axis
+from anynet.layers.normalization_formulas import (
+    batch_dx,
+    centered_and_squares,
+    layer_dx,
+    moved,
+    rms_dx,
+    scale_and_unbiased,
+    weighted,
+)
 
 
 @dataclass(frozen=True)
@@ -120,9 +129,9 @@ class BatchNorm(Layer):
             return params["weight"] * x_hat + params["bias"], (x_hat, scale, None, None)
         axes, wide = tuple(range(x.ndim - 1)), widened(x)
         mean = xp.mean(wide, axis=axes)  # (C,)
-        centered, squares = _centered(wide, mean)
+        centered, squares = centered_and_squares(wide, mean)
         variance = xp.mean(squares, axis=axes)
-        scale, unbiased = _scale_and_unbiased(variance, self.epsilon, count / max(count - 1, 1))
+        scale, unbiased = scale_and_unbiased(variance, self.epsilon, count / max(count - 1, 1))
         x_hat = narrowed(centered * scale, x.dtype)
         return affine(x_hat, params["weight"], params["bias"]), (x_hat, scale, mean, unbiased)
 
@@ -136,7 +145,7 @@ class BatchNorm(Layer):
         if mean is None:
             return narrowed(wide * (params["weight"] * scale), dy.dtype), grads
         share = 1.0 / math.prod(dy.shape[:-1])  # in training the statistics depend on x
-        return narrowed(_dx(wide, x_hat, weight, bias, params["weight"], scale, share), dy.dtype), grads
+        return narrowed(batch_dx(wide, x_hat, weight, bias, params["weight"], scale, share), dy.dtype), grads
 
     def update_buffers(self, params: Params, cache: Cache) -> Params:
         _, _, mean, variance = cache
@@ -145,30 +154,9 @@ class BatchNorm(Layer):
         old_mean, old_var = params["running_mean"], params["running_var"]
         return {
             **params,
-            "running_mean": narrowed(_moved(old_mean, mean, self.momentum), old_mean.dtype),
-            "running_var": narrowed(_moved(old_var, variance, self.momentum), old_var.dtype),
+            "running_mean": narrowed(moved(old_mean, mean, self.momentum), old_mean.dtype),
+            "running_var": narrowed(moved(old_var, variance, self.momentum), old_var.dtype),
         }
-
-
-@fused
-def _centered(x: Array, mean: Array) -> tuple[Array, Array]:
-    centered = x - mean
-    return centered, centered * centered
-
-
-@fused
-def _scale_and_unbiased(variance: Array, epsilon: float, correction: float) -> tuple[Array, Array]:
-    return (variance + epsilon) ** -0.5, variance * correction
-
-
-@fused
-def _dx(dy: Array, x_hat: Array, dw: Array, db: Array, weight: Array, scale: Array, share: float) -> Array:
-    return (dy - db * share - x_hat * (dw * share)) * (weight * scale)
-
-
-@fused
-def _moved(running: Array, batch: Array, momentum: float) -> Array:
-    return running + momentum * (batch - running)
 
 
 @dataclass(frozen=True)
@@ -231,8 +219,8 @@ class LayerNorm(Layer):
     def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
         xp = namespace(x)
         wide = widened(x)
-        centered = wide - xp.mean(wide, axis=-1, keepdims=True)
-        scale = (xp.mean(centered * centered, axis=-1, keepdims=True) + self.epsilon) ** -0.5
+        centered, squares = centered_and_squares(wide, xp.mean(wide, axis=-1, keepdims=True))
+        scale = (xp.mean(squares, axis=-1, keepdims=True) + self.epsilon) ** -0.5
         x_hat = narrowed(centered * scale, x.dtype)
         return affine(x_hat, params["weight"], params["bias"]), (x_hat, scale)
 
@@ -243,9 +231,9 @@ class LayerNorm(Layer):
         grads = {"weight": narrowed(weight, dy.dtype), "bias": narrowed(bias, dy.dtype)}
         if not need_dx:
             return None, grads
-        g = wide * params["weight"]
-        along = xp.mean(g * x_hat, axis=-1, keepdims=True)
-        return narrowed((g - xp.mean(g, axis=-1, keepdims=True) - x_hat * along) * scale, dy.dtype), grads
+        g, products = weighted(wide, params["weight"], x_hat)
+        mean, along = xp.mean(g, axis=-1, keepdims=True), xp.mean(products, axis=-1, keepdims=True)
+        return narrowed(layer_dx(g, mean, x_hat, along, scale), dy.dtype), grads
 
 
 @dataclass(frozen=True)
@@ -315,5 +303,6 @@ class RMSNorm(Layer):
         grads = {"weight": narrowed(xp.sum(wide * x_hat, axis=tuple(range(dy.ndim - 1))), dy.dtype)}
         if not need_dx:
             return None, grads
-        g = wide * params["weight"]
-        return narrowed((g - x_hat * xp.mean(g * x_hat, axis=-1, keepdims=True)) * scale, dy.dtype), grads
+        g, products = weighted(wide, params["weight"], x_hat)
+        along = xp.mean(products, axis=-1, keepdims=True)
+        return narrowed(rms_dx(g, x_hat, along, scale), dy.dtype), grads

@@ -8,8 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from anynet.arrays.fused import fused
 from anynet.arrays.namespace import Array, namespace
 from anynet.arrays.reduce import total
+from anynet.arrays.special import shifted_exp
 from anynet.layers.base import Cache, Grads, Key, Layer, Params
 
 
@@ -52,7 +54,7 @@ class Softmax(Layer):
         if not need_dx:
             return None, {}
         y = cache
-        return y * (dy - total(dy * y, axis=-1, keepdims=True)), {}
+        return _softmax_dx(dy, y, total(dy * y, axis=-1, keepdims=True)), {}
 
 
 @dataclass(frozen=True)
@@ -84,19 +86,27 @@ class LogSoftmax(Layer):
     def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         if not need_dx:
             return None, {}
-        y, xp = cache, namespace(dy)
-        return dy - xp.exp(y) * total(dy, axis=-1, keepdims=True), {}
+        return _log_softmax_dx(dy, cache, total(dy, axis=-1, keepdims=True)), {}
+
+
+@fused
+def _softmax_dx(dy: Array, y: Array, along: Array) -> Array:
+    return y * (dy - along)
+
+
+@fused
+def _log_softmax_dx(dy: Array, y: Array, along: Array) -> Array:
+    return dy - namespace(dy).exp(y) * along
 
 
 def softmax(x: Array) -> Array:
     """Return softmax over the last axis; subtracting the largest logit first prevents overflow."""
-    xp = namespace(x)
-    e = xp.exp(x - xp.max(x, axis=-1, keepdims=True))
+    _, e = shifted_exp(x, namespace(x).max(x, axis=-1, keepdims=True))
     return e / total(e, axis=-1, keepdims=True)
 
 
 def log_softmax(x: Array) -> Array:
     """Return log-softmax over the last axis."""
     xp = namespace(x)
-    z = x - xp.max(x, axis=-1, keepdims=True)
-    return z - xp.log(total(xp.exp(z), axis=-1, keepdims=True))
+    z, e = shifted_exp(x, xp.max(x, axis=-1, keepdims=True))
+    return z - xp.log(total(e, axis=-1, keepdims=True))

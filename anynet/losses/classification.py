@@ -25,6 +25,7 @@ from array_api_compat import device
 from anynet.arrays.fused import fused
 from anynet.arrays.namespace import Array, DType, namespace
 from anynet.arrays.reduce import total
+from anynet.arrays.special import shifted_exp
 from anynet.checks import check_number
 from anynet.losses.base import Cache, Loss, OutputShape, check_finite, largest
 
@@ -214,13 +215,13 @@ class SoftmaxCrossEntropy(ClassLoss):
     expects = "logits"
 
     def probabilities(self, y_pred: Array) -> Array:
-        _, e = _shifted_exp(y_pred, namespace(y_pred).max(y_pred, axis=1, keepdims=True))
+        _, e = shifted_exp(y_pred, namespace(y_pred).max(y_pred, axis=1, keepdims=True))
         return e / total(e, axis=1, keepdims=True)
 
     def per_example(self, y_true: Array, y_pred: Array) -> tuple[Array, Cache]:
         check_labels("SoftmaxCrossEntropy", y_true, y_pred)
         xp, y_true = namespace(y_pred), self.distribution(y_true, like=y_pred)
-        z, e = _shifted_exp(y_pred, xp.max(y_pred, axis=1, keepdims=True))
+        z, e = shifted_exp(y_pred, xp.max(y_pred, axis=1, keepdims=True))
         sums = total(e, axis=1, keepdims=True)
         if len(y_true.shape) == 2:
             return xp.log(sums[:, 0]) * total(y_true, axis=1) - pick(z, y_true), (e / sums, y_true)
@@ -232,12 +233,6 @@ class SoftmaxCrossEntropy(ClassLoss):
             return p * total(y_true, axis=1, keepdims=True) - y_true
         xp = namespace(p)
         return _minus_one_at(p, y_true[:, None], xp.arange(p.shape[1], dtype=y_true.dtype, device=device(y_true)))
-
-
-@fused
-def _shifted_exp(x: Array, largest: Array) -> tuple[Array, Array]:
-    z = x - largest
-    return z, namespace(x).exp(z)
 
 
 @fused
