@@ -118,15 +118,20 @@ def scores(choice: Choice, run: Run) -> dict[str, float]:
 
 
 def measure(name: str, run: Run, train: Callable[[Run], Values]) -> Values:
-    """Run, store and return the values of one seed."""
-    start, cpu = time.perf_counter(), time.process_time()
+    """Run, store and return the values of one seed.
+
+    The time of choices that the run makes is in their own rows.
+    """
+    start, cpu, before = time.perf_counter(), time.process_time(), len(run.results.rows)
     values = train(run)
+    seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu
+    choices = run.results.rows[before:]
     row = {
         "setting": name,
         "seed": run.seed,
         **values,
-        "seconds": round(time.perf_counter() - start, 1),
-        "cpu_seconds": round(time.process_time() - cpu, 1),
+        "seconds": round(seconds - sum(row["seconds"] for row in choices), 1),
+        "cpu_seconds": round(cpu_seconds - sum(row["cpu_seconds"] for row in choices), 1),
         "machine": machine(run.backend),
         "date": date.today().isoformat(),
     }

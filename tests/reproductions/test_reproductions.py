@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 
 import numpy as np
 import pytest
@@ -117,6 +118,13 @@ def test_a_row_is_json_with_time_and_machine():
     row = measure("a/b", Run(seed=2), lambda run: {"value": 1.5})
     assert json.loads(json.dumps(row)) == row
     assert row["seed"] == 2 and row["seconds"] >= 0 and "numpy" in row["machine"]
+
+
+def test_the_time_of_a_choice_is_not_that_of_the_run():
+    choice = Choice("a/rate", (1.0,), lambda run, candidate: time.sleep(0.3) or 1.0, "a score")
+    run = Run()
+    row = measure("a/b", run, lambda run: {"value": run.chosen(choice)})
+    assert run.results.find("a/rate", 0)["seconds"] >= 0.3 > row["seconds"]
 
 
 # The page -----------------------------------------------------------------------------------------------------------
