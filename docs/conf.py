@@ -99,6 +99,23 @@ def adapt_formulas(app, doctree) -> None:
                 node.replace_self(row)
 
 
+def keep_together(app, doctree) -> None:
+    """Prevent line breaks inside numbers such as 60 000, and after formulas before punctuation."""
+    for node in list(doctree.findall(nodes.Text)):
+        code = any(isinstance(parent, nodes.literal | nodes.literal_block | nodes.math) for parent in ancestors(node))
+        text = re.sub(r"(?<=\d) (?=\d{3}\b|×)|(?<=×) (?=\d)", "\N{NO-BREAK SPACE}", node.astext())
+        if not code and text != node.astext():
+            node.parent.replace(node, nodes.Text(text))
+    for node in list(doctree.findall(nodes.math)):
+        after = node.next_node(descend=False, siblings=True)
+        mark = re.match(r"[.,;:)]+", after.astext()) if isinstance(after, nodes.Text) else None
+        if mark:
+            node.parent.replace(after, nodes.Text(after.astext()[mark.end() :]))
+            group = nodes.inline(classes=["together"])
+            node.replace_self(group)
+            group += [node, nodes.Text(mark[0])]
+
+
 def formulas(text: str) -> list[str]:
     r"""Split a row of formulas at ``\quad`` and ``\qquad`` outside groups, unless it is aligned."""
     parts, depth = [""], 0
@@ -163,6 +180,7 @@ def setup(app) -> None:
     app.connect("autodoc-process-docstring", protect_attribute, priority=400)  # before napoleon
     app.connect("autodoc-skip-member", skip_fields)
     app.connect("doctree-read", adapt_formulas)
+    app.connect("doctree-read", keep_together)
     app.connect("doctree-resolved", link_names)
     app.connect("html-page-context", drop_dead_links)
     app.connect("build-finished", check_public_names)
