@@ -117,12 +117,12 @@ def keep_together(app, doctree) -> None:
 
 
 def formulas(text: str) -> list[str]:
-    r"""Split a row of formulas at ``\quad`` and ``\qquad`` outside groups, unless it is aligned."""
+    r"""Split a row of formulas at ``\quad``, ``\qquad`` and blank lines outside groups, unless it is aligned."""
     parts, depth = [""], 0
-    for token in re.findall(r"\\(?:begin|end)\{\w+\}|\\[a-zA-Z]+|\\.|.", text, flags=re.S):
+    for token in re.findall(r"\\(?:begin|end)\{\w+\}|\\[a-zA-Z]+|\\.|\n\s*\n|.", text, flags=re.S):
         if depth == 0 and token in ("&", r"\\"):
             return [text]
-        if depth == 0 and token in (r"\quad", r"\qquad"):
+        if depth == 0 and (token in (r"\quad", r"\qquad") or (len(token) > 1 and token.isspace())):
             parts.append("")
             continue
         depth += token in ("{", r"\left") or token.startswith(r"\begin{")
@@ -139,6 +139,14 @@ def link_names(app, doctree, docname) -> None:
         inside = any(isinstance(parent, nodes.reference | nodes.title) for parent in ancestors(node))
         if entry is not None and entry.docname != docname and not inside:
             node.replace_self(make_refnode(app.builder, docname, entry.docname, entry.node_id, node.deepcopy()))
+
+
+def unlink_words(app, doctree, docname) -> None:
+    """Remove links of plain words in types, such as path, to attributes of that name."""
+    for node in list(doctree.findall(nodes.reference)):
+        inside = any(isinstance(parent, nodes.field_body) for parent in ancestors(node))
+        if inside and node.astext().isalpha() and node.astext().islower() and not list(node.findall(nodes.literal)):
+            node.replace_self(nodes.Text(node.astext()))
 
 
 def ancestors(node: nodes.Node):
@@ -182,5 +190,6 @@ def setup(app) -> None:
     app.connect("doctree-read", adapt_formulas)
     app.connect("doctree-read", keep_together)
     app.connect("doctree-resolved", link_names)
+    app.connect("doctree-resolved", unlink_words)
     app.connect("html-page-context", drop_dead_links)
     app.connect("build-finished", check_public_names)

@@ -61,7 +61,7 @@ class AlphaDropout(Layer):
     .. math:: y = a \\big(x ⊙ m + α' (1 - m)\\big) + b, \\quad m \\sim \\text{Bernoulli}(q), \\qquad
               \\frac{∂L}{∂x} = \\frac{∂L}{∂y} ⊙ a\\, m
 
-    with α′ = −λα ≈ −1.7581, q = 1 − rate, a = (q + α′² q (1 − q))^{−1/2} and b = −a (1 − q) α′.
+    with α′ = −λα ≈ −1.7581, q = 1 − rate, a = 1/√(q + α′² q (1 − q)) and b = −a (1 − q) α′.
 
     Parameters
     ----------

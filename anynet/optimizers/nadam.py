@@ -62,7 +62,7 @@ class Nadam(Optimizer):
 
     Notes
     -----
-    Equivalent to PyTorch's `NAdam`. The product of the momenta has a closed form (docs/derivations/optimizers.md), so the
+    Equivalent to PyTorch's `NAdam`. The product of the momenta has a closed form, derived with the optimizers, so the
     state holds only the moments. If β₁ or ψ is a schedule, there is no closed form: the state also holds the product of past
     momenta, ``"product"``, and :math:`μ_{t+1}` is predicted from the current β₁ and ψ.
 
