@@ -61,6 +61,9 @@ class EachMember(PartsLoss):
     def parts(self, y_true: Array, sample_weight: Array | None, like: Array) -> tuple[Array, Array | None]:
         return y_true, sample_weight  # a mean over members has the denominator of one member
 
+    def effective_weights(self, losses: Array, y_true: Array, sample_weight: Array | None) -> Array | None:
+        return self.loss.effective_weights(losses, y_true, sample_weight)
+
     def examples(self, y_true: Array, y_pred: Array, sample_weight: Array | None) -> tuple[Array, Array, Array | None]:
         members = y_pred.shape[1]
         if y_true.shape[0] != y_pred.shape[0]:

@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from array_api_compat import device
-
 from anynet.arrays.convert import as_rows, empty_like
 from anynet.arrays.namespace import Array, namespace
 from anynet.checks import check_kind
@@ -78,7 +76,9 @@ class PartsLoss(Loss):
         targets, weight = self.parts(y_true, sample_weight, like=losses)
         shares = self.loss.effective_weights(losses, targets, weight)
         if shares is None:  # the mean is over the parts, whose number may differ between batches
-            return namespace(losses).ones(targets.shape[0], dtype=losses.dtype, device=device(losses))
+            first = targets if len(targets.shape) == 1 else targets[:, 0]
+            # made from the batch: a traced step must not return a constant
+            return namespace(first).ones_like(first, dtype=losses.dtype)
         return shares
 
     def denominators(self, like: Array, y_true: Array, sample_weight: Array | None) -> tuple[Array | float, ...]:
