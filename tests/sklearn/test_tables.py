@@ -6,6 +6,7 @@ import pickle
 import signal
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -445,6 +446,20 @@ def test_predictions_stay_in_the_range_of_training():
     fitted = RealMLPRegressor(hidden=(16,), epochs=16, random_state=0).fit(x, x[:, 0])
     far = fitted.predict([[-50.0], [50.0]])
     assert far.min() >= 0.0 and far.max() <= 1.0
+
+
+@pytest.mark.parametrize("kind", [RealMLPClassifier, TabMClassifier])
+def test_titanic(kind):
+    """A constant prediction has an accuracy of 0.62."""
+    data = Path(os.environ.get("ANYNET_DATA") or Path(__file__).parents[3] / "shared" / "data") / "tabular"
+    if not data.is_dir():
+        pytest.skip(f"needs tables: set ANYNET_DATA to a folder with tabular/*.csv.gz; there is none in {data}")
+    frame = pandas.read_csv(data / "titanic.csv.gz")
+    y = frame.pop("Survived")
+    quick = {"epochs": 64} if kind is RealMLPClassifier else {"members": 4, "hidden": (64, 64), "bins": 16}
+    order = np.random.default_rng(0).permutation(len(y))
+    fitted = kind(**quick, random_state=0).fit(frame.iloc[order[:700]], y.iloc[order[:700]])
+    assert fitted.score(frame.iloc[order[700:]], y.iloc[order[700:]]) > 0.77
 
 
 # Errors -----------------------------------------------------------------------------------------------------------------
