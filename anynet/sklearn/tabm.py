@@ -44,7 +44,7 @@ PARAMETERS = """members : int, in [1, inf)
 
 NOTES = """Notes
     -----
-    A step does the work of `members` networks, 32 by default: for three layers of 512 units about 50 MFLOP per row. On a CPU,
+    A step does the work of `members` networks, 32 by default: for three layers of 512 units about 100 MFLOP per row. On a CPU,
     begin with fewer members and units, such as ``members=8, hidden=(256, 256)``.
 
     References
