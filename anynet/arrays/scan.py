@@ -57,15 +57,10 @@ def scan(
     times = range(first.shape[0])
     steps = []
     for t in reversed(times) if reverse else times:
-        carry, y = step(carry, tuple(None if x is None else _at(x, t) for x in xs), *constants)
+        carry, y = step(carry, tuple(None if x is None else x[t, ...] for x in xs), *constants)
         steps.append(y)
     stack = namespace(first).stack
     return carry, tuple(stack(list(y), axis=0) for y in zip(*(steps[::-1] if reverse else steps), strict=True))
-
-
-def _at(x: Array, t: int) -> Array:
-    """Return x[t], by a slice, which a replayed step can record."""
-    return namespace(x).reshape(x[t : t + 1, ...], x.shape[1:])
 
 
 @cache

@@ -38,15 +38,16 @@ def _(layer: AttentionBase, params: Any, cache: Cache) -> Inside:
 
 @inside.register
 def _(layer: LSTM, params: Any, cache: Cache) -> Inside:
-    _, c, i, f, g, o, _ = cache[2]
-    for letter, value in (("i", i), ("f", f), ("g", g), ("o", o)):
+    _, c, gates, _ = cache[2]
+    for letter, value in zip("ifgo", _parts(gates, 4), strict=True):
         yield _gate(letter, "tanh" if letter == "g" else "σ", value)
     yield "c", "f ⊙ c of the position before + i ⊙ g", r"f \odot c_{t-1} + i \odot g", _batch_first(c)
 
 
 @inside.register
 def _(layer: GRU, params: Any, cache: Cache) -> Inside:
-    _, r, u, n, _ = cache[2]
+    _, gates, n, _ = cache[2]
+    r, u = _parts(gates, 2)
     yield _gate("r", "σ", r)
     yield _gate("u", "σ", u)
     yield (
@@ -63,6 +64,12 @@ def _gate(letter: str, function: str, value: Array) -> tuple[str, str, str, Arra
     name = {"σ": r"\sigma", "tanh": r"\tanh"}[function]
     latex = rf"{name}(x_t W_{letter} + h_{{t-1}} U_{letter} + b_{letter})"
     return letter, text, latex, _batch_first(value)
+
+
+def _parts(gates: Array, count: int) -> list[Array]:
+    """Return equal parts of the last axis of gates (T, N, count·H)."""
+    units = gates.shape[2] // count
+    return [gates[:, :, k * units : (k + 1) * units] for k in range(count)]
 
 
 def _batch_first(steps: Array) -> Array:

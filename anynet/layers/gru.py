@@ -22,21 +22,22 @@ def gru_step(carry: tuple[Array], x: tuple[Any, ...], u: Array, bias: Array) -> 
     """Return the next (h,), and the values that the backward step needs."""
     (h,), (z, present) = carry, x
     xp = namespace(u)
-    (zr, zu, zn), (hr, hu, hn) = parts(z, 3), parts(xp.matmul(h, u), 3)
-    r, keep, hn = gate(zr + hr), gate(zu + hu), hn + bias
-    n = xp.tanh(zn + r * hn)
+    past, split = xp.matmul(h, u), 2 * h.shape[1]
+    y, hn = gate(z[:, :split] + past[:, :split]), past[:, split:] + bias
+    r, keep = parts(y, 2)
+    n = xp.tanh(z[:, split:] + r * hn)
     h = hold(present, n + keep * (h - n), h)
-    return (h,), (h, r, keep, n, hn)
+    return (h,), (h, y, n, hn)
 
 
 def gru_backward_step(carry: tuple[Array], x: tuple[Any, ...], u: Array, bias: Array) -> tuple[Any, tuple[Array, ...]]:
     """Return ∂L/∂h of the state before, ∂L/∂z, and ∂L/∂(h U)."""
-    (dh,), (dy, present, h, r, keep, n, hn) = carry, x
-    xp = namespace(u)
+    (dh,), (dy, present, h, y, n, hn) = carry, x
+    xp, (r, keep) = namespace(u), parts(y, 2)
     dh, past = split_gradient(present, dh if dy is None else dh + dy)
     dn = tanh_slope(n, dh * (1.0 - keep))
-    dr, du = gate_slope(r, dn * hn), gate_slope(keep, dh * (h - n))
-    dz, d_recurrent = xp.concat([dr, du, dn], axis=1), xp.concat([dr, du, dn * r], axis=1)
+    d = gate_slope(y, xp.concat([dn * hn, dh * (h - n)], axis=1))
+    dz, d_recurrent = xp.concat([d, dn], axis=1), xp.concat([d, dn * r], axis=1)
     return (xp.matmul(d_recurrent, u.T) + dh * keep + past,), (dz, d_recurrent)
 
 

@@ -11,31 +11,33 @@ from typing import Any, ClassVar
 from anynet.arrays.namespace import Array, namespace
 from anynet.arrays.scan import Step
 from anynet.initializers import ForgetBias
-from anynet.layers.recurrent import Recurrent, gate, gate_slope, hold, parts, split_gradient, tanh_slope
+from anynet.layers.base import Params
+from anynet.layers.recurrent import Recurrent, gates, gates_slope, hold, parts, split_gradient, tanh_slope
 
 
-def lstm_step(carry: tuple[Array, Array], x: tuple[Any, ...], u: Array) -> tuple[Any, tuple[Array, ...]]:
+def lstm_step(carry: tuple[Array, Array], x: tuple[Any, ...], u: Array, tanh: Array) -> tuple[Any, tuple[Array, ...]]:
     """Return the next (h, c), and the values that the backward step needs."""
     (h, c), (z, present) = carry, x
     xp = namespace(u)
-    zi, zf, zg, zo = parts(z + xp.matmul(h, u), 4)
-    i, f, g, o = gate(zi), gate(zf), xp.tanh(zg), gate(zo)
+    y = gates(z, xp.matmul(h, u), tanh)
+    i, f, g, o = parts(y, 4)
     new = f * c + i * g
     tanh_c = xp.tanh(new)
     h, c = hold(present, o * tanh_c, h), hold(present, new, c)
-    return (h, c), (h, c, i, f, g, o, tanh_c)
+    return (h, c), (h, c, y, tanh_c)
 
 
-def lstm_backward_step(carry: tuple[Array, Array], x: tuple[Any, ...], u: Array) -> tuple[Any, tuple[Array, ...]]:
+def lstm_backward_step(
+    carry: tuple[Array, Array], x: tuple[Any, ...], u: Array, tanh: Array
+) -> tuple[Any, tuple[Array, ...]]:
     """Return ∂L/∂(h, c) of the state before, and ∂L/∂z."""
-    (dh, dc), (dy, present, _, c, i, f, g, o, tanh_c) = carry, x
+    (dh, dc), (dy, present, _, c, y, tanh_c) = carry, x
+    i, f, g, o = parts(y, 4)
     dh, dh_past = split_gradient(present, dh if dy is None else dh + dy)
     dc, dc_past = split_gradient(present, dc)
     dc = dc + tanh_slope(tanh_c, dh * o)
     xp = namespace(u)
-    dz = xp.concat(
-        [gate_slope(i, dc * g), gate_slope(f, dc * c), tanh_slope(g, dc * i), gate_slope(o, dh * tanh_c)], axis=1
-    )
+    dz = gates_slope(y, tanh, xp.concat([dc * g, dc * c, dc * i, dh * tanh_c], axis=1))
     return (xp.matmul(dz, u.T) + dh_past, dc * f + dc_past), (dz,)
 
 
@@ -102,3 +104,7 @@ class LSTM(Recurrent):
     states: ClassVar[int] = 2
     step: ClassVar[Step] = staticmethod(lstm_step)
     backward_step: ClassVar[Step] = staticmethod(lstm_backward_step)
+
+    def _constants(self, params: Params) -> tuple[Array, ...]:
+        zero = namespace(params["bias"]).zeros_like(params["bias"][: self.units])
+        return params["recurrent_weight"], namespace(zero).concat([zero, zero, zero + 1.0, zero])

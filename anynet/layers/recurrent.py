@@ -145,6 +145,19 @@ def gate(x: Array) -> Array:
 
 
 @fused
+def gates(z: Array, past: Array, tanh: Array) -> Array:
+    """Return σ(z + past) where `tanh` is 0, as `gate`, and tanh(z + past) where it is 1."""
+    factor = 0.5 * tanh + 0.5
+    return factor * namespace(z).tanh(factor * (z + past)) + (1.0 - factor)
+
+
+@fused
+def gates_slope(y: Array, tanh: Array, d: Array) -> Array:
+    """Return d times the derivative of `gates` where their value is y: y(1 − y), or 1 − y²."""
+    return d * ((1.0 - y) * (y + tanh))
+
+
+@fused
 def gate_slope(y: Array, d: Array) -> Array:
     """Return d times the derivative of the sigmoid where its value is y."""
     return d * y * (1.0 - y)
