@@ -153,4 +153,4 @@ def _is_array(value: Any) -> bool:
 
 def _run(program: Program, place: Layout, args: Sequence[Any], outs: Sequence[np.ndarray]) -> None:
     arrays = [np.asarray(a) for a in args if _is_array(a)]  # of scalars; they must live until the end
-    program.run(place.rows, place.columns, [*map(address, arrays)], [*map(address, outs)])
+    program.run(place.rows, place.columns, program.arguments(arrays), [*map(address, outs)])

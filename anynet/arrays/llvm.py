@@ -20,6 +20,14 @@ from anynet.arrays.symbols import Operation
 
 TYPES = {"float32": "float", "float64": "double", "int32": "i32", "int64": "i64", "int8": "i8", "bool": "i1"}
 """The types of numbers in registers; a bool has 8 bits in memory."""
+_C_TYPES: dict[str, Any] = {
+    "float32": ctypes.c_float,
+    "float64": ctypes.c_double,
+    "int8": ctypes.c_int8,
+    "int32": ctypes.c_int32,
+    "int64": ctypes.c_int64,
+    "bool": ctypes.c_uint8,
+}
 Ufunc: TypeAlias = Callable[..., Any]
 _FLOATS: dict[Ufunc, str] = {np.add: "fadd", np.subtract: "fsub", np.multiply: "fmul", np.divide: "fdiv"}
 _BITWISE: dict[Ufunc, str] = {np.bitwise_and: "and", np.bitwise_or: "or", np.bitwise_xor: "xor"}
@@ -44,6 +52,11 @@ class Access(NamedTuple):
     dtype: np.dtype
     by_row: bool = True
     by_column: bool = True
+
+    @property
+    def is_scalar(self) -> bool:
+        """Whether the array is one number, which is passed by value."""
+        return not (self.by_row or self.by_column)
 
 
 class Loop(NamedTuple):
@@ -121,11 +134,16 @@ def source(loop: Loop) -> str:
     arrays = [*loop.loads, *[access for access, target in loop.stores if target is None]]
     owned = iter(range(len(loop.loads), len(arrays)))
     targets = [next(owned) if target is None else target for _, target in loop.stores]
-    lines = [
-        f"define void @kernel(i64 %rows, i64 %columns{''.join(f', ptr noalias %a{i}' for i in range(len(arrays)))}) {{"
-    ]
-    lines += ["entry:", "  br label %row", "row:", "  %r = phi i64 [0, %entry], [%r.next, %row.end]"]
+    kinds = [_memory(access.dtype) if access.is_scalar else "ptr noalias" for access in arrays]
+    parameters = "".join(f", {kind} %a{i}" for i, kind in enumerate(kinds))
+    lines = [f"define void @kernel(i64 %rows, i64 %columns{parameters}) {{", "entry:"]
+    for i, access in enumerate(arrays):
+        if access.is_scalar:
+            lines += _named(access, f"%a{i}")
+    lines += ["  br label %row", "row:", "  %r = phi i64 [0, %entry], [%r.next, %row.end]"]
     for i, access in enumerate(arrays):  # the start of the row
+        if access.is_scalar:
+            continue
         stride = "%r" if not access.by_column else f"%o{i}"
         if access.by_row and access.by_column:
             lines.append(f"  %o{i} = mul i64 %r, %columns")
@@ -142,8 +160,8 @@ def source(loop: Loop) -> str:
     dtypes = {access.value: access.dtype for access in loop.loads}
     for value, operation in loop.operations:
         inputs = [f"%v{i}" if isinstance(i, int) else _constant(i) for i in operation.inputs]
-        kinds = tuple([dtypes[i] if isinstance(i, int) else i.dtype for i in operation.inputs])
-        lines += ["  " + line for line in _instructions(f"%v{value}", operation, inputs, kinds)]
+        given = tuple([dtypes[i] if isinstance(i, int) else i.dtype for i in operation.inputs])
+        lines += ["  " + line for line in _instructions(f"%v{value}", operation, inputs, given)]
         dtypes[value] = operation.dtype
     for (access, _), i in zip(loop.stores, targets, strict=True):
         name = f"%v{access.value}"
@@ -166,10 +184,15 @@ def _memory(dtype: np.dtype) -> str:
 
 
 def _load(access: Access, pointer: str) -> list[str]:
-    name = f"%v{access.value}"
-    if access.dtype.kind != "b":
-        return [f"  {name} = load {TYPES[access.dtype.name]}, ptr {pointer}"]
-    return [f"  {name}.m = load i8, ptr {pointer}", f"  {name} = icmp ne i8 {name}.m, 0"]
+    name = f"%m{access.value}"
+    return [f"  {name} = load {_memory(access.dtype)}, ptr {pointer}", *_named(access, name)]
+
+
+def _named(access: Access, name: str) -> list[str]:
+    """Give a number from memory the name of its value."""
+    if access.dtype.kind == "b":
+        return [f"  %v{access.value} = icmp ne i8 {name}, 0"]
+    return [f"  %v{access.value} = bitcast {_memory(access.dtype)} {name} to {_memory(access.dtype)}"]
 
 
 @cache
@@ -185,7 +208,10 @@ def llvmlite() -> ModuleType | None:
 
 
 def compile_loop(loop: Loop) -> Callable[..., None]:
-    """Return ``kernel(rows, columns, *pointers)``, which needs at least one row and one column."""
+    """Return ``kernel(rows, columns, *arguments)``, which needs at least one row and one column.
+
+    The arguments are the addresses of the arrays of `loads`, or numbers for scalars, and those of the arrays that are written.
+    """
     binding = llvmlite()
     assert binding is not None
     machine: Any = binding.Target.from_default_triple().create_target_machine(
@@ -199,8 +225,9 @@ def compile_loop(loop: Loop) -> Callable[..., None]:
     passes.getModulePassManager().run(module, passes)
     engine = binding.create_mcjit_compiler(module, machine)
     engine.finalize_object()
+    loads = [_C_TYPES[access.dtype.name] if access.is_scalar else ctypes.c_void_p for access in loop.loads]
     own = sum(target is None for _, target in loop.stores)
-    prototype = ctypes.CFUNCTYPE(None, ctypes.c_size_t, ctypes.c_size_t, *[ctypes.c_void_p] * (len(loop.loads) + own))
+    prototype = ctypes.CFUNCTYPE(None, ctypes.c_size_t, ctypes.c_size_t, *loads, *[ctypes.c_void_p] * own)
     kernel: Any = prototype(engine.get_function_address("kernel"))
     kernel.engine = engine  # which owns the machine code
     return kernel

@@ -106,6 +106,10 @@ class Program:
         self._own = [dtype for dtype, j in zip(self.dtypes, self._targets, strict=True) if j is None]
         """Dtypes of the results that do not overwrite an argument."""
         self._plan()
+        last = self._stages[-1]
+        everything = [*range(len(self._accesses)), *range(self._end, self._end + len(self._own))]
+        self._only = last.kernel if not self._calls and last.arrays == everything else None
+        """The kernel of a program that consists of one and uses all arguments."""
         if not self._is_exact(function, arguments):
             raise UntraceableFormulaError("a result that differs from NumPy's")
 
@@ -153,21 +157,16 @@ class Program:
         kernel = compile_loop(Loop(tuple(loads), operations, written))
         return kernel, [*(access.value for access in loads), *names]
 
-    def run(self, rows: int, columns: int, arguments: Sequence[int], outs: Sequence[int]) -> None:
+    def run(self, rows: int, columns: int, arguments: Sequence[Any], outs: Sequence[int]) -> None:
         """Compute the results that have arrays of their own into `outs`.
 
-        Arrays are given by their addresses. They are in row-major order, and writable where the program writes.
+        Arrays are given by their addresses, and scalars by their values. Arrays are in row-major order, and writable where the
+        program writes.
         """
         if not rows or not columns:
             return
-        if not self._calls:
-            values = self._stages[0].arrays
-            used = (
-                arguments
-                if len(values) == len(arguments) + len(outs)
-                else [arguments[i] for i in values[: -len(outs) or None]]
-            )
-            self._stages[0].kernel(rows, columns, *used, *outs)  # type: ignore[misc]
+        if self._only is not None:
+            self._only(rows, columns, *arguments, *outs)
             return
         along = columns if rows == 1 else rows  # the axis that is cut into tiles
         width = 1 if rows == 1 else columns
@@ -198,6 +197,10 @@ class Program:
                     else:
                         ufunc(*given, out=tiles[i])
 
+    def arguments(self, arrays: Sequence[np.ndarray]) -> list[Any]:
+        """Return the addresses of arrays, and the values of scalars."""
+        return [a.item() if by.is_scalar else address(a) for a, by in zip(arrays, self._accesses, strict=True)]
+
     def _is_exact(self, function: Callable[..., Any], arguments: Sequence[Any]) -> bool:
         """Return whether the program gives the bits of the function, also for infinities, NaN and zeros of both signs."""
         is_flat = all(access.by_row == access.by_column for access in self._accesses)
@@ -210,7 +213,7 @@ class Program:
         inputs = iter([array.copy() for array in arrays])
         with np.errstate(all="ignore"):
             made = function(*[next(inputs) if isinstance(a, np.dtype) else a for a in arguments])
-            self.run(rows, columns, [*map(address, arrays)], [*map(address, outs)])
+            self.run(rows, columns, self.arguments(arrays), [*map(address, outs)])
         own = iter(outs)
         found = [next(own) if j is None else arrays[j] for j in self._targets]
         return all(map(_identical, made if isinstance(made, tuple) else (made,), found))

@@ -526,4 +526,4 @@ def test_large_activations_are_one_node_before_and_after_they_are_compiled(monke
     monkeypatch.setattr(compiling.Elementwise, "write", lambda *args: calls.append(1) or write(*args))
     assert_identical(train(2, wait_after=10), expected)
     assert_identical(train(10**9), expected)
-    assert len(calls) > 60
+    assert len(calls) > len(batches)  # several per replayed step
