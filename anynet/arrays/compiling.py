@@ -16,7 +16,7 @@ from anynet.arrays import background, fallbacks
 from anynet.arrays.programs import Layout, Program, address, layout
 from anynet.arrays.symbols import trace
 
-LARGE = 2**13
+LARGE = 2**14
 """Numbers of an array from which a program is faster than the calls of NumPy that it replaces."""
 WORTHWHILE = 0.005
 """Seconds that a function must have taken before it is compiled; compiling takes a few times as long, on another core."""

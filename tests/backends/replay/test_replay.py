@@ -503,7 +503,7 @@ def test_products_in_blocks_are_replayed_in_buffers(threads):
 def test_large_activations_are_one_node_before_and_after_they_are_compiled(monkeypatch):
     """Steps as written, compiled, and replayed from before the compiler has finished are the same, bit for bit."""
     layers, rng = [Dense(200), GELU(), Dense(200), Mish(), Dropout(0.3), Dense(3)], np.random.default_rng(0)
-    batches = [(rng.normal(size=(60, 4)).astype("float32"), np.arange(60) % 3) for _ in range(20)]
+    batches = [(rng.normal(size=(100, 4)).astype("float32"), np.arange(100) % 3) for _ in range(20)]
 
     def train(warmup_steps, wait_after=None):
         backend = NumpyBackend()
