@@ -26,7 +26,7 @@ import numpy as np
 from .contenders import CONTENDERS, NO_GPU
 from .summary import median, ratio, same_losses, spread
 
-NAMES = ("anynet/numpy", "anynet/numpy+numba", "anynet/torch", "anynet/jax", "torch/eager", "jax/jit")
+NAMES = ("anynet/numpy", "anynet/numpy+fast", "anynet/torch", "anynet/jax", "torch/eager", "jax/jit")
 CASES = ("gpt", "lstm", "lstm 256")
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
