@@ -50,7 +50,7 @@ class Run:
     repeat_steps: Callable[[Hook, TrainState, Iterable[Batch]], Iterator[TrainState]]
     """Function that repeats training steps from a state, with a hook on each layer, and yields the new states."""
     writes: bool = True
-    """Whether this process writes files and output: of several, only that of rank 0."""
+    """Whether this process writes files and output; of several, only that of rank 0 does."""
     validated: bool = False
     """Whether each epoch ends with validation."""
     callbacks: tuple[Callback, ...] = ()

@@ -42,7 +42,7 @@ class Sigmoid(Layer):
 
     Notes
     -----
-    Any shape. Cache: y. Computed from e^{−|x|}, which never overflows and keeps small outputs accurate.
+    Any shape. Cache: y. Computed from exp(−|x|), which never overflows and keeps small outputs accurate.
 
     Examples
     --------

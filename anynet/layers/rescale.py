@@ -22,9 +22,9 @@ class Rescale(Layer):
     Parameters
     ----------
     scale : float
-        s.
+        Factor s.
     offset : float
-        o.
+        Summand o.
 
     Notes
     -----

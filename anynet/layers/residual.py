@@ -24,7 +24,7 @@ class Residual(Container):
     Parameters
     ----------
     body : Layer or sequence of Layer
-        f.
+        The layers f.
     shortcut : Layer or sequence of Layer
         s, by default the identity; a projection such as ``Dense(units)`` or ``Conv2D(filters, 1, stride=2)`` if f changes
         the shape.

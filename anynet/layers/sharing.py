@@ -139,7 +139,7 @@ class Shared(Sharing):
     Parameters
     ----------
     layer : Layer or sequence of Layer
-        f.
+        The layers f.
 
     Notes
     -----

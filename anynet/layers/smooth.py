@@ -24,7 +24,7 @@ class Softplus(Layer):
 
     Notes
     -----
-    Any shape. Cache: y, since σ(x) = 1 − e^{−y}. Accurate everywhere; PyTorch returns x above 20.
+    Any shape. Cache: y, since σ(x) = 1 − exp(−y). Accurate everywhere; PyTorch returns x above 20.
 
     Examples
     --------
