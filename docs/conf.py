@@ -13,6 +13,7 @@ import shutil
 from pathlib import Path
 
 from docutils import nodes
+from sphinx import addnodes
 from sphinx.util.nodes import make_refnode
 
 import anynet
@@ -141,6 +142,15 @@ def link_names(app, doctree, docname) -> None:
             node.replace_self(make_refnode(app.builder, docname, entry.docname, entry.node_id, node.deepcopy()))
 
 
+def keep_one_signature(app, doctree) -> None:
+    """Show the signature of a function with one implementation per class once."""
+    for node in doctree.findall(addnodes.desc):
+        first, *others = [child for child in node.children if isinstance(child, addnodes.desc_signature)] or [None]
+        for other in others:
+            if first.astext().startswith(other.astext()):
+                node.remove(other)
+
+
 def unlink_words(app, doctree, docname) -> None:
     """Remove links of plain words in types, such as path, to attributes of that name."""
     for node in list(doctree.findall(nodes.reference)):
@@ -189,6 +199,7 @@ def setup(app) -> None:
     app.connect("autodoc-skip-member", skip_fields)
     app.connect("doctree-read", adapt_formulas)
     app.connect("doctree-read", keep_together)
+    app.connect("doctree-read", keep_one_signature)
     app.connect("doctree-resolved", link_names)
     app.connect("doctree-resolved", unlink_words)
     app.connect("html-page-context", drop_dead_links)

@@ -57,7 +57,7 @@ class GaussianNLL(DistributionLoss):
 
     .. math::
 
-        ℓ_n = \frac1{2K} \sum_k \log v + \frac{(μ - y)^2}{v}, \qquad v = e^s + ε
+        ℓ_n = \frac1{2K} \sum_k \log v + \frac{(μ - y)^2}{v}, \qquad v = e^s + ε,
 
         \frac{∂ℓ_n}{∂μ} = \frac{μ - y}{K v}, \qquad
         \frac{∂ℓ_n}{∂s} = \frac1{2K} \Big(1 - \frac{(μ - y)^2}{v}\Big) \frac{e^s}{v}

@@ -72,7 +72,7 @@ class FocalLoss(BinaryLoss):
     .. math::
 
         ℓ_n = \frac1O \sum_o -a\, q^γ \log p_t, \qquad
-        p_t = y p + (1 - y)(1 - p), \quad q = 1 - p_t, \quad p = σ(z), \quad a = α y + (1 - α)(1 - y)
+        p_t = y p + (1 - y)(1 - p), \quad q = 1 - p_t, \quad p = σ(z), \quad a = α y + (1 - α)(1 - y),
 
         \frac{∂ℓ_n}{∂z_n} = \frac aO \Big(q^γ (p - y) + γ\, q^{γ - 1} p (1 - p)(1 - 2 y)\, h\Big), \quad h = -\log p_t
 

@@ -44,7 +44,7 @@ class Value:
 
     @property
     def channel_axis(self) -> int:
-        """The axis of the channels in the graph: 1 or −1."""
+        """The axis of the channels in the graph, 1 or −1."""
         return 1 if self.channels_first else -1
 
 
