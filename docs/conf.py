@@ -118,7 +118,7 @@ def keep_together(app, doctree) -> None:
 
 
 def formulas(text: str) -> list[str]:
-    r"""Split a row of formulas at ``\quad``, ``\qquad`` and blank lines outside groups, unless it is aligned."""
+    r"""Split a row of formulas, unless it is aligned, at wide spaces and blank lines."""
     parts, depth = [""], 0
     for token in re.findall(r"\\(?:begin|end)\{\w+\}|\\[a-zA-Z]+|\\.|\n\s*\n|.", text, flags=re.S):
         if depth == 0 and token in ("&", r"\\"):
