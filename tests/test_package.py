@@ -19,7 +19,8 @@ from tests.optimizers.cases import OPTIMIZERS
 def python(code, **environment):
     """Run code in a process of its own and return what it printed."""
     env = {**os.environ, **environment}
-    env.pop("JAX_ENABLE_X64", None)
+    for name in ("JAX_ENABLE_X64", "KMP_DUPLICATE_LIB_OK"):  # set by conftest.py and by threadpoolctl
+        env.pop(name, None)
     env["PYTHONPATH"] = os.pathsep.join(filter(None, [os.path.dirname(anynet.__path__[0]), env.get("PYTHONPATH")]))
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, env=env)
     assert done.returncode == 0, done.stderr

@@ -44,8 +44,11 @@ def _symbol(library: ctypes.PyDLL, name: str) -> Any:
 
 def loaded_blas() -> dict[str, Any] | None:
     """Return threadpoolctl's description of NumPy's BLAS, or None if it does not support that library."""
+    is_set = "KMP_DUPLICATE_LIB_OK" in os.environ
     from threadpoolctl import threadpool_info
 
+    if not is_set:  # threadpoolctl sets it, for programs that load two libraries of OpenMP
+        os.environ.pop("KMP_DUPLICATE_LIB_OK", None)
     build: Any = np.show_config(mode="dicts")
     loaded = [found for found in threadpool_info() if found["user_api"] == "blas"]
     own = [found for found in loaded if "numpy" in found["filepath"]] or loaded  # other packages may bring their own

@@ -90,7 +90,7 @@ def test_estimator_checks(estimator):
 @pytest.mark.parametrize("kind", ESTIMATORS)
 def test_defaults_learn(kind):
     X, y = rows(kind, 400)
-    quick = {"epochs": 16} if kind in (RealMLPClassifier, RealMLPRegressor) else {"members": 4, "hidden": (64, 64)}
+    quick = {"epochs": 32} if kind in (RealMLPClassifier, RealMLPRegressor) else {"members": 4, "hidden": (64, 64)}
     fitted = kind(**quick, random_state=0).fit(X, y)
     assert fitted.score(*rows(kind, 400, seed=1)) > 0.8
     assert fitted.n_features_in_ == 5 and fitted.feature_names_in_.tolist() == X.columns.tolist()
