@@ -35,8 +35,8 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
         "robust" maps a number x to s / √(1 + (s/3)²) with s = (x − median) / (q₇₅ − q₂₅), which is between −3 and 3. Where the
         quartiles are equal, their difference is replaced by ½ (max − min), and a constant column becomes 0. "quantile" maps x
         to the normal score of its rank, by interpolation between max(min(N/30, 1000), 10) quantiles.
-    categorical_features : "from_dtype", sequence of names, indices or bool, or None
-        Columns of categories; "from_dtype" are those whose data type is not a number (text, bool or pandas' category), and
+    categorical_features : "from_dtype", sequence of str, int or bool, or None
+        Columns of categories, as names, indices or a mask; "from_dtype" are those whose data type is not a number (text, bool or pandas' category), and
         None are none.
     max_categories : int, in [2, inf)
         Maximum number of indicators per column; the rarest categories share the last one.
@@ -51,9 +51,9 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
         Number of columns of scaled numbers, which come first in the result.
     numbers_ : list of int
         Indices of the columns of numbers.
-    centers_, scales_ : array (n_numbers_,)
+    centers_, scales_ : array (n_numbers,)
         Median, and divisor of the deviation from it.
-    quantiles_ : array (n_numbers_, Q)
+    quantiles_ : array (n_numbers, Q)
         Quantiles of each column of numbers; Q is 0 for "robust".
     incomplete_ : list of int
         Indices of the columns of numbers with missing values in training.

@@ -160,7 +160,7 @@ class RealMLPClassifier(RealMLP, TableClassifier):
     regularized : bool
         Whether to use the full recipe, RealMLP-TD, or its simplified form, RealMLP-TD-S, which takes about half the time per
         step and overfits noisy tables.
-members : int, in [1, inf)
+    members : int, in [1, inf)
         Number of networks, trained one after the other on different parts of the rows, whose predictions are averaged.
     {MORE}
     Attributes
@@ -228,7 +228,7 @@ class RealMLPRegressor(RealMLP, TableRegressor):
     regularized : bool
         Whether to use the full recipe, RealMLP-TD, or its simplified form, RealMLP-TD-S, which takes about half the time per
         step and overfits noisy tables.
-members : int, in [1, inf)
+    members : int, in [1, inf)
         Number of networks, trained one after the other on different parts of the rows, whose predictions are averaged.
     {MORE}
     Attributes

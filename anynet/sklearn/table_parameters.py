@@ -30,7 +30,7 @@ CONSTRAINTS: dict[str, Any] = {
 
 MORE = """validation_fraction : float, in (0, 1)
         Fraction of the rows to hold out, unless `fit` gets validation data.
-    categorical_features : "from_dtype", sequence of names, indices or bool, or None
+    categorical_features : "from_dtype", sequence of str, int or bool, or None
         Columns of categories, as for `TablePreprocessor`.
     random_state : int, RandomState or None
         Source of the held-out rows, initial weights, orders and dropout, which are the same on every backend.

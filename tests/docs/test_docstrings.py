@@ -2,7 +2,9 @@
 
 import doctest
 import importlib
+import inspect
 import pkgutil
+import re
 
 import pytest
 
@@ -29,6 +31,8 @@ def test_examples(name, monkeypatch):
             pytest.importorskip(library)
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
     for test in doctest.DocTestFinder(exclude_empty=True).find(module):
+        indented = re.search(r"^ +.*\n +-{3,}$", inspect.cleandoc(test.docstring), re.M)
+        assert not indented, f"{test.name}: expected no indentation before a section, got {indented[0]!r}"
         out: list[str] = []
         runner.run(test, out=out.append)
         assert runner.failures == 0, "".join(out)
