@@ -172,7 +172,7 @@ def protect_attribute(app, kind, name, attribute, options, lines) -> None:
 
 
 def skip_fields(app, kind, name, member, skip, options) -> bool | None:
-    """Skip the fields of a named tuple, which its docstring describes, and a method that scikit-learn documents."""
+    """Skip fields of named tuples, and a method that scikit-learn documents."""
     return True if type(member).__name__ == "_tuplegetter" or name == "set_output" else None
 
 

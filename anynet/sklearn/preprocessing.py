@@ -36,8 +36,8 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
         quartiles are equal, their difference is replaced by ½ (max − min), and a constant column becomes 0. "quantile" maps x
         to the normal score of its rank, by interpolation between max(min(N/30, 1000), 10) quantiles.
     categorical_features : "from_dtype", sequence of str, int or bool, or None
-        Columns of categories, as names, indices or a mask; "from_dtype" are those whose data type is not a number (text, bool or pandas' category), and
-        None are none.
+        Columns of categories, as names, indices or a mask; "from_dtype" are those whose data type is not a number (text, bool
+        or pandas' category), and None are none.
     max_categories : int, in [2, inf)
         Maximum number of indicators per column; the rarest categories share the last one.
 
