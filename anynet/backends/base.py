@@ -16,6 +16,7 @@ import numpy as np
 
 from anynet.arrays.namespace import Array
 from anynet.backends.batching import batches
+from anynet.backends.copies import Copies
 
 DTYPES = ("float32", "float64")
 HALF_DTYPES = ("float16", "bfloat16")
@@ -41,6 +42,8 @@ class Backend:
     device: Any
     options: Mapping[str, Any] = MappingProxyType({})
     """Constructor arguments other than the device."""
+    copies: type[Copies] = Copies
+    """How a thread copies batches to the device while another one takes steps."""
     is_traced: ClassVar[bool] = False
     """Whether `compile` records a function once and then runs it without Python."""
 

@@ -46,8 +46,9 @@ class CupyBackend(Backend):
             raise bad_device("cupy", device, f"a number from 0 to {count - 1}")
         _check_kernels(cupy, int(device or 0))
         from anynet.arrays import cupy_namespace as xp
+        from anynet.backends.cupy_copies import StreamCopies
 
-        self.xp, self._cupy = xp, cupy
+        self.xp, self._cupy, self.copies = xp, cupy, StreamCopies
         self.device = cupy.cuda.Device(int(device or 0))
         self.name = "cupy" if device is None else f"cupy:{device}"
 

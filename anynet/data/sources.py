@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 import mmap
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Generator, Iterable, Sequence, Sized
 from contextlib import closing
 from typing import Any
 
@@ -189,9 +189,10 @@ class StreamedSource(Source):
         )
 
     def _prefetched(self, order: np.ndarray | None, ranges: Sequence[tuple[int, int]]) -> Batches:
-        return prefetch(self._prepared(order, ranges), self._backend.activate())
+        copies = self._backend.copies(self._backend)
+        return copies.used(prefetch(copies.prepared(self._prepared(order, ranges)), copies.context))
 
-    def _prepared(self, order: np.ndarray | None, ranges: Sequence[tuple[int, int]]) -> Iterator[Batch]:
+    def _prepared(self, order: np.ndarray | None, ranges: Sequence[tuple[int, int]]) -> Batches:
         for begin, end in ranges:
             if begin == end:  # checks need an example
                 yield next(self._prepared(None, [(0, 1)])).slice(0, 0)
