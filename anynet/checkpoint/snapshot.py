@@ -156,18 +156,18 @@ def read(where: str, path: Path) -> Snapshot:
     """
     tensors, description = file.read(where, path)
     try:
-        columns = {name: list(map(_number, column)) for name, column in description["history"].items()}
+        columns = {name: list(map(_quantity, column)) for name, column in description["history"].items()}
         epoch, history = int(description["epoch"]), History(columns)
     except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
         raise ValueError(f"{where}: expected epoch and history in {path}, got a wrong {error}") from None
     return Snapshot(path, epoch, history, tensors, description)
 
 
-def _number(value: Any) -> float:
-    number = from_json(value)
-    if not isinstance(number, (int, float)):
-        raise TypeError(f"value in the history, a {type(number).__name__}")
-    return number
+def _quantity(value: Any) -> Any:
+    """Return a number or a matrix of numbers in nested lists, or raise ValueError or TypeError."""
+    quantity = from_json(value)
+    np.asarray(quantity, dtype=float)
+    return quantity
 
 
 def describe(config: ModelConfig) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeAlias
 
+from anynet import tree
 from anynet.arrays.namespace import Array, DType, namespace
 from anynet.arrays.reduce import narrowed, total, widened
 from anynet.checks import ANY_SIZE, check_finite as check_finite, is_multi
@@ -58,12 +59,12 @@ class Loss(metaclass=Value):
 
     def _losses(self, y_true: Array, y_pred: Array) -> tuple[Array, Cache]:
         """Return `per_example`, or raise ValueError if it is not a pair of losses (N,) and a cache."""
-        pair = self.per_example(y_true, y_pred)
-        if type(pair) is tuple and len(pair) == 2 and getattr(pair[0], "shape", None) == y_pred.shape[:1]:
+        pair, shape = self.per_example(y_true, y_pred), tree.leaves(y_pred)[0].shape[:1]
+        if type(pair) is tuple and len(pair) == 2 and getattr(pair[0], "shape", None) == shape:
             return pair
         got = f"{_shape_of(pair[0])} and a cache" if type(pair) is tuple and len(pair) == 2 else _shape_of(pair)
         raise ValueError(
-            f"{type(self).__name__}.per_example: expected one loss per example, of shape {tuple(y_pred.shape[:1])}, and the "
+            f"{type(self).__name__}.per_example: expected one loss per example, of shape {tuple(shape)}, and the "
             f"cache for derivative, got {got}; the mean over the batch is taken by Loss"
         )
 
@@ -217,12 +218,13 @@ class Loss(metaclass=Value):
 
 def check_derivative(loss: Loss, dy: Any, y_pred: Any) -> None:
     """Raise ValueError unless a derivative, an array or several, has the shape of y_pred."""
-    pairs = zip(dy, y_pred, strict=True) if isinstance(y_pred, tuple) else ((dy, y_pred),)
-    for one, like in pairs:
-        if one.shape != like.shape:
-            raise ValueError(
-                f"{type(loss).__name__}.derivative: expected y_pred's shape {tuple(like.shape)}, got {_shape_of(one)}"
-            )
+    if isinstance(y_pred, tuple):
+        for one, like in zip(dy, y_pred, strict=True):
+            check_derivative(loss, one, like)
+    elif getattr(dy, "shape", None) != y_pred.shape:
+        raise ValueError(
+            f"{type(loss).__name__}.derivative: expected y_pred's shape {tuple(y_pred.shape)}, got {_shape_of(dy)}"
+        )
 
 
 def _shape_of(value: Any) -> str:
