@@ -78,8 +78,8 @@ def test_interrupt_stops_all_at_the_same_batch(how):
     with subprocess.Popen(
         command, stdout=pipe, stderr=pipe, text=True, env=environment(), start_new_session=True
     ) as job:
-        assert job.stdout.readline() == "running\n"
         if how == "all":
+            assert job.stdout.readline() == "running\n"
             job.send_signal(signal.SIGINT)
         out, err = job.communicate(timeout=60)
     stopped = dict(re.findall(r"rank (\d) of 2 stopped at (\(.*\))", out))
