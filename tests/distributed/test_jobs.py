@@ -82,6 +82,6 @@ def test_interrupt_stops_all_at_the_same_batch(how):
             assert job.stdout.readline() == "running\n"
             job.send_signal(signal.SIGINT)
         out, err = job.communicate(timeout=60)
-    stopped = dict(re.findall(r"rank (\d) of 2 stopped at (\(.*\))", out))
+    stopped = dict(re.findall(r"rank (\d) of 2 stopped at (\(\d+, \d+\))", out))
     assert len(stopped) == 2 and stopped["0"] == stopped["1"], out + err
     assert err.count("interrupted in epoch") == 1
