@@ -56,7 +56,8 @@ def test_elementwise_functions(backend):
         assert count(lambda: normal_cdf(x)) == [1, 0, 0]
         assert count(lambda: random.next_key(key)) == [1, 0, 0]
         assert count(lambda: random.threefry2x32((key[:1], key[1:]), (key, key))) == [1, 0, 0]
-        assert count(lambda: GELU().backward({}, (x, x), x)) == [1, 0, 0]
+        assert count(lambda: GELU().forward({}, x)) == [1, 0, 0]
+        assert count(lambda: GELU().backward({}, x, x)) == [1, 0, 0]
 
 
 def test_the_scalars_of_an_update(backend):
