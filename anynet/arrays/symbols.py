@@ -143,7 +143,7 @@ class _Namespace(ModuleType):
 
 _NAMESPACE = _Namespace("symbols")
 
-_OPERATORS: dict[Callable[..., Any], np.ufunc] = {
+OPERATORS: dict[Callable[..., Any], np.ufunc] = {
     operator.add: np.add,
     operator.sub: np.subtract,
     operator.mul: np.multiply,
@@ -170,6 +170,6 @@ def _methods(ufunc: np.ufunc) -> tuple[Any, Any]:
     return (lambda self, *other: _apply(ufunc, self, *other)), (lambda self, other: _apply(ufunc, other, self))
 
 
-for _function, _ufunc in _OPERATORS.items():
+for _function, _ufunc in OPERATORS.items():
     for _prefix, _method in zip(("", "r"), _methods(_ufunc), strict=True):
         setattr(Symbol, f"__{_prefix}{_function.__name__.strip('_')}__", _method)

@@ -17,7 +17,7 @@ class Batch:
 
 @pytest.fixture
 def recorded(backend, monkeypatch):
-    """Return the copies of a backend whose stream only writes down what it is told, and that list."""
+    """Return the copies of a backend whose stream only records its calls, and the list of calls."""
     import cupy
 
     calls = []

@@ -11,6 +11,7 @@ import numpy as np
 
 from anynet.arrays.compiling import Elementwise
 from anynet.arrays.products import matmul
+from anynet.arrays.symbols import OPERATORS
 
 _NAMES = """
 abs acos acosh add asin asinh atan atan2 atanh bitwise_and bitwise_invert bitwise_left_shift bitwise_or
@@ -29,30 +30,12 @@ matmul scatter_add tensordot vecdot
 TRACEABLE_FUNCTIONS = frozenset(_NAMES.split())
 """Functions whose result shapes and dtypes follow from the shapes and dtypes of their arguments. Others end a trace."""
 
-UFUNCS: dict[Callable[..., Any], np.ufunc] = {
-    operator.add: np.add,
-    operator.sub: np.subtract,
-    operator.mul: np.multiply,
-    operator.truediv: np.divide,
+UFUNCS: dict[Callable[..., Any], np.ufunc] = OPERATORS | {
     operator.floordiv: np.floor_divide,
     operator.mod: np.remainder,
     operator.matmul: np.matmul,
-    operator.and_: np.bitwise_and,
-    operator.or_: np.bitwise_or,
-    operator.xor: np.bitwise_xor,
-    operator.lshift: np.left_shift,
-    operator.rshift: np.right_shift,
-    operator.lt: np.less,
-    operator.le: np.less_equal,
-    operator.gt: np.greater,
-    operator.ge: np.greater_equal,
-    operator.eq: np.equal,
-    operator.ne: np.not_equal,
-    operator.neg: np.negative,
-    operator.invert: np.invert,
-    operator.abs: np.absolute,
 }
-"""Ufuncs that operators call for arrays with axes. `**` is missing because it takes shortcuts that `np.power` does not."""
+"""Ufuncs that operators call for arrays with axes."""
 
 REDUCTIONS = {compat.sum: np.add.reduce, compat.max: np.maximum.reduce, compat.min: np.minimum.reduce}
 """Methods of ufuncs that compute the same floating-point reductions without NumPy's Python code."""
