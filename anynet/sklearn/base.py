@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from anynet import backends
@@ -15,12 +13,13 @@ from anynet.arrays.namespace import Array
 from anynet.data.batch import eval_batch_size
 from anynet.losses import Loss
 from anynet.model import Model
-from anynet.sklearn import network, saving
+from anynet.sklearn import network
 from anynet.sklearn.parameters import CONSTRAINTS
+from anynet.sklearn.saving import SavedEstimator
 from anynet.sklearn.validation import check_inputs, dense, to_host
 
 
-class BaseMLP(BaseEstimator):
+class BaseMLP(SavedEstimator):
     """A multi-layer perceptron with scikit-learn's interface; subclasses define targets and outputs."""
 
     _parameter_constraints: ClassVar[dict[str, Any]] = CONSTRAINTS
@@ -118,39 +117,6 @@ class BaseMLP(BaseEstimator):
         check_is_fitted(self)
         outputs = self._host_outputs(check_inputs(self, X, reset=False))
         return float(self._score_outputs(to_host(y), outputs, to_host(sample_weight)))
-
-    # -- files --------------------------------------------------------------------------------------------------------
-
-    def save(self, path: str | Path) -> None:
-        """Write the estimator to one safetensors file, without pickle; see `load`.
-
-        Callbacks, `distributed`, and a `random_state` that is not an integer are not saved.
-        """
-        saving.save(self, path)
-
-    @classmethod
-    def load(
-        cls, path: str | Path, *, backend: str | None = None, device: str | None = None, custom: Iterable[Any] = ()
-    ) -> Any:
-        """Read an estimator that `save` wrote.
-
-        Parameters
-        ----------
-        path : str or Path
-            The file.
-        backend, device : str, optional
-            Backend of the estimator, whichever one wrote the file; NumPy by default.
-        custom : classes
-            Your own layers, losses, optimizers and schedules that the estimator uses.
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such file.
-        ValueError
-            If the file is damaged or was not written by `save` of the same class.
-        """
-        return saving.load(cls, path, backend, device, custom)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -42,8 +42,8 @@ class MLPRegressor(RegressorMixin, TrainableMLP):
     >>> import numpy as np
     >>> x = np.linspace(0.0, 1.0, 50)[:, None]
     >>> regressor = MLPRegressor(hidden_layer_sizes=(16,), solver="lbfgs", max_iter=1000, random_state=0)
-    >>> round(regressor.fit(x, np.sin(6.0 * x[:, 0])).score(x, np.sin(6.0 * x[:, 0])), 2)
-    0.99
+    >>> regressor.fit(x, np.sin(6.0 * x[:, 0])).score(x, np.sin(6.0 * x[:, 0])) > 0.98
+    True
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 from sklearn.base import BaseEstimator
 from sklearn.preprocessing import LabelBinarizer
@@ -23,10 +23,6 @@ from anynet.sklearn.losses import HalfPoissonDeviance, SummedSigmoidCrossEntropy
 from anynet.sklearn.preprocessing import TablePreprocessor
 from anynet.sklearn.solvers import FoldedAdam, VelocitySGD
 
-if TYPE_CHECKING:
-    from anynet.sklearn.base import BaseMLP
-    from anynet.sklearn.tabular import TableEstimator
-
 CUSTOM = (FoldedAdam, VelocitySGD, HalfPoissonDeviance, SummedSigmoidCrossEntropy, DataLoss)
 """Classes in the models of estimators that are not public classes of anynet."""
 
@@ -34,10 +30,49 @@ LEFT_OUT = ("callbacks", "distributed", "random_state")
 """Parameters that are not saved, except a `random_state` that is an integer."""
 
 
-def save(estimator: BaseMLP | TableEstimator, path: str | Path, **more: Any) -> None:
-    """Write an estimator; see `BaseMLP.save`.
+class SavedEstimator(BaseEstimator):
+    """An estimator with a `Model`, which can be written to a file."""
 
-    `more` adds entries of plain data to the header."""
+    model_: Model
+    random_state: Any
+
+    def save(self, path: str | Path) -> None:
+        """Write the estimator to one safetensors file, without pickle; see `load`.
+
+        Callbacks, `distributed`, and a `random_state` that is not an integer are not saved.
+        """
+        save(self, path)
+
+    @classmethod
+    def load(
+        cls, path: str | Path, *, backend: str | None = None, device: str | None = None, custom: Iterable[Any] = ()
+    ) -> Self:
+        """Read an estimator that `save` wrote.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file.
+        backend, device : str, optional
+            Backend of the estimator, whichever one wrote the file; NumPy by default.
+        custom : classes
+            Your own layers, losses, optimizers and schedules that the estimator uses.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If the file is damaged or was not written by `save` of the same class.
+        """
+        return load(cls, path, backend, device, custom)
+
+
+def save(estimator: SavedEstimator, path: str | Path, **more: Any) -> None:
+    """Write an estimator; see `SavedEstimator.save`.
+
+    `more` adds entries of plain data to the header.
+    """
     check_is_fitted(estimator)
     params = {name: v for name, v in estimator.get_params(deep=False).items() if name not in LEFT_OUT}
     if isinstance(estimator.random_state, Integral):
@@ -60,7 +95,7 @@ def save(estimator: BaseMLP | TableEstimator, path: str | Path, **more: Any) -> 
 
 
 def load(cls: Any, path: str | Path, backend: str | None, device: str | None, custom: Iterable[Any]) -> Any:
-    """Return an estimator; see `BaseMLP.load`."""
+    """Return an estimator; see `SavedEstimator.load`."""
     path, custom, name = Path(path), (*CUSTOM, *custom), cls.__name__
     where = f"{name}.load"
     saved = snapshot.read(where, path)

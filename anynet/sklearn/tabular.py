@@ -6,12 +6,11 @@ Legend: N rows, C classes, O numbers per target, K members.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, _fit_context
+from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
@@ -23,9 +22,9 @@ from anynet.layers import Columns, Flatten, Layer, Parallel, Reshape, Sequential
 from anynet.losses import EachMember, Loss
 from anynet.model import Model
 from anynet.onnx.estimators import table_to_onnx
-from anynet.sklearn import saving
 from anynet.sklearn.best_epoch import BestEpoch
 from anynet.sklearn.preprocessing import TablePreprocessor
+from anynet.sklearn.saving import SavedEstimator
 from anynet.sklearn.table import Table, counted, is_missing, read_table
 from anynet.sklearn.validation import check_weight, to_host
 
@@ -42,7 +41,7 @@ class Rows(NamedTuple):
         return Rows(self.x[rows], self.y[rows], None if self.weight is None else self.weight[rows])
 
 
-class TableEstimator(BaseEstimator):
+class TableEstimator(SavedEstimator):
     """A network for tables with scikit-learn's interface; subclasses define the network and the targets."""
 
     scaling: ClassVar[str]
@@ -219,28 +218,6 @@ class TableEstimator(BaseEstimator):
         raise NotImplementedError
 
     # -- files --------------------------------------------------------------------------------------------------------
-
-    def save(self, path: str | Path) -> None:
-        """Write network and preprocessing to one safetensors file, without pickle; see `load`.
-
-        Callbacks, and a `random_state` that is not an integer, are not saved.
-        """
-        saving.save(self, path)
-
-    @classmethod
-    def load(
-        cls, path: str | Path, *, backend: str | None = None, device: str | None = None, custom: Iterable[Any] = ()
-    ) -> Self:
-        """Read an estimator that `save` wrote; see `MLPClassifier.load`.
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such file.
-        ValueError
-            If the file is damaged or was not written by `save` of the same class.
-        """
-        return saving.load(cls, path, backend, device, custom)
 
     def to_onnx(self, path: str | Path | None = None, *, opset: int = 18, dtype: str = "float32") -> Any:
         """Convert the network to ONNX, optionally write a file, and return the `onnx.ModelProto`.
