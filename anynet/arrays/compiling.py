@@ -77,6 +77,9 @@ class Elementwise:
     def __call__(self, first: Any, *rest: Any) -> Any:
         if first.size < LARGE:
             return self.function(first, *rest)
+        for arg in rest:
+            if hasattr(type(arg), "apply_fused"):  # an array that records operations
+                return type(arg).apply_fused(self, first, *rest)
         known = self._find((first, *rest))
         if known is None:
             return self.function(first, *rest)

@@ -39,10 +39,10 @@ def layout(shapes: Sequence[tuple[int, ...]]) -> Layout | None:
     >>> layout([(8, 5), (5,), (8, 1), ()])
     Layout(shape=(8, 5), rows=8, columns=5, changes=((True, True), (False, True), (True, False), (False, False)))
     """
-    shape = max(shapes, key=lambda s: (len(s), s))
-    if all(s == shape or not s for s in shapes):
-        return Layout(shape, 1, int(np.prod(shape)), tuple([(bool(s), bool(s)) for s in shapes]))
     shape = np.broadcast_shapes(*shapes)
+    if all(s == shape or np.prod(s) == 1 for s in shapes):
+        changes = tuple([(s == shape, s == shape) if s else (False, False) for s in shapes])
+        return Layout(shape, 1, int(np.prod(shape)), changes)
     for split in range(1, len(shape)):
         known = {shape: (True, True), (): (False, False), shape[split:]: (False, True)}
         known[shape[:split] + (1,) * (len(shape) - split)] = (True, False)

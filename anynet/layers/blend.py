@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from anynet.arrays.fused import fused
 from anynet.arrays.namespace import Array, namespace
 from anynet.arrays.reduce import narrowed, widened
 from anynet.initializers import Constant, as_initializer
@@ -81,16 +82,15 @@ class Blend(Container):
             y, cache = self.layer.forward(params["layer"], x, key=child_key(self.layer, key, 0))
         except ValueError as error:
             raise with_layer_path("layer", error) from error
-        difference = y - x
-        return x + params["alpha"] * difference, (difference, cache)
+        y, difference = _mixed(x, y, params["alpha"])
+        return y, (difference, cache)
 
     def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         difference, inner = cache
-        each = widened(dy) * difference
+        part, each = _parts(widened(dy), difference, params["alpha"])
         alpha = narrowed(namespace(dy).sum(each, axis=tuple(range(dy.ndim - 1))), dy.dtype)
-        part = params["alpha"] * dy
-        dx, grads = self.layer.backward(params["layer"], inner, part, need_dx=need_dx)
-        return ((dy - part + dx) if need_dx else None), {"alpha": alpha, "layer": grads}
+        dx, grads = self.layer.backward(params["layer"], inner, narrowed(part, dy.dtype), need_dx=need_dx)
+        return (_joined(dy, part, dx) if need_dx else None), {"alpha": alpha, "layer": grads}
 
     def check_input(self, where: str, x: Array) -> None:
         self.layer.check_input(where, x)
@@ -100,3 +100,19 @@ class Blend(Container):
 
     def trainable(self, params: Params) -> Params:
         return {**params, "layer": self.layer.trainable(params["layer"])}
+
+
+@fused
+def _mixed(x: Array, y: Array, alpha: Array) -> tuple[Array, Array]:
+    difference = y - x
+    return x + alpha * difference, difference
+
+
+@fused
+def _parts(dy: Array, difference: Array, alpha: Array) -> tuple[Array, Array]:
+    return alpha * dy, dy * difference
+
+
+@fused
+def _joined(dy: Array, part: Array, dx: Array) -> Array:
+    return dy - part + dx

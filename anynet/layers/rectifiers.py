@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from anynet.arrays.fused import fused
 from anynet.arrays.namespace import Array, namespace
 from anynet.arrays.reduce import total
 from anynet.checks import check_number
@@ -161,8 +162,7 @@ class ELU(Layer):
         check_number("ELU", "alpha", self.alpha, "[0, inf)")
 
     def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
-        xp = namespace(x)
-        return xp.maximum(x, 0.0) + self.alpha * xp.expm1(xp.minimum(x, 0.0)), x
+        return _exponential_linear(x, 1.0, self.alpha), x
 
     def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         return (_exponential_slope(cache, dy, 1.0, self.alpha) if need_dx else None), {}
@@ -201,13 +201,20 @@ class SELU(Layer):
     uses_key: ClassVar[bool] = False
 
     def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
-        xp = namespace(x)
-        return SELU_SCALE * xp.maximum(x, 0.0) + (SELU_SCALE * SELU_ALPHA) * xp.expm1(xp.minimum(x, 0.0)), x
+        return _exponential_linear(x, SELU_SCALE, SELU_SCALE * SELU_ALPHA), x
 
     def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         return (_exponential_slope(cache, dy, SELU_SCALE, SELU_SCALE * SELU_ALPHA) if need_dx else None), {}
 
 
+@fused
+def _exponential_linear(x: Array, above: float, below: float) -> Array:
+    """Return `above` · x where x > 0, and `below` · (eˣ − 1) elsewhere."""
+    xp = namespace(x)
+    return above * xp.maximum(x, 0.0) + below * xp.expm1(xp.minimum(x, 0.0))
+
+
+@fused
 def _exponential_slope(x: Array, dy: Array, above: float, below: float) -> Array:
     """Return dy times `above` where x > 0, and times `below` · eˣ elsewhere."""
     xp = namespace(x)

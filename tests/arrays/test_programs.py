@@ -145,6 +145,8 @@ def test_a_layout_of_rows_and_columns_or_none():
     assert layout([(4, 3), (3,)]).changes == ((True, True), (False, True))
     assert layout([(4, 3, 2), (4, 1, 2)]) is None
     assert layout([(4, 1), (1, 3)]).shape == (4, 3)
+    assert layout([(5,), (1,)]).changes == ((True, True), (False, False))
+    assert layout([(2, 3), (1, 1), (2, 3)]).changes == ((True, True), (False, False), (True, True))
 
 
 def cubed(x):

@@ -1,6 +1,7 @@
 """Replayed steps give the results of plain steps, bit for bit, whatever happens between them."""
 
 import gc
+import operator
 import tracemalloc
 import weakref
 
@@ -31,9 +32,11 @@ from anynet.arrays.products import matmul
 from anynet.backends.numpy import NumpyBackend
 from anynet.backends.replay import MAX_GRAPHS, ReplayedStep
 from anynet.backends.replay.executable import Executable
+from anynet.backends.replay.operations import FusedCall
+from anynet.backends.replay.trace import trace
 from anynet.layers import Layer
 from anynet.metrics import Accuracy
-from anynet.random import make_key
+from anynet.random import bernoulli, make_key
 from anynet.training.step import make_objective, make_step
 from tests.backends import replay_differential
 from tests.layers.cases import LAYERS
@@ -527,3 +530,12 @@ def test_large_activations_are_one_node_before_and_after_they_are_compiled(monke
     assert_identical(train(2, wait_after=10), expected)
     assert_identical(train(10**9), expected)
     assert len(calls) > len(batches)  # several per replayed step
+
+
+@pytest.mark.skipif(not compiling.is_available(), reason="llvmlite, the extra 'fast', is not installed")
+def test_a_large_dropout_mask_takes_two_formulas():
+    key = make_key(0)
+    graph = trace(lambda carry, x: (carry, bernoulli(carry, 0.5, (400, 200))), key, (np.ones(1),))
+    formulas = [node.function for node in graph.nodes if isinstance(node.function, FusedCall)]
+    assert [formula.function.function.__name__ for formula in formulas] == ["_encrypt", "_halves"]
+    assert not [node for node in graph.nodes if node.function in (operator.xor, operator.lshift)]
