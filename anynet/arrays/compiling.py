@@ -6,6 +6,7 @@ Both give the same bits, so results do not depend on when the background thread 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.util import find_spec
 from time import perf_counter
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from anynet.arrays import background, fallbacks
-from anynet.arrays.programs import Layout, Program, address, layout
+from anynet.arrays.programs import Layout, Program, Scratch, address, layout
 from anynet.arrays.symbols import trace
 
 LARGE = 2**14
@@ -80,7 +81,7 @@ class Elementwise:
         for arg in rest:
             if hasattr(type(arg), "apply_fused"):  # an array that records operations
                 return type(arg).apply_fused(self, first, *rest)
-        known = self._find((first, *rest))
+        known = self.find((first, *rest))
         if known is None:
             return self.function(first, *rest)
         place, pending = known
@@ -98,7 +99,7 @@ class Elementwise:
 
         These are the shapes and dtypes of the results, and whether they are a tuple.
         """
-        known = self._find(args) if args[0].size >= LARGE and is_available() else None
+        known = self.find(args) if args[0].size >= LARGE and is_available() else None
         if known is None:
             return None
         try:
@@ -109,7 +110,7 @@ class Elementwise:
 
     def write(self, outs: Sequence[np.ndarray], args: Sequence[Any]) -> None:
         """Compute the results into arrays in row-major order."""
-        known = self._find(args)
+        known = self.find(args)
         if known is not None and known[1].program is not None:
             _run(known[1].program, known[0], args, outs)
             return
@@ -117,8 +118,20 @@ class Elementwise:
         for out, result in zip(outs, made if isinstance(made, tuple) else (made,), strict=True):
             out[...] = result
 
-    def _find(self, args: Sequence[Any]) -> tuple[Layout, Pending] | None:
-        """Return the layout of the arguments and their program, or None if they need the function as written."""
+    def bind(
+        self, outs: Sequence[np.ndarray], args: Sequence[Any], dynamic: Sequence[int], scratch: Scratch
+    ) -> Callable[..., None]:
+        """Return `write` as a function of the arguments at the positions `dynamic`.
+
+        These are arrays of one number. The others and the results remain the same arrays, whose addresses are found once.
+        """
+        return _BoundCall(self, outs, args, dynamic, scratch)
+
+    def find(self, args: Sequence[Any]) -> tuple[Layout, Pending] | None:
+        """Return the layout of arguments and their program.
+
+        It is None if they need the function as written.
+        """
         key = tuple([(a.shape, a.dtype) if _is_array(a) else (type(a), str(a)) for a in args])
         known = self._known.get(key, ())
         if known == ():  # other threads may clear the dict at any time
@@ -148,6 +161,60 @@ class Elementwise:
 
             pending = self.pending[key] = Pending(self.function.__name__, make)
         return place, pending
+
+
+class _BoundCall:
+    def __init__(
+        self,
+        function: Elementwise,
+        outs: Sequence[np.ndarray],
+        args: Sequence[Any],
+        dynamic: Sequence[int],
+        scratch: Scratch,
+    ) -> None:
+        self._function, self._outs, self._args, self._dynamic = function, outs, args, dynamic
+        self._scratch = scratch
+        self._calls: list[Callable[[], Any]] = []
+        """The calls of the program, once it is compiled."""
+        self._cells: list[Any] = []
+        """The values that the calls use for the dynamic arguments."""
+        self._reread: list[tuple[Any, np.ndarray]] = []
+        """The values that they use for other arrays of one number, and these arrays."""
+
+    def __call__(self, *values: Any) -> None:
+        if not self._calls or "raise" in np.geterr().values():
+            self._write(values)
+            return
+        for cell, value in zip(self._cells, values, strict=True):
+            cell.value = value.item()
+        for cell, array in self._reread:
+            cell.value = array.item()
+        for call in self._calls:
+            call()
+
+    def _write(self, values: Sequence[Any]) -> None:
+        args = list(self._args)
+        for position, value in zip(self._dynamic, values, strict=True):
+            args[position] = value
+        self._function.write(self._outs, args)
+        known = self._function.find(args)
+        if known is not None and known[1].program is not None:
+            self._prepare(known[0], known[1].program, args)
+
+    def _prepare(self, place: Layout, program: Program, args: Sequence[Any]) -> None:
+        arguments: list[Any] = []
+        cells: dict[int, Any] = {}
+        positions = [position for position, arg in enumerate(args) if _is_array(arg)]
+        for position, cell in zip(positions, program.cells(), strict=True):
+            arguments.append(address(args[position]) if cell is None else cell)
+            cells[position] = cell
+        if any(cells[position] is None for position in self._dynamic):
+            return
+        self._cells = [cells.pop(position) for position in self._dynamic]
+        self._reread = [(cell, args[position]) for position, cell in cells.items() if cell is not None]
+        outs = [*map(address, self._outs)]
+        calls = program.calls(place.rows, place.columns, arguments, outs, self._scratch)
+        self._calls = [partial(function, *given) for function, given in calls]
 
 
 def _is_array(value: Any) -> bool:

@@ -20,7 +20,7 @@ from anynet.arrays.symbols import Operation
 
 TYPES = {"float32": "float", "float64": "double", "int32": "i32", "int64": "i64", "int8": "i8", "bool": "i1"}
 """The types of numbers in registers; a bool has 8 bits in memory."""
-_C_TYPES: dict[str, Any] = {
+C_TYPES: dict[str, Any] = {
     "float32": ctypes.c_float,
     "float64": ctypes.c_double,
     "int8": ctypes.c_int8,
@@ -28,6 +28,7 @@ _C_TYPES: dict[str, Any] = {
     "int64": ctypes.c_int64,
     "bool": ctypes.c_uint8,
 }
+"""The types of scalars that a kernel takes by value."""
 Ufunc: TypeAlias = Callable[..., Any]
 _FLOATS: dict[Ufunc, str] = {np.add: "fadd", np.subtract: "fsub", np.multiply: "fmul", np.divide: "fdiv"}
 _BITWISE: dict[Ufunc, str] = {np.bitwise_and: "and", np.bitwise_or: "or", np.bitwise_xor: "xor"}
@@ -225,7 +226,7 @@ def compile_loop(loop: Loop) -> Callable[..., None]:
     passes.getModulePassManager().run(module, passes)
     engine = binding.create_mcjit_compiler(module, machine)
     engine.finalize_object()
-    loads = [_C_TYPES[access.dtype.name] if access.is_scalar else ctypes.c_void_p for access in loop.loads]
+    loads = [C_TYPES[access.dtype.name] if access.is_scalar else ctypes.c_void_p for access in loop.loads]
     own = sum(target is None for _, target in loop.stores)
     prototype = ctypes.CFUNCTYPE(None, ctypes.c_size_t, ctypes.c_size_t, *loads, *[ctypes.c_void_p] * own)
     kernel: Any = prototype(engine.get_function_address("kernel"))

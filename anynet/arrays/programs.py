@@ -8,12 +8,13 @@ one tile at a time, whose intermediate results stay in the cache.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from anynet.arrays.llvm import Access, Loop, compile_loop, is_native
+from anynet.arrays.llvm import C_TYPES, Access, Loop, compile_loop, is_native
 from anynet.arrays.symbols import Formula, Operation, UntraceableFormulaError, trace
 
 TILE_NUMBERS = 2**15
@@ -52,6 +53,21 @@ def layout(shapes: Sequence[tuple[int, ...]]) -> Layout | None:
             rows, columns = int(np.prod(shape[:split])), int(np.prod(shape[split:]))
             return Layout(shape, rows, columns, tuple([known[s] for s in shapes]))
     return None
+
+
+class Scratch:
+    """Memory for the tiles of programs that run one after the other."""
+
+    def __init__(self) -> None:
+        self._blocks: dict[int, np.ndarray] = {}
+
+    def __call__(self, number: int, size: int, dtype: np.dtype) -> np.ndarray:
+        """Return an array in block `number`."""
+        nbytes = size * dtype.itemsize
+        block = self._blocks.get(number)
+        if block is None or block.nbytes < nbytes:
+            block = self._blocks[number] = np.empty(nbytes, np.uint8)
+        return block[:nbytes].view(dtype)
 
 
 class _Stage(NamedTuple):
@@ -163,15 +179,25 @@ class Program:
         Arrays are given by their addresses, and scalars by their values. Arrays are in row-major order, and writable where the
         program writes.
         """
-        if not rows or not columns:
-            return
-        if self._only is not None:
+        if self._only is not None and rows and columns:
             self._only(rows, columns, *arguments, *outs)
+            return
+        for function, args in self.calls(rows, columns, arguments, outs, Scratch()):
+            function(*args)
+
+    def calls(
+        self, rows: int, columns: int, arguments: Sequence[Any], outs: Sequence[int], scratch: Scratch
+    ) -> Iterator[tuple[Callable[..., Any], tuple[Any, ...]]]:
+        """Yield the functions that `run` calls, and their arguments.
+
+        They may be called later and repeatedly. Scalars may then be instances of `ctypes` types, whose values can change.
+        """
+        if not rows or not columns:
             return
         along = columns if rows == 1 else rows  # the axis that is cut into tiles
         width = 1 if rows == 1 else columns
         step = min(max(1, TILE_NUMBERS // width), along)
-        tiles = {i: np.empty(step * width, dtype) for i, dtype in self._tiles.items()}
+        tiles = {i: scratch(n, step * width, dtype) for n, (i, dtype) in enumerate(self._tiles.items())}
         addresses = {i: address(tile) for i, tile in tiles.items()}
         moving: list[tuple[int, int, int]] = []  # value, address, and bytes between tiles
         for access, start in zip(self._accesses, arguments, strict=True):
@@ -187,19 +213,23 @@ class Program:
             if count < step:
                 tiles = {i: tile[: count * width] for i, tile in tiles.items()}
             size = (1, count) if rows == 1 else (count, columns)
-            for kernel, values, calls in self._stages:
+            for kernel, values, operations in self._stages:
                 if kernel is not None:
-                    kernel(*size, *[addresses[i] for i in values])
-                for i, (ufunc, inputs, _) in calls:
+                    yield kernel, (*size, *[addresses[i] for i in values])
+                for i, (ufunc, inputs, _) in operations:
                     given = [tiles[self._copy(j)] if isinstance(j, int) else j for j in inputs]
                     if ufunc is np.astype:
-                        np.copyto(tiles[i], given[0], casting="unsafe")
+                        yield np.copyto, (tiles[i], *given, "unsafe")
                     else:
-                        ufunc(*given, out=tiles[i])
+                        yield partial(ufunc, out=tiles[i]), tuple(given)
 
     def arguments(self, arrays: Sequence[np.ndarray]) -> list[Any]:
         """Return the addresses of arrays, and the values of scalars."""
         return [a.item() if by.is_scalar else address(a) for a, by in zip(arrays, self._accesses, strict=True)]
+
+    def cells(self) -> list[Any]:
+        """Return a `ctypes` number for each scalar, and None for each other array."""
+        return [C_TYPES[access.dtype.name]() if access.is_scalar else None for access in self._accesses]
 
     def _is_exact(self, function: Callable[..., Any], arguments: Sequence[Any]) -> bool:
         """Return whether the program gives the bits of the function, also for infinities, NaN and zeros of both signs."""

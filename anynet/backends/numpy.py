@@ -78,16 +78,10 @@ class NumpyBackend(Backend):
         return ReplayedStep(function, self.warmup_steps) if replayed else function
 
     def elementwise(self, rule: Callable[..., Any]) -> Callable[..., None]:
-        def run(leaf_groups: Sequence[tuple[Array, ...]], coefficients: tuple[Any, ...]) -> None:
-            self._runner(rule)(leaf_groups, coefficients)
-
-        return traceable(run)
-
-    def _runner(self, rule: Callable[..., Any]) -> Callable[..., None]:
         run = self._rules.get(rule)
         if run is None:
             run = self._rules[rule] = CompiledRule(rule) if self._compiled else run_tiled(rule)
-        return run
+        return traceable(run)
 
 
 def check_threads(threads: Any) -> None:

@@ -84,6 +84,7 @@ METHODS: dict[str, Callable[[int, bool], Any]] = {
     "RealMLP, simple": ours(RealMLPClassifier, RealMLPRegressor, regularized=False),
     "TabM, smaller": ours(TabMClassifier, TabMRegressor, **SMALLER),
     "TabM": ours(TabMClassifier, TabMRegressor),
+    "TabM, bins": ours(TabMClassifier, TabMRegressor, bins=48),
 }
 """Estimators by name, as functions of the seed and of whether the target is a number."""
 

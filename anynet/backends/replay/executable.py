@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Sequence
-from functools import partial
 from itertools import accumulate, compress
-from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -15,35 +13,34 @@ import numpy as np
 from anynet import tree
 from anynet.backends.replay.graph import owner, spec_of, structure
 from anynet.backends.replay.memory import MemoryPlan
+from anynet.backends.replay.source import StepSource
 
 
 class Executable:
     """A traced step with its buffers, executed on the carry that it is bound to.
 
-    Binding computes everything that is known before a step begins, and converts each node to an *instruction*, a function
-    without arguments. Instructions use *registers*, a list of values. Static values are in their registers from the start;
-    the step itself fills those of dynamic values, which include the batch.
+    Binding computes everything that is known before a step begins: static values, and with them the constants of the function
+    that `StepSource` writes. Other values are local variables of that function, so that nothing of a batch outlives its step.
     """
 
     def __init__(self, plan: MemoryPlan) -> None:
         self._plan, self._graph, self.nbytes = plan, plan.graph, plan.nbytes
-        self._rebound = plan.graph.rebound
         blocks = [np.empty(size, dtype=np.uint8) for size in plan.blocks]
         self._initial: list[Any] = [None] * plan.size
         for value, (block, offset, spec) in plan.buffers.items():
             self._initial[value] = np.ndarray(spec.shape, spec.dtype, blocks[block], offset, spec.strides)
+        source = StepSource(plan)
+        self._resolvers, self._make = source.resolvers, source.compile()
         self.unbind()
 
     def unbind(self) -> None:
-        """Release the arrays of the carry, and of a step that did not finish."""
-        self._registers: list[Any] = []
-        self._instructions: list[Callable[[], Any]] = []
+        """Release the arrays of the carry."""
         self._bound: list[Any] = []
-        self._make_carry: Callable[[], Any] = tuple
-        self._make_out: Callable[[], Any] = tuple
+        self.run: Callable[[list[Any], Sequence[Any]], tuple[tree.Tree, tree.Tree]] = _refuse
+        """Take a step from the bound carry, given its leaves and a batch; update the leaves to the new carry."""
 
     def bind(self, carry: tree.Tree, leaves: list[Any]) -> bool:
-        """Prepare the instructions, and return whether the carry has the traced structure.
+        """Prepare the step, and return whether the carry has the traced structure.
 
         Leaves that are packed for an update are replaced in the list.
         """
@@ -57,96 +54,34 @@ class Executable:
         for i, is_in_place in enumerate(graph.in_place):
             if is_in_place:
                 registers[i] = leaves[i]
-        instructions: list[Callable[[], Any]] = []
-        for node, released in zip(plan.nodes, plan.released, strict=False):
+        for node in plan.nodes:
             output = node.output
-            function = partial(node.function, **node.options) if node.options else node.function
-            args = [arg if i is None else registers[i] for arg, i in zip(node.args, node.inputs, strict=True)]
-            if output in plan.buffers:
-                function, output = partial(plan.out_functions[output], out=registers[output], **node.options), None
-            elif output in plan.static:
-                registers[output] = function(*args)
-                if owner(registers[output]) is not owner(registers[graph.views[output]]):
-                    return False
+            if output is None or output in plan.buffers or output not in plan.static:
                 continue
-            if output is None and all(i is None or i in plan.static for i in node.inputs):
-                instructions.append(partial(function, *args))
-            else:
-                instructions.append(_instruction(function, args, node.inputs, registers, output))
-            instructions += [partial(operator.setitem, registers, i, None) for i in released]
-        self._instructions, self._registers, self._bound = instructions, registers, self._in_place(leaves)
-        self._make_carry = _builder(graph.new_carry, registers, plan.static)
-        self._make_out = _builder(graph.out, registers, plan.static)
+            args = [arg if i is None else registers[i] for arg, i in zip(node.args, node.inputs, strict=True)]
+            registers[output] = node.function(*args, **node.options)
+            if owner(registers[output]) is not owner(registers[graph.views[output]]):
+                return False
+        self.run = self._make(*[resolve(registers) for resolve in self._resolvers])
+        self._bound = self._in_place(leaves)
         return True
 
     def is_bound(self, leaves: list[Any]) -> bool:
         """Return whether the executable is bound to these leaves of a carry."""
         graph = self._graph
         return (
-            bool(self._instructions)
+            self.run is not _refuse
             and len(leaves) == len(graph.in_place)
             and all(map(operator.is_, self._in_place(leaves), self._bound))
-            and all(spec_of(leaves[i]) == graph.specs[i] for i, _ in self._rebound)
+            and all(spec_of(leaves[i]) == graph.specs[i] for i, _ in graph.rebound)
         )
 
     def _in_place(self, leaves: list[Any]) -> list[Any]:
         return list(compress(leaves, self._graph.in_place))
 
-    def run(self, leaves: list[Any], batch: Sequence[Any]) -> tuple[tree.Tree, tree.Tree]:
-        """Take a step from the bound carry; update `leaves` to the new carry."""
-        registers, rebound = self._registers, self._rebound
-        for i, _ in rebound:
-            registers[i] = leaves[i]
-        first = len(leaves)
-        registers[first : first + len(batch)] = batch
-        for instruction in self._instructions:
-            instruction()
-        for i, value in rebound:
-            leaves[i] = registers[value]
-        results = self._make_carry(), self._make_out()
-        for i in self._plan.released[-1]:
-            registers[i] = None
-        return results
 
-
-def _instruction(
-    function: Callable[..., Any],
-    args: list[Any],
-    inputs: tuple[int | None, ...],
-    registers: list[Any],
-    output: int | None,
-) -> Callable[[], None]:
-    """Return a function that reads arguments from registers, and writes its result to one.
-
-    Constants are put into additional registers, so that all arguments are fetched at once.
-    """
-    indices = []
-    for arg, i in zip(args, inputs, strict=True):
-        if i is None:
-            i = len(registers)
-            registers.append(arg)
-        indices.append(i)
-    if len(indices) == 1:
-        (index,) = indices
-
-        def unary() -> None:
-            result = function(registers[index])
-            if output is not None:
-                registers[output] = result
-
-        return unary
-    fetch = itemgetter(*indices)
-    if output is None:
-
-        def write() -> None:
-            function(*fetch(registers))
-
-        return write
-
-    def call() -> None:
-        registers[output] = function(*fetch(registers))
-
-    return call
+def _refuse(leaves: list[Any], batch: Sequence[Any]) -> Any:
+    raise RuntimeError("a step that is not bound to a carry")
 
 
 def _pack(arrays: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -164,18 +99,3 @@ def _split(block: np.ndarray, shapes: list[tuple[int, ...]]) -> list[np.ndarray]
     """Return views of consecutive parts of a block in the given shapes."""
     stops = list(accumulate(map(math.prod, shapes)))
     return [part.reshape(shape) for part, shape in zip(np.split(block, stops[:-1]), shapes, strict=True)]
-
-
-def _builder(part: tree.Tree, registers: list[Any], static: set[int]) -> Callable[[], tree.Tree]:
-    """Return a function that replaces a tree's numbers by values; static parts are built once."""
-    if all(i in static for i in tree.leaves(part)):
-        built = tree.map(registers.__getitem__, part)
-        return lambda: built
-    if isinstance(part, dict):
-        entries = [(key, _builder(value, registers, static)) for key, value in part.items()]
-        return lambda: {key: build() for key, build in entries}
-    if isinstance(part, (list, tuple)):
-        builders = [_builder(value, registers, static) for value in part]
-        make = list if isinstance(part, list) else partial(tuple.__new__, type(part))  # also for named tuples
-        return lambda: make([build() for build in builders])
-    return lambda: registers[part]

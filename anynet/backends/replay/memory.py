@@ -12,6 +12,7 @@ time share a block.
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable
 from itertools import accumulate, chain
@@ -70,6 +71,11 @@ class MemoryPlan:
         constants = {id(arg): arg.nbytes for node in self.nodes for arg in node.args if isinstance(arg, np.ndarray)}
         self.nbytes = sum(self.blocks) + self._release() + sum(constants.values()) + NODE_BYTES * len(self.nodes)
         """Peak memory of a step, excluding its arguments."""
+
+    def size_of(self, value: int) -> int:
+        """Return the number of elements of a value."""
+        spec = self.buffers[value].spec if value in self.buffers else self.graph.specs[value]
+        return math.prod(spec.shape)
 
     def _find_out_functions(self) -> None:
         """Find the `out` functions of all arrays that do not leave the step and are no views."""

@@ -23,10 +23,9 @@ import numpy as np
 from anynet import tree
 from anynet.arrays import numpy_namespace
 from anynet.arrays.compiling import Elementwise
-from anynet.arrays.products import is_large, matmul
 from anynet.arrays.scatter import scatter_add
 from anynet.backends.replay.graph import Graph, Node, owner, spec_of, structure
-from anynet.backends.replay.operations import REDUCTIONS, TRACEABLE_FUNCTIONS, UFUNCS, FusedCall, UpdateRows
+from anynet.backends.replay.operations import TRACEABLE_FUNCTIONS, UFUNCS, FusedCall, UpdateRows, quick
 
 
 class UntraceableError(Exception):
@@ -51,15 +50,7 @@ def apply(graph: Graph, function: Callable[..., Any], args: Sequence[Any], optio
     if any(isinstance(value, Tracer) for value in options.values()):
         raise refuse(graph, "an array passed by keyword")
     values = [arg.value if isinstance(arg, Tracer) else arg for arg in args]
-    if (
-        function in REDUCTIONS
-        and len(args) == 1
-        and options.keys() <= {"axis", "keepdims"}
-        and values[0].dtype.kind == "f"
-    ):
-        function, options = REDUCTIONS[function], {"axis": None, **options}
-    elif function is matmul and not is_large(*values):
-        function = np.matmul
+    function, options = quick(function, values, options)
     made = function(*values, **options)
     if isinstance(made, (tuple, list)):
         raise refuse(graph, "several results")
@@ -117,7 +108,18 @@ def trace(step: Callable[..., tuple[Any, Any]], carry: tree.Tree, batch: Sequenc
         raise UntraceableError("a new carry of another structure")
     graph.in_place = [old is now for old, now in zip(leaves, tree.leaves(new), strict=True)]
     graph.new_carry, graph.out = (tree.map(lambda tracer: tracer.number, part) for part in (new, out))
+    graph.nodes = _needed(graph)
     return graph
+
+
+def _needed(graph: Graph) -> list[Node]:
+    """Return the nodes that write to arrays, or whose results are used."""
+    used, nodes = {*(value for _, value in graph.rebound), *tree.leaves(graph.out)}, []
+    for node in reversed(graph.nodes):
+        if node.output is None or node.output in used:
+            nodes.append(node)
+            used |= {i for i in node.inputs if i is not None}
+    return nodes[::-1]
 
 
 def traceable(run: Callable[..., None]) -> Callable[..., None]:

@@ -376,11 +376,22 @@ def test_a_step_that_was_interrupted_can_be_repeated():
     step, carry = make(NETWORK, (4,))
     replayed = assert_replays(step, carry, [(x, y)] * 4)
     executable, carry = replayed._active, replayed._carry
-    executable._instructions[3:] = [lambda: (_ for _ in ()).throw(KeyboardInterrupt)]
+    resolvers = executable._resolvers
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    def interrupted(resolve):
+        return lambda registers: interrupt if (value := resolve(registers)) is np.maximum else value
+
+    executable._resolvers = [*map(interrupted, resolvers)]
+    executable.unbind()
+    assert executable.bind(carry, replayed._leaves)
     before = tree.map(lambda a: a.copy(), carry)
     with pytest.raises(KeyboardInterrupt):
         replayed(carry, x, y)
     assert_identical(carry, before)
+    executable._resolvers = resolvers
     assert_identical(replayed(carry, x, y), step(before, x, y))
     assert replayed._active is executable
 
@@ -475,17 +486,24 @@ def test_random_networks_with_random_events_in_between():
 
 
 def test_the_differential_test_sees_a_difference(monkeypatch):
-    step = Executable.run
+    bind = Executable.bind
 
-    def wrong(self, leaves, batch):
-        carry, out = step(self, leaves, batch)
-        if self.unsound:
-            next(a for a in tree.leaves(carry[0]) if a.ndim)[...] *= 1.0001
-        self.unsound = True  # but equal in the step that is verified
-        return carry, out
+    def bind_wrongly(self, carry, leaves):
+        is_bound = bind(self, carry, leaves)
+        step = self.run
+
+        def wrong(leaves, batch):
+            carry, out = step(leaves, batch)
+            if self.unsound:
+                next(a for a in tree.leaves(carry[0]) if a.ndim)[...] *= 1.0001
+            self.unsound = True  # but equal in the step that is verified
+            return carry, out
+
+        self.run = wrong
+        return is_bound
 
     monkeypatch.setattr(Executable, "unsound", False, raising=False)
-    monkeypatch.setattr(Executable, "run", wrong)
+    monkeypatch.setattr(Executable, "bind", bind_wrongly)
     assert replay_differential.run(networks=3, steps=25, seed=1, report=lambda line: None) > 0
 
 
