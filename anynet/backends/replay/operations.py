@@ -58,9 +58,16 @@ def quick(function: Callable[..., Any], values: Sequence[Any], options: dict[str
     return function, options
 
 
+class Concatenation:
+    """Concatenate arrays, given as separate arguments."""
+
+    def __call__(self, *parts: Any, axis: int = 0, out: Any = None) -> Any:
+        return np.concatenate(parts, axis=axis, out=out)
+
+
 def out_function(function: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any] | None:
     """Return a function that writes the same result into its argument `out`, or None."""
-    if function in REDUCTIONS.values():
+    if function in REDUCTIONS.values() or isinstance(function, Concatenation):
         return function
     if options:
         return None

@@ -25,7 +25,7 @@ from anynet.arrays import numpy_namespace
 from anynet.arrays.compiling import Elementwise
 from anynet.arrays.scatter import scatter_add
 from anynet.backends.replay.graph import Graph, Node, owner, spec_of, structure
-from anynet.backends.replay.operations import TRACEABLE_FUNCTIONS, UFUNCS, FusedCall, UpdateRows, quick
+from anynet.backends.replay.operations import TRACEABLE_FUNCTIONS, UFUNCS, Concatenation, FusedCall, UpdateRows, quick
 
 
 class UntraceableError(Exception):
@@ -140,6 +140,8 @@ def _unpack(function: Callable[..., Any], args: Sequence[Any]) -> tuple[Callable
     """Replace a list of arrays, as `concat` and `stack` take, by one argument per array."""
     if args and isinstance(args[0], (list, tuple)) and any(isinstance(part, Tracer) for part in args[0]):
         count, rest = len(args[0]), args[1:]
+        if function is np.concatenate and not rest:
+            return Concatenation(), args[0]
         return (lambda *parts, **options: function(parts[:count], *parts[count:], **options)), (*args[0], *rest)
     return function, args
 
