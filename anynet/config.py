@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from anynet import losses, optimizers
 from anynet.checks import check_int, check_kind, check_shapes
 from anynet.layers import Dense, EachDense, Layer, ReLU, Sequential, Sigmoid, Softmax
+from anynet.layers.summary import array_shapes
 from anynet.losses.base import Loss
 from anynet.metrics import LossMetric, Metric, resolve
 from anynet.names.text import classes_of, from_text
@@ -101,6 +103,11 @@ class ModelConfig:
         if self.optimizer is None:
             raise ValueError("Model: expected an optimizer, got none; pass optimizer=..., for example Adam()")
         return self.optimizer
+
+    @cached_property
+    def array_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shapes of an example's inputs and of all outputs of layers."""
+        return array_shapes(self.layer, self.input_shape)
 
     @property
     def reported(self) -> dict[str, Metric]:

@@ -44,6 +44,8 @@ class Backend:
     """Constructor arguments other than the device."""
     copies: type[Copies] = Copies
     """How a thread copies batches to the device while another one takes steps."""
+    max_eval_numbers: ClassVar[int] = 2**24
+    """Upper bound of the numbers in the largest array of a batch of predictions or evaluations."""
     is_traced: ClassVar[bool] = False
     """Whether `compile` records a function once and then runs it without Python."""
 

@@ -47,6 +47,8 @@ class NumpyBackend(Backend):
     """
 
     device_key = staticmethod(type)  # type: ignore[assignment]  # always the host; a method would cost 50 ns per array
+    max_eval_numbers = 2**19
+    """A batch remains in the cache from layer to layer."""
     warmup_steps = 8
     """Number of steps per batch shape and layout that run unchanged before a step is traced."""
 

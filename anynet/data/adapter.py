@@ -92,19 +92,20 @@ class DataAdapter:
 
     def input_batches(self, x: ArrayLike) -> Iterator[Inputs]:
         """Yield checked inputs for `Model.predict`, a bounded number of examples at a time."""
-        where, size = "predict", eval_batch_size(self._config.input_shape)
-        parts = _parts(x, self._config.input_shape)
+        where, config = "predict", self._config
+        parts = _parts(x, config.input_shape)
         streamed = self._is_too_large(parts)
         if streamed:
             check_batch_size(where, parts)
         whole = Batch(parts if streamed else self.inputs(where, x), None)
+        size = eval_batch_size(config, self._backend.max_eval_numbers, whole.x)
         for start in range(0, len(whole), size):
             if streamed:
                 rows = slice(start, min(start + size, len(whole)))
                 part = self.inputs(where, tree.map_arrays(lambda a: read_rows(a, rows), parts))  # noqa: B023
             else:
                 part = whole.slice(start, start + size).x
-            self._config.layer.check_input(where, part)
+            config.layer.check_input(where, part)
             yield part
 
     # -- sources ------------------------------------------------------------------------------------------------------

@@ -12,12 +12,11 @@ from typing import Any, NamedTuple
 from anynet import tree
 from anynet.arrays.namespace import Array
 from anynet.backends.batching import batches, slice_batch, take_batch
-from anynet.checks import ANY_SIZE, is_multi
+from anynet.checks import ANY_SIZE
+from anynet.config import ModelConfig
 
 MAX_EVAL_EXAMPLES = 2048
 """Upper bound of the examples that predictions and evaluations take at a time."""
-MAX_EVAL_NUMBERS = 2**24
-"""Upper bound of the numbers in their inputs."""
 
 
 class Batch(NamedTuple):
@@ -90,8 +89,16 @@ def share(start: int, stop: int, rank: int, ranks: int) -> tuple[int, int]:
     return start + rank * (stop - start) // ranks, start + (rank + 1) * (stop - start) // ranks
 
 
-def eval_batch_size(input_shape: Any) -> int:
-    """Return the number of examples to evaluate at a time, to limit memory."""
-    shapes = input_shape if is_multi(input_shape) else (input_shape,)
-    numbers = sum(math.prod(n for n in shape if n != ANY_SIZE) for shape in shapes)
-    return max(1, min(MAX_EVAL_EXAMPLES, MAX_EVAL_NUMBERS // max(1, numbers)))
+def eval_batch_size(config: ModelConfig, max_numbers: int, x: Any) -> int:
+    """Return the number of examples to evaluate at a time.
+
+    The largest array of a batch, an input or the output of a layer, then has at most `max_numbers` numbers. The inputs x
+    determine the size of an axis that the model leaves open.
+    """
+    shapes = config.array_shapes  # those of the inputs come first
+    pairs = zip(shapes, tree.leaves(x), strict=False)
+    longest = max(
+        (n for shape, a in pairs for n, size in zip(a.shape[1:], shape, strict=False) if size == ANY_SIZE), default=1
+    )
+    widest = max(math.prod(longest if n == ANY_SIZE else n for n in shape) for shape in shapes)
+    return max(1, min(MAX_EVAL_EXAMPLES, max_numbers // max(1, widest)))

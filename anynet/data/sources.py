@@ -46,6 +46,8 @@ class Source:
 
     is_weighted = True
     """Whether examples may have weights."""
+    inputs: Any = ()
+    """Inputs of all examples, an array or a tuple; of an iterable, an empty tuple."""
 
     def batches(self, size: int | None) -> int | None:
         """Return the number of batches per epoch; None if still unknown."""
@@ -75,7 +77,7 @@ class ArraySource(Source):
     """Arrays on the device."""
 
     def __init__(self, backend: Backend, data: Batch) -> None:
-        self.data, self._backend, self.is_weighted = data, backend, data.weight is not None
+        self.data, self._backend, self.inputs, self.is_weighted = data, backend, data.x, data.weight is not None
 
     def __len__(self) -> int:
         return len(self.data)
@@ -143,7 +145,7 @@ class StreamedSource(Source):
         index: np.ndarray | None = None,
     ) -> None:
         self.arrays, self._backend, self._prepare, self._index = arrays, backend, prepare, index
-        self.is_weighted = arrays[2] is not None
+        self.inputs, self.is_weighted = arrays[0], arrays[2] is not None
 
     def __len__(self) -> int:
         return int(tree.leaves(self.arrays)[0].shape[0]) if self._index is None else len(self._index)

@@ -1,8 +1,10 @@
-"""The table of `Model.summary`."""
+"""The table of `Model.summary`, and the shapes in a network."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Self
 
 from anynet import tree
@@ -76,6 +78,32 @@ def summary(layer: Layer, input_shape: Shape, params: Params, place: str = "") -
     rule = "-" * len(header)
     text = "\n".join([header, rule, *lines, rule, totals])
     return Summary(text, html_table(rows[0], rows[1:], totals, texts=(0, 1, 2)))
+
+
+def array_shapes(layer: Layer, input_shape: Shape) -> tuple[tuple[int, ...], ...]:
+    """Return the shapes of an example's inputs and of all outputs of plain layers.
+
+    A layer outside this package may not accept placeholders of its parameters; outputs from that layer on are left out.
+
+    Examples
+    --------
+    >>> from anynet import Dense, ReLU, Sequential
+    >>> array_shapes(Sequential([Dense(5), ReLU(), Dense(2)]), (3,))
+    ((3,), (5,), (5,), (2,))
+    """
+    found = [*_single(input_shape)]
+    with suppress(Exception):
+        with_hook(layer, lambda call: found.extend(_single(call.output))).init(PlaceholderGenerator(), input_shape)
+    return tuple(found)
+
+
+def _single(shape: Any) -> Iterator[tuple[int, ...]]:
+    """Yield the shapes of single arrays."""
+    if is_multi(shape):
+        for part in shape:
+            yield from _single(part)
+    else:
+        yield shape
 
 
 def _with_batch(shape: Any) -> str:

@@ -92,7 +92,7 @@ class BaseMLP(SavedEstimator):
     def _outputs(self, X: Any) -> list[Array]:
         """Return the activated outputs for checked X, on the model's backend, in parts of limited size."""
         model, parts = self.model_, []
-        size = eval_batch_size(model.input_shape)
+        size = eval_batch_size(model.config, model.backend.max_eval_numbers, X)
         for start in range(0, X.shape[0], size):
             rows = model.backend.asarray(dense(X[start : min(start + size, X.shape[0]), ...]))
             with model.backend.activate():

@@ -16,7 +16,7 @@ from sklearn.utils import check_random_state
 
 from anynet import backends, tree
 from anynet.backends.base import Backend
-from anynet.data.batch import MAX_EVAL_EXAMPLES, Batch
+from anynet.data.batch import Batch, eval_batch_size
 from anynet.model import Model
 from anynet.regularizers import L2
 from anynet.sklearn import network
@@ -262,7 +262,8 @@ class TrainableMLP(BaseMLP):
         """Return `validation_data` for `Model.fit`."""
         whole = Batch(data.X, self._encode_targets(data.y, smooth=False), data.weight)
         if issparse(data.X):
-            return SparseBatches(whole, MAX_EVAL_EXAMPLES)
+            config, numbers = self.model_.config, self.model_.backend.max_eval_numbers
+            return SparseBatches(whole, eval_batch_size(config, numbers, data.X))
         return tuple(whole if data.weight is not None else whole[:2])
 
     def _check_weights(self) -> None:

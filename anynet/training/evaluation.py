@@ -24,7 +24,8 @@ def evaluate_source(
         return compiled.evaluate(params, *batch), 0.0 if regularizer is None else compiled.count_examples(batch)
 
     examples = 0.0
-    for sums, count in processes.evaluated(source, eval_batch_size(config.input_shape), evaluate):
+    size = eval_batch_size(config, backend.max_eval_numbers, source.inputs)
+    for sums, count in processes.evaluated(source, size, evaluate):
         metrics.add(sums)
         examples += float(count)
     values = metrics.values()

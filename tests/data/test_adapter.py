@@ -136,7 +136,7 @@ def test_several_inputs_and_outputs_that_do_not_fit(x, y, error, message, backen
 
 @pytest.mark.parametrize("make", [classifier, branches])
 def test_inputs_are_predicted_in_pieces(make, backend, monkeypatch):
-    monkeypatch.setattr("anynet.data.adapter.eval_batch_size", lambda shape: 6)
+    monkeypatch.setattr("anynet.data.adapter.eval_batch_size", lambda config, numbers, x: 6)
     adapter, x = make(backend), X if make is classifier else (FIRST, SECOND)
     pieces = list(adapter.input_batches(x))
     assert [tree.leaves(piece)[0].shape[0] for piece in pieces] == [6, 6, 6, 2]

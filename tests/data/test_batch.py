@@ -1,9 +1,26 @@
 """Compare batches and chunks with slices of NumPy arrays."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
-from anynet.data.batch import MAX_EVAL_EXAMPLES, MAX_EVAL_NUMBERS, Batch, Chunk, eval_batch_size
+from anynet import (
+    Conv2D,
+    Dense,
+    EachPosition,
+    Embedding,
+    Flatten,
+    Layer,
+    Model,
+    Parallel,
+    Residual,
+    SoftmaxCrossEntropy,
+    transformer_block,
+)
+from anynet.checks import is_multi
+from anynet.config import ModelConfig
+from anynet.data.batch import MAX_EVAL_EXAMPLES, Batch, Chunk, eval_batch_size
 from tests.tools import assert_same, fetch
 
 N = 7
@@ -78,16 +95,61 @@ def test_a_chunk_may_be_empty():
     assert list(Chunk(DATA["plain"], None, 3, 3, 2).batches()) == []
 
 
+NUMBERS = 2**16
+
+
 @pytest.mark.parametrize(
-    ("shape", "size"),
+    ("layers", "shape", "size"),
     [
-        ((), MAX_EVAL_EXAMPLES),
-        ((10,), MAX_EVAL_EXAMPLES),
-        ((256, 256, 3), MAX_EVAL_NUMBERS // (256 * 256 * 3)),
-        (((256, 256), (256, 256, 2)), MAX_EVAL_NUMBERS // (256 * 256 * 3)),
-        ((MAX_EVAL_NUMBERS + 1,), 1),
-        ((0,), MAX_EVAL_EXAMPLES),
+        ([Dense(10)], 10, MAX_EVAL_EXAMPLES),
+        ([Dense(1)], 2000, NUMBERS // 2000),  # the input is the largest array
+        ([Dense(3000), Dense(1)], 10, NUMBERS // 3000),
+        ([Residual([Dense(500), Dense(10)])], 10, NUMBERS // 500),
+        ([Conv2D(8, 3), Flatten(), Dense(1)], (12, 12, 3), NUMBERS // (10 * 10 * 8)),
+        (Parallel([Dense(200), Dense(300)], combine=None), ((4, 5), (4, 5)), NUMBERS // (4 * 300)),
+        ([Dense(1)], NUMBERS + 1, 1),
     ],
 )
-def test_size_of_batches_for_evaluation(shape, size):
-    assert eval_batch_size(shape) == size
+def test_evaluation_is_limited_by_the_largest_array(layers, shape, size):
+    config = ModelConfig(layers, input_shape=shape)
+    inputs = tuple(np.empty((2, *shape)) for shape in config.array_shapes[: 2 if is_multi(config.input_shape) else 1])
+    assert eval_batch_size(config, NUMBERS, inputs) == size
+
+
+@pytest.mark.parametrize(("length", "positions"), [(256, 256), (256, None), (32, None)])
+def test_evaluation_of_sequences_is_limited_by_their_length(length, positions):
+    layers = [Embedding(65, 384), transformer_block(384, 6), Dense(65)]
+    config = ModelConfig(layers, input_shape=(positions,))
+    x = np.empty((2, length), dtype=int)
+    assert eval_batch_size(config, 2**24, x) == min(MAX_EVAL_EXAMPLES, 2**24 // (length * 4 * 384))
+
+
+def test_size_of_batches_for_evaluation_with_a_layer_that_takes_no_placeholders():
+    @dataclass(frozen=True)
+    class Drawn(Layer):
+        def init(self, rng, input_shape):
+            return {"q": np.linalg.qr(rng.bit_generator.state["no such key"])}, input_shape
+
+    config = ModelConfig([Dense(3000), Drawn(), Dense(4000)], input_shape=10)
+    assert eval_batch_size(config, NUMBERS, np.empty((2, 10))) == NUMBERS // 3000
+
+
+@pytest.mark.parametrize("positions", [16, None])
+def test_predict_and_evaluate_use_batches_of_limited_size(positions, backend, monkeypatch):
+    monkeypatch.setattr(type(backend), "max_eval_numbers", 16 * 8 * 10)
+    layers = [Embedding(5, 4), Dense(8), Dense(5)]
+    model = Model(layers, input_shape=(positions,), loss=EachPosition(SoftmaxCrossEntropy()), backend=backend)
+    sizes, x = [], np.zeros((23, 16), dtype=int)
+    check_input = Embedding.check_input
+
+    def check(layer, where, x):
+        sizes.append(x.shape[0])
+        check_input(layer, where, x)
+
+    monkeypatch.setattr(Embedding, "check_input", check)
+    model.predict(x)
+    assert sizes == [10, 10, 3]
+    evaluated, compiled = [], model._compiled.evaluate
+    model._compiled.evaluate = lambda params, x, *rest: evaluated.append(x.shape[0]) or compiled(params, x, *rest)
+    model.evaluate(x, x)
+    assert evaluated == [10, 10, 3]

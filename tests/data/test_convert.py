@@ -1,5 +1,6 @@
 """What bad input gets, on every backend: an error of one form, before anything is changed."""
 
+import math
 import subprocess
 import sys
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from anynet import SGD, Adam, Dense, MeanSquaredError, Model, ReLU, SigmoidCrossEntropy, SoftmaxCrossEntropy
+from anynet.checks import check_finite
 from tests.tools import assert_same, fetch
 
 pytestmark = pytest.mark.without("jax")
@@ -185,3 +187,22 @@ def test_nothing_of_a_refused_call_is_remembered(model):
     for each in (model, fresh):
         each.fit(X, Y, epochs=1)
     assert_same(fetch(model.backend, model.params), fetch(model.backend, fresh.params))
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (3, 300), (3, 20, 20), (300,)], ids=str)
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_one_bad_number_anywhere_is_found(shape, bad, backend):
+    for place in (0, math.prod(shape) // 2, -1):
+        x = np.zeros(shape, np.float32)
+        x.flat[place] = bad
+        with pytest.raises(ValueError, match="expected finite values in x, got NaN or infinity in 1 place"):
+            check_finite("here", "x", backend.asarray(x))
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (4, 300)], ids=str)
+def test_opposite_infinities_are_found_and_large_numbers_are_not(shape, backend):
+    x = np.full(shape, 3e38, np.float32)  # the sum overflows
+    check_finite("here", "x", backend.asarray(x))
+    x[0], x[1] = np.inf, -np.inf
+    with pytest.raises(ValueError, match=f"expected finite values in x, got NaN or infinity in {2 * shape[1]} places"):
+        check_finite("here", "x", backend.asarray(x))
