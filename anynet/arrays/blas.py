@@ -15,6 +15,7 @@ import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
+from importlib import import_module
 from itertools import product
 from threading import Lock, local
 from typing import Any
@@ -32,6 +33,8 @@ class OpenBlas:
         library = ctypes.PyDLL(path)  # already loaded; does not release the GIL, since setting an integer takes no time
         self.get_threads: Callable[[], int] = _symbol(library, "openblas_get_num_threads")
         self.set_threads: Callable[[int], Any] = _symbol(library, "openblas_set_num_threads")
+        self.has_own_threads: bool = _symbol(library, "openblas_get_parallel")() == 1
+        """Whether it was built with its own threads, rather than with OpenMP or without threads."""
 
 
 def _symbol(library: ctypes.PyDLL, name: str) -> Any:
@@ -49,20 +52,35 @@ def loaded_blas() -> dict[str, Any] | None:
 
     if not is_set:  # threadpoolctl sets it, for programs that load two libraries of OpenMP
         os.environ.pop("KMP_DUPLICATE_LIB_OK", None)
-    build: Any = np.show_config(mode="dicts")
     loaded = [found for found in threadpool_info() if found["user_api"] == "blas"]
     own = [found for found in loaded if "numpy" in found["filepath"]] or loaded  # other packages may bring their own
     found = own[0] if len(own) == 1 else None
-    return found if found is not None and found["internal_api"] in build["Build Dependencies"]["blas"]["name"] else None
+    return found if found is not None and found["internal_api"] in _built_with() else None
+
+
+def _built_with() -> str:
+    """Return the name of the BLAS that NumPy was built with, such as "scipy-openblas"."""
+    build: Any = np.show_config(mode="dicts")
+    return str(build["Build Dependencies"]["blas"]["name"])
 
 
 @cache
 def openblas() -> OpenBlas | None:
-    """Return NumPy's OpenBLAS, or None if NumPy uses another BLAS or one with OpenMP."""
-    found = loaded_blas()
-    if found is None or found["internal_api"] != "openblas" or found["threading_layer"] != "pthreads":
+    """Return NumPy's OpenBLAS, or None if NumPy uses another BLAS or one with OpenMP.
+
+    The functions of OpenBLAS are found through NumPy's extension, which is linked to it. On Windows, which does not search linked
+    libraries, threadpoolctl finds the file; it inspects all loaded libraries, which takes 10 ms.
+    """
+    if "openblas" not in _built_with():
         return None
-    return OpenBlas(found["filepath"])
+    try:
+        found = OpenBlas(str(import_module("numpy._core._multiarray_umath").__file__))
+    except (ImportError, OSError, AttributeError):
+        loaded = loaded_blas()
+        if loaded is None or loaded["internal_api"] != "openblas":
+            return None
+        found = OpenBlas(loaded["filepath"])
+    return found if found.has_own_threads else None
 
 
 class _Entered(local):
