@@ -9,6 +9,7 @@ from abc import ABCMeta
 from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from weakref import WeakSet
 
 from anynet.names.text import advice, surplus_advice
 
@@ -53,14 +54,19 @@ class Constructed(ABCMeta):
         return signature.replace(parameters=list(signature.parameters.values())[1:])
 
 
+_checked: WeakSet[type] = WeakSet()
+"""Classes of values whose arguments are their fields."""
+
+
 class Value(Constructed):
     """Metaclass of values: frozen dataclasses that are compared by their fields, saved and loaded."""
 
     if not TYPE_CHECKING:
 
         def __call__(cls, *args, **kwargs):
-            if "__init__" in vars(cls):
+            if "__init__" in vars(cls) and cls not in _checked:
                 _check_fields(cls)
+                _checked.add(cls)
             return super().__call__(*args, **kwargs)
 
 
