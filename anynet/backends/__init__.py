@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +86,11 @@ def of(x: Any) -> Backend:
         return get("jax", f"{device.platform}:{device.id}")
     if library == "strict":
         return get("strict", repr(x.device).split("'")[1])  # array_api_strict.Device('device1')
+    return _host()
+
+
+@cache
+def _host() -> Backend:
     return get("numpy")
 
 
