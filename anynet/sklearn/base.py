@@ -54,6 +54,10 @@ class BaseMLP(SavedEstimator):
         """Return the score of outputs on the host, for targets y."""
         raise NotImplementedError
 
+    def _score_held_out(self, y: np.ndarray, outputs: np.ndarray, weight: np.ndarray | None) -> float:
+        """Return the score for targets that were checked, in every epoch with early stopping."""
+        return self._score_outputs(y, outputs, weight)
+
     def _training_weight(self, y: np.ndarray, weight: np.ndarray | None, incremental: bool) -> np.ndarray | None:
         """Return the weights of the examples in training."""
         return weight

@@ -224,7 +224,7 @@ class TrainableMLP(BaseMLP):
         """Return a function that scores held-out examples, or None unless early stopping uses one."""
         if held is None or not self.early_stopping:
             return None
-        return lambda: self._score_outputs(held.y, self._host_outputs(held.X), held.weight)
+        return lambda: self._score_held_out(held.y, self._host_outputs(held.X), held.weight)
 
     def _uses_full_batch(self) -> bool:
         """Return whether the solver processes all examples in each step."""

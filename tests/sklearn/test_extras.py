@@ -143,6 +143,15 @@ def test_validation_data():
         MLPClassifier(**SMALL).fit(x, y, validation_data=(x, np.full(len(x), "dog")))
 
 
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "multilabel", "number"])
+@pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
+def test_scores_of_held_out_data_are_those_of_score(kind, weighted):
+    x, y = problem(kind)
+    held = (x[:30], y[:30], np.linspace(0, 2, 30))[: 3 if weighted else 2]
+    stopped = fit(kind, early_stopping=True, data={"validation_data": held}, max_iter=12)
+    assert max(stopped.validation_scores_) == stopped.score(*held)
+
+
 def test_callbacks():
     x, y = problem("multiclass")
     seen = []
