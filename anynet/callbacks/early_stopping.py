@@ -67,7 +67,7 @@ class EarlyStopping(Callback):
         if self.monitor.better(run):
             self.best_epoch = run.epoch
             if self.restore_best:
-                self._params = tree.map(run.model.backend.to_numpy, run.model.params)
+                self._params = tree.map(run.model.backend.to_numpy, run.model.copy_params())
         elif run.epoch - self.best_epoch >= max(1, self.patience):
             run.stop = True
 

@@ -165,6 +165,22 @@ class Network(metaclass=Constructed):
 
         self._owner.update(assign)
 
+    def copy_params(self) -> Any:
+        """Return a copy of `params`.
+
+        Reading `params` makes the next training step copy the whole state, which includes the averages of the optimizer. A
+        callback that keeps parameters of some epochs should therefore copy them.
+
+        Examples
+        --------
+        >>> from anynet import Dense, Model
+        >>> best = Model([Dense(1)], input_shape=2).copy_params()
+        >>> best[0]["bias"]
+        array([0.], dtype=float32)
+        """
+        with self._on_device, self._owner.read() as state:
+            return tree.map(lambda a: self.backend.asarray(a, copy=True), state.params)
+
     @property
     def learning_rate_factor(self) -> float:
         """Factor of the optimizer's learning rate, initially 1; `ReduceLROnPlateau` sets it."""

@@ -43,7 +43,7 @@ class BestEpoch(Callback):
     def on_epoch_end(self, run: Run) -> None:
         value = float(run.logs[self._monitor])
         if self._sign * value < self._sign * self.value or (self._ties and value == self.value):
-            self.epoch, self.value, self.params = run.epoch, value, run.model.params
+            self.epoch, self.value, self.params = run.epoch, value, run.model.copy_params()
         elif self._patience is not None and run.epoch - self.epoch >= self._patience:
             run.stop = True
 

@@ -59,7 +59,7 @@ class CurveRecorder(Callback):
         if self._adapts:  # adds the factor to the optimizer state now, so that its structure is constant in training
             run.model.learning_rate_factor = run.model.learning_rate_factor
         if self._score is not None:
-            self._best = run.model.params
+            self._best = run.model.copy_params()
 
     @property
     def _adapts(self) -> bool:
@@ -97,7 +97,7 @@ class CurveRecorder(Callback):
             improved = not score < estimator.best_validation_score_ + estimator.tol
             if score > estimator.best_validation_score_:
                 estimator.best_validation_score_ = score
-                self._best = run.model.params
+                self._best = run.model.copy_params()
         self.no_improvement_count = 0 if improved else self.no_improvement_count + 1
 
     def _stop_or_slow_down(self, run: Run) -> None:

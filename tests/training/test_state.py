@@ -92,7 +92,7 @@ def test_a_step_may_overwrite_its_arrays_without_a_reader_noticing():
 # Model ------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("read", ["state", "params", "opt_state and key"])
+@pytest.mark.parametrize("read", ["state", "params", "opt_state and key", "copy_params"])
 def test_training_never_overwrites_what_was_read(read, backend):
     """Read before each way of training."""
     model, kept = make(backend), []
@@ -104,7 +104,8 @@ def test_training_never_overwrites_what_was_read(read, backend):
         lambda: model.freeze(0),
         lambda: model.train_step(X, Y),
     ):
-        part = {"state": lambda: model.state, "params": lambda: model.params}.get(read, lambda: model.state[1:])()
+        reads = {"state": lambda: model.state, "params": lambda: model.params, "copy_params": model.copy_params}
+        part = reads.get(read, lambda: model.state[1:])()
         kept.append((part, fetch(backend, part)))
         train()
     for part, copy in kept:
@@ -123,6 +124,7 @@ def test_methods_that_only_use_the_state_do_not_share_it(copies, backend, tmp_pa
         lambda: model.summary(),
         lambda: model.save(tmp_path / "model.safetensors"),
         lambda: model.learning_rate_factor,
+        lambda: model.copy_params(),
         lambda: model.train_step(X, Y),
     ):
         use()
@@ -259,3 +261,12 @@ def test_weights_with_other_names_show_the_structure():
     words = r"without 0.bias, 0.weight and with an additional '0.bias', '0.weight'; assign \[\{'weight': ..., 'bias': ...\}\]"
     with pytest.raises(ValueError, match=words):
         Model([Dense(3)], input_shape=4).params = {"0.weight": np.ones((4, 3)), "0.bias": np.ones(3)}
+
+
+def test_copied_parameters_are_independent(backend):
+    model = make(backend)
+    model.train_step(X, Y)
+    copied, params = model.copy_params(), model.params
+    assert_same(fetch(backend, copied), fetch(backend, params))
+    for one, other in zip(tree.leaves(copied), tree.leaves(params), strict=True):
+        assert type(one) is type(other) and not backend.shares_memory(one, other)
