@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from anynet import tree
@@ -95,10 +96,13 @@ def eval_batch_size(config: ModelConfig, max_numbers: int, x: Any) -> int:
     The largest array of a batch, an input or the output of a layer, then has at most `max_numbers` numbers. The inputs x
     determine the size of an axis that the model leaves open.
     """
-    shapes = config.array_shapes  # those of the inputs come first
-    pairs = zip(shapes, tree.leaves(x), strict=False)
-    longest = max(
-        (n for shape, a in pairs for n, size in zip(a.shape[1:], shape, strict=False) if size == ANY_SIZE), default=1
-    )
-    widest = max(math.prod(longest if n == ANY_SIZE else n for n in shape) for shape in shapes)
-    return max(1, min(MAX_EVAL_EXAMPLES, max_numbers // max(1, widest)))
+    shapes, open_sizes = config.array_shapes, []
+    for shape, array in zip(shapes, tree.leaves(x), strict=False):  # shapes of the inputs come first
+        open_sizes += [n for n, size in zip(array.shape[1:], shape, strict=False) if size == ANY_SIZE]
+    return max(1, min(MAX_EVAL_EXAMPLES, max_numbers // _largest(shapes, max(open_sizes, default=1))))
+
+
+@lru_cache(256)
+def _largest(shapes: tuple[tuple[int, ...], ...], open_size: int) -> int:
+    """Return the largest number of numbers in an array of one of these shapes, and at least 1."""
+    return max(1, *(math.prod(open_size if n == ANY_SIZE else n for n in shape) for shape in shapes))
