@@ -49,6 +49,8 @@ class ReplayedStep:
         self._step, self._warmup_steps = step, warmup_steps
         self._counts: dict[Any, int] = {}
         """Number of steps taken, by signature."""
+        self._candidates: dict[Any, Executable] = {}
+        """Executables that gave the results of one step so far."""
         self._executables: dict[Any, Executable] = {}
         self._carry: Any = None
         """The carry that the last step returned. A step from another carry is not replayed."""
@@ -98,9 +100,10 @@ class ReplayedStep:
         last = self._warmup_steps + VERIFY_STEPS
         if not self._warmup_steps < count <= last:
             return self._step(carry, *batch)
+        candidate = self._candidates.pop(signature, None)
         try:
             with np.errstate(all="ignore"):  # the step itself will warn
-                executable, result = self._trace(carry, batch, steady=count == last)
+                executable, result = self._rehearse(candidate, carry, batch, steady=count == last)
         except Exception:  # a step may raise anything because of tracers
             result = None
         expected = self._step(carry, *batch)
@@ -108,24 +111,32 @@ class ReplayedStep:
             self._counts[signature] = last  # do not try again
         elif count == last:
             self._executables[signature] = executable
+        elif executable.is_steady:
+            self._candidates[signature] = executable
         return expected
 
-    def _trace(self, carry: Any, batch: Sequence[Any], steady: bool) -> tuple[Executable, tuple[Any, Any]]:
-        """Trace a step; return its executable, and the results from a copy of the carry."""
+    def _rehearse(
+        self, candidate: Executable | None, carry: Any, batch: Sequence[Any], *, steady: bool
+    ) -> tuple[Executable, tuple[Any, Any]]:
+        """Return an executable, and its results from a copy of the carry; trace the step unless a candidate fits."""
+        copied = _copy(carry)
+        leaves = tree.leaves(copied)
+        if candidate is None or not candidate.bind(copied, leaves):
+            candidate = self._trace(carry, batch, steady)
+            if not candidate.bind(copied, leaves):
+                raise UntraceableError("a view that is a copy in another layout")
+        result = candidate.run(leaves, batch)
+        candidate.unbind()
+        return candidate, result
+
+    def _trace(self, carry: Any, batch: Sequence[Any], steady: bool) -> Executable:
         graph = trace(self._step, _copy(carry), batch)
-        plan = MemoryPlan(graph)
-        if plan.nbytes + sum(other.nbytes for other in self._executables.values()) > MAX_REPLAY_BYTES:
+        plan, others = MemoryPlan(graph), [*self._executables.values(), *self._candidates.values()]
+        if plan.nbytes + sum(other.nbytes for other in others) > MAX_REPLAY_BYTES:
             raise UntraceableError("too much memory")
         if steady and not graph.is_steady:
             raise UntraceableError("a carry whose dtypes or layouts change")
-        executable = Executable(plan)
-        copied = _copy(carry)
-        leaves = tree.leaves(copied)
-        if not executable.bind(copied, leaves):
-            raise UntraceableError("a view that is a copy in another layout")
-        result = executable.run(leaves, batch)
-        executable.unbind()
-        return executable, result
+        return Executable(plan)
 
 
 def _signature(batch: Sequence[Any]) -> tuple[Any, ...]:

@@ -25,6 +25,8 @@ class Executable:
 
     def __init__(self, plan: MemoryPlan) -> None:
         self._plan, self._graph, self.nbytes = plan, plan.graph, plan.nbytes
+        self.is_steady = plan.graph.is_steady
+        """Whether the next step can be executed: the carry keeps its specs."""
         blocks = [np.empty(size, dtype=np.uint8) for size in plan.blocks]
         self._initial: list[Any] = [None] * plan.size
         for value, (block, offset, spec) in plan.buffers.items():

@@ -29,6 +29,7 @@ from anynet import (
 from anynet.arrays import background, compiling
 from anynet.arrays.namespace import namespace
 from anynet.arrays.products import matmul
+from anynet.backends import replay
 from anynet.backends.numpy import NumpyBackend
 from anynet.backends.replay import MAX_GRAPHS, ReplayedStep
 from anynet.backends.replay.executable import Executable
@@ -177,6 +178,31 @@ def test_conditions_are_joined_whatever_they_were_while_tracing():
     with np.errstate(all="ignore"):
         replayed = assert_replays(step, carry, [(x, y)] * 4 + [overflow] + [(x, y)] * 2)
     assert all(np.isfinite(a).all() for a in tree.leaves(replayed._carry[0]))
+
+
+def test_a_number_that_changes_outside_of_the_carry_is_noticed():
+    """The trace of the first step takes it for a constant; the second step refutes it."""
+    outside = {"number": 0.0}
+
+    def step(carry, x):
+        return carry, carry + x * outside["number"]
+
+    replayed, carry = ReplayedStep(step, warmup_steps=0), np.ones(3)
+    for number in range(4):
+        outside["number"] = number + 1.0
+        carry, out = replayed(carry, np.ones(3))
+        assert out.tolist() == [number + 2.0] * 3
+    assert not replayed._executables and not replayed._candidates
+
+
+def test_a_step_is_traced_once(monkeypatch):
+    calls, original = [], replay.trace
+    monkeypatch.setattr(replay, "trace", lambda *args: calls.append(1) or original(*args))
+    step, carry = make(NETWORK, (4,))
+    replayed = ReplayedStep(step, warmup_steps=1)
+    for batch in several(lambda rng: (rng.normal(size=(5, 4)), rng.normal(size=(5, 3)))):
+        carry, _ = replayed(carry, *batch)
+    assert replayed._active is not None and len(calls) == 1 and not replayed._candidates
 
 
 def model(patience):
