@@ -10,9 +10,11 @@ from functools import singledispatch
 from typing import Any, TypeAlias
 
 from anynet.arrays.namespace import Array, namespace
+from anynet.arrays.scan import stacked
 from anynet.layers import GRU, LSTM
 from anynet.layers.attention import AttentionBase
 from anynet.layers.base import Cache, Layer
+from anynet.layers.recurrent import hold
 
 Inside: TypeAlias = Iterator[tuple[str, str, str, Array]]
 """Letter, formula as text, formula as LaTeX, and value of each matrix."""
@@ -38,16 +40,19 @@ def _(layer: AttentionBase, params: Any, cache: Cache) -> Inside:
 
 @inside.register
 def _(layer: LSTM, params: Any, cache: Cache) -> Inside:
-    _, c, gates, _ = cache[2]
-    for letter, value in zip("ifgo", _parts(gates, 4), strict=True):
+    _, present, steps = cache
+    _, before, gates, g, _ = map(stacked, steps)
+    i, f, o = _parts(gates)
+    c = hold(present, f * before + i * g, before)
+    for letter, value in zip("ifgo", (i, f, g, o), strict=True):
         yield _gate(letter, "tanh" if letter == "g" else "σ", value)
     yield "c", "f ⊙ c of the position before + i ⊙ g", r"f \odot c_{t-1} + i \odot g", _batch_first(c)
 
 
 @inside.register
 def _(layer: GRU, params: Any, cache: Cache) -> Inside:
-    _, gates, n, _ = cache[2]
-    r, u = _parts(gates, 2)
+    _, gates, n, _ = map(stacked, cache[2])
+    r, u = _parts(gates)
     yield _gate("r", "σ", r)
     yield _gate("u", "σ", u)
     yield (
@@ -66,10 +71,9 @@ def _gate(letter: str, function: str, value: Array) -> tuple[str, str, str, Arra
     return letter, text, latex, _batch_first(value)
 
 
-def _parts(gates: Array, count: int) -> list[Array]:
-    """Return equal parts of the last axis of gates (T, N, count·H)."""
-    units = gates.shape[2] // count
-    return [gates[:, :, k * units : (k + 1) * units] for k in range(count)]
+def _parts(gates: Array) -> list[Array]:
+    """Return the parts (T, N, H) of gates (T, G, N, H)."""
+    return [gates[:, k, ...] for k in range(gates.shape[1])]
 
 
 def _batch_first(steps: Array) -> Array:

@@ -10,35 +10,53 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from anynet.arrays.fused import fused
 from anynet.arrays.namespace import Array, namespace
 from anynet.arrays.reduce import total
 from anynet.arrays.scan import Step
 from anynet.initializers import Zeros, as_initializer
-from anynet.layers.base import Params, Shape, as_rows, init_param
-from anynet.layers.recurrent import Recurrent, gate, gate_slope, hold, parts, split_gradient, tanh_slope
+from anynet.layers.base import Params, Shape, init_param
+from anynet.layers.recurrent import Recurrent, gates, hold, parts, plus, split_gradient
 
 
 def gru_step(carry: tuple[Array], x: tuple[Any, ...], u: Array, bias: Array) -> tuple[Any, tuple[Array, ...]]:
-    """Return the next (h,), and the values that the backward step needs."""
+    """Return the next (h,), the next h, and the values that the backward step needs."""
     (h,), (z, present) = carry, x
     xp = namespace(u)
-    past, split = xp.matmul(h, u), 2 * h.shape[1]
-    y, hn = gate(z[:, :split] + past[:, :split]), past[:, split:] + bias
-    r, keep = parts(y, 2)
-    n = xp.tanh(z[:, split:] + r * hn)
-    h = hold(present, n + keep * (h - n), h)
-    return (h,), (h, y, n, hn)
+    past = xp.matmul(h, u)
+    y, hn = gates(z[:2, ...], past[:2, ...]), past[2, ...] + bias
+    r, keep = parts(y)
+    n, out = gru_state(z[2, ...], r, keep, h, hn)
+    h_next = hold(present, out, h)
+    return (h_next,), (h_next, h, y, n, hn)
 
 
-def gru_backward_step(carry: tuple[Array], x: tuple[Any, ...], u: Array, bias: Array) -> tuple[Any, tuple[Array, ...]]:
+def gru_backward_step(carry: tuple[Array], x: tuple[Any, ...], u: Array) -> tuple[Any, tuple[Array, ...]]:
     """Return ∂L/∂h of the state before, ∂L/∂z, and ∂L/∂(h U)."""
     (dh,), (dy, present, h, y, n, hn) = carry, x
-    xp, (r, keep) = namespace(u), parts(y, 2)
-    dh, past = split_gradient(present, dh if dy is None else dh + dy)
-    dn = tanh_slope(n, dh * (1.0 - keep))
-    d = gate_slope(y, xp.concat([dn * hn, dh * (h - n)], axis=1))
-    dz, d_recurrent = xp.concat([d, dn], axis=1), xp.concat([d, dn * r], axis=1)
-    return (xp.matmul(d_recurrent, u.T) + dh * keep + past,), (dz, d_recurrent)
+    xp, (r, keep) = namespace(u), parts(y)
+    dh, past = split_gradient(present, plus(dh, dy))
+    dr, du, dn, dhn, dh = gru_gradients(dh, r, keep, n, h, hn)
+    dz, d_recurrent = xp.stack([dr, du, dn], axis=0), xp.stack([dr, du, dhn], axis=0)
+    return (plus(total(xp.matmul(d_recurrent, u), axis=0) + dh, past),), (dz, d_recurrent)
+
+
+@fused
+def gru_state(z: Array, r: Array, keep: Array, h: Array, hn: Array) -> tuple[Array, Array]:
+    """Return n, and the next h."""
+    n = namespace(z).tanh(z + r * hn)
+    return n, n + keep * (h - n)
+
+
+@fused
+def gru_gradients(
+    dh: Array, r: Array, keep: Array, n: Array, h: Array, hn: Array
+) -> tuple[Array, Array, Array, Array, Array]:
+    """Return ∂L/∂z of the three parts, ∂L/∂(h U) of the last, and ∂L/∂h of the state before except through h U."""
+    dh_keep = dh * keep
+    dn = (dh - dh_keep) * (1.0 - n * n)
+    dhn = dn * r
+    return dhn * hn * (1.0 - r), dh_keep * (h - n) * (1.0 - keep), dn, dhn, dh_keep
 
 
 @dataclass(frozen=True)
@@ -114,7 +132,7 @@ class GRU(Recurrent):
         return params | {"recurrent_bias": init_param(where, self.recurrent_bias, rng, (self.units,))}, shape
 
     def _constants(self, params: Params) -> tuple[Array, ...]:
-        return params["recurrent_weight"], params["recurrent_bias"]
+        return *super()._constants(params), params["recurrent_bias"]
 
     def _more_grads(self, more: list[Array]) -> dict[str, Array]:
-        return {"recurrent_bias": total(as_rows(more[0])[:, 2 * self.units :], axis=0)}
+        return {"recurrent_bias": total(more[0][:, 2 * self.units :], axis=0)}

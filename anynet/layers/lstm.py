@@ -8,37 +8,66 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from anynet.arrays.fused import fused
 from anynet.arrays.namespace import Array, namespace
+from anynet.arrays.reduce import total
 from anynet.arrays.scan import Step
 from anynet.initializers import ForgetBias
-from anynet.layers.base import Params
-from anynet.layers.recurrent import Recurrent, gates, gates_slope, hold, parts, split_gradient, tanh_slope
+from anynet.layers.base import Arrays, Cache, Grads, Key, Params
+from anynet.layers.recurrent import Recurrent, gates, hold, parts, plus, split_gradient
 
 
-def lstm_step(carry: tuple[Array, Array], x: tuple[Any, ...], u: Array, tanh: Array) -> tuple[Any, tuple[Array, ...]]:
-    """Return the next (h, c), and the values that the backward step needs."""
+def lstm_step(carry: tuple[Array, Array], x: tuple[Any, ...], u: Array) -> tuple[Any, tuple[Array, ...]]:
+    """Return the next (h, c), the next h, and the values that the backward step needs."""
     (h, c), (z, present) = carry, x
     xp = namespace(u)
-    y = gates(z, xp.matmul(h, u), tanh)
-    i, f, g, o = parts(y, 4)
-    new = f * c + i * g
-    tanh_c = xp.tanh(new)
-    h, c = hold(present, o * tanh_c, h), hold(present, new, c)
-    return (h, c), (h, c, y, tanh_c)
+    past = xp.matmul(h, u)
+    y, g = gates(z[:3, ...], past[:3, ...]), xp.tanh(z[3, ...] + past[3, ...])
+    i, f, o = parts(y)
+    new, tanh_c, out = lstm_state(i, f, o, g, c)
+    h_next, c_next = hold(present, out, h), hold(present, new, c)
+    return (h_next, c_next), (h_next, h, c, y, g, tanh_c)
 
 
-def lstm_backward_step(
-    carry: tuple[Array, Array], x: tuple[Any, ...], u: Array, tanh: Array
-) -> tuple[Any, tuple[Array, ...]]:
+def lstm_backward_step(carry: tuple[Array, Array], x: tuple[Any, ...], u: Array) -> tuple[Any, tuple[Array, ...]]:
     """Return ∂L/∂(h, c) of the state before, and ∂L/∂z."""
-    (dh, dc), (dy, present, _, c, y, tanh_c) = carry, x
-    i, f, g, o = parts(y, 4)
-    dh, dh_past = split_gradient(present, dh if dy is None else dh + dy)
+    (dh, dc), (dy, present, _, c, y, g, tanh_c) = carry, x
+    dh, dh_past = split_gradient(present, plus(dh, dy))
     dc, dc_past = split_gradient(present, dc)
-    dc = dc + tanh_slope(tanh_c, dh * o)
+    i, f, o = parts(y)
+    *d, dc = lstm_gradients(dh, dc, i, f, o, g, c, tanh_c)
     xp = namespace(u)
-    dz = gates_slope(y, tanh, xp.concat([dc * g, dc * c, dc * i, dh * tanh_c], axis=1))
-    return (xp.matmul(dz, u.T) + dh_past, dc * f + dc_past), (dz,)
+    dz = xp.stack(d, axis=0)
+    return (plus(total(xp.matmul(dz, u), axis=0), dh_past), plus(dc, dc_past)), (dz,)
+
+
+@fused
+def lstm_state(i: Array, f: Array, o: Array, g: Array, c: Array) -> tuple[Array, Array, Array]:
+    """Return the next c, its tanh, and the next h."""
+    new = f * c + i * g
+    tanh_c = namespace(i).tanh(new)
+    return new, tanh_c, o * tanh_c
+
+
+@fused
+def lstm_gradients(
+    dh: Array, dc: Array, i: Array, f: Array, o: Array, g: Array, c: Array, tanh_c: Array
+) -> tuple[Array, Array, Array, Array, Array]:
+    """Return ∂L/∂z of i, f, o and g, and ∂L/∂c of the state before."""
+    dh_o = dh * o
+    dc = dc + dh_o * (1.0 - tanh_c * tanh_c)
+    dc_i, dc_f = dc * i, dc * f
+    return dc_i * g * (1.0 - i), dc_f * c * (1.0 - f), dh_o * tanh_c * (1.0 - o), dc_i * (1.0 - g * g), dc_f
+
+
+def _swapped(values: Params) -> Params:
+    """Swap the columns of the last two gates, so that those with σ are next to each other, or back."""
+
+    def swap(a: Array) -> Array:
+        units = a.shape[-1] // 4
+        return namespace(a).concat([a[..., : 2 * units], a[..., 3 * units :], a[..., 2 * units : 3 * units]], axis=-1)
+
+    return {name: swap(a) for name, a in values.items()}
 
 
 @dataclass(frozen=True)
@@ -105,6 +134,9 @@ class LSTM(Recurrent):
     step: ClassVar[Step] = staticmethod(lstm_step)
     backward_step: ClassVar[Step] = staticmethod(lstm_backward_step)
 
-    def _constants(self, params: Params) -> tuple[Array, ...]:
-        zero = namespace(params["bias"]).zeros_like(params["bias"][: self.units])
-        return params["recurrent_weight"], namespace(zero).concat([zero, zero, zero + 1.0, zero])
+    def forward(self, params: Params, x: Arrays, *, key: Key | None = None) -> tuple[Array, Cache]:
+        return super().forward(_swapped(params), x, key=key)
+
+    def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
+        dx, grads = super().backward(_swapped(params), cache, dy, need_dx=need_dx)
+        return dx, _swapped(grads)

@@ -1,7 +1,8 @@
 """The common parts of recurrent layers. Derivation: docs/derivations/recurrent.md.
 
 The products with the input are computed for all steps at once, and so are the gradients of the weights; only the recurrent
-product is computed step by step.
+product is computed step by step. Within a step, each gate is an array of its own, with the gates as first axis: elementwise
+operations on one gate read consecutive numbers, and its product has a matrix small enough for the cache.
 
 Legend: N batch, T positions, I inputs, H units, G gates.
 """
@@ -17,7 +18,7 @@ from array_api_compat import device
 from anynet.arrays.fused import fused
 from anynet.arrays.namespace import Array, namespace
 from anynet.arrays.reduce import total
-from anynet.arrays.scan import Step, scan
+from anynet.arrays.scan import Step, scan, stacked
 from anynet.checks import check_flags, check_int
 from anynet.initializers import GlorotUniform, Orthogonal, Zeros, as_initializer
 from anynet.layers.base import Arrays, Cache, Grads, Key, Layer, Params, Shape, as_rows, axis_sizes, init_param
@@ -27,7 +28,8 @@ from anynet.layers.base import Arrays, Cache, Grads, Key, Layer, Params, Shape, 
 class Recurrent(Layer):
     """Base class of layers that carry a state from each position to the next.
 
-    A subclass names its gates' parameters and defines two steps, forward and backward, for `anynet.arrays.scan.scan`.
+    A subclass defines two steps for `anynet.arrays.scan.scan`. That of the forward pass returns the next state h, h before the
+    step, and what else the backward step needs; that of the backward pass returns ∂L/∂z, and ∂L/∂(h U) if it differs.
     """
 
     units: int
@@ -70,31 +72,30 @@ class Recurrent(Layer):
         positions, count, _ = x.shape
         z = xp.matmul(as_rows(x), params["weight"])  # (T·N, G·H)
         z += params["bias"]
-        z = xp.reshape(z, (positions, count, self.gates * self.units))
+        z = by_gate(xp.reshape(z, (positions, count, self.gates * self.units)), self.gates)
         present = None
         if lengths is not None:
             present = (xp.arange(positions, device=device(x))[:, None] < lengths)[:, :, None]  # (T, N, 1)
-        start = (xp.zeros((count, self.units), dtype=x.dtype, device=device(x)),) * self.states
+        start = (xp.zeros_like(z[0, 0, ...]),) * self.states
         last, steps = scan(type(self).step, start, (z, present), self._constants(params), reverse=self.reverse)
-        y = xp.permute_dims(steps[0], (1, 0, 2)) if self.sequences else last[0]
-        return y, (x, present, steps)
+        y = xp.permute_dims(stacked(steps[0]), (1, 0, 2)) if self.sequences else last[0]
+        return y, (x, present, steps[1:])
 
     def backward(self, params: Params, cache: Cache, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, Grads]:
         xp = namespace(dy)
         x, present, steps = cache
         positions, count, _ = x.shape
-        before = tuple(earlier(states, self.reverse) for states in steps[: self.states])
         end = (xp.zeros((count, self.units), dtype=dy.dtype, device=device(dy)),) * self.states
         if self.sequences:
             dys = xp.permute_dims(dy, (1, 0, 2))
         else:
             dys, end = None, (dy, *end[1:])
-        xs = (dys, present, *before, *steps[self.states :])
-        _, (dz, *more) = scan(type(self).backward_step, end, xs, self._constants(params), reverse=not self.reverse)
-        rows = as_rows(dz)  # (T·N, G·H)
+        u = self._backward_constants(params)
+        _, dzs = scan(type(self).backward_step, end, (dys, present, *steps), u, reverse=not self.reverse)
+        rows, *more = [as_gate_rows(stacked(dz)) for dz in dzs]  # (T·N, G·H)
         grads = {
             "weight": xp.matmul(as_rows(x).T, rows),
-            "recurrent_weight": xp.matmul(as_rows(before[0]).T, as_rows(more[0] if more else dz)),
+            "recurrent_weight": xp.matmul(as_rows(stacked(steps[0])).T, more[0] if more else rows),
             "bias": total(rows, axis=0),
         } | self._more_grads(more)
         if not need_dx:
@@ -103,19 +104,19 @@ class Recurrent(Layer):
         return xp.permute_dims(dx, (1, 0, 2)), grads
 
     def _constants(self, params: Params) -> tuple[Array, ...]:
-        """Return the parameters that each step uses."""
-        return (params["recurrent_weight"],)
+        """Return what each step uses: U of each gate, and more."""
+        return (by_gate(params["recurrent_weight"], self.gates),)
+
+    def _backward_constants(self, params: Params) -> tuple[Array, ...]:
+        """Return what each backward step uses: Uᵀ of each gate, and more."""
+        u = by_gate(params["recurrent_weight"], self.gates)
+        xp = namespace(u)
+        # In row-major order, because BLAS multiplies small transposed matrices more slowly.
+        return (xp.reshape(xp.reshape(xp.matrix_transpose(u), (-1,)), u.shape),)
 
     def _more_grads(self, more: list[Array]) -> dict[str, Array]:
         """Return the gradients of further parameters."""
         return {}
-
-
-def earlier(states: Array, reverse: bool) -> Array:
-    """Return the state before each step, zero before the first."""
-    xp = namespace(states)
-    zero = xp.zeros_like(states[:1, ...])
-    return xp.concat([states[1:, ...], zero] if reverse else [zero, states[:-1, ...]], axis=0)
 
 
 def hold(present: Array | None, new: Array, old: Array) -> Array:
@@ -123,47 +124,39 @@ def hold(present: Array | None, new: Array, old: Array) -> Array:
     return new if present is None else namespace(new).where(present, new, old)
 
 
-def split_gradient(present: Array | None, d: Array) -> tuple[Array, Any]:
-    """Return the parts of a state's gradient for the step, and for the state before."""
+def split_gradient(present: Array | None, d: Array) -> tuple[Array, Array | None]:
+    """Return a gradient within the step, and directly from the next state (None if zero)."""
     if present is None:
-        return d, 0.0
+        return d, None
     xp = namespace(d)
     zero = xp.zeros_like(d)
     return xp.where(present, d, zero), xp.where(present, zero, d)
 
 
-def parts(z: Array, count: int) -> list[Array]:
-    """Return equal parts of the last axis of z (N, count·H)."""
-    units = z.shape[1] // count
-    return [z[:, k * units : (k + 1) * units] for k in range(count)]
+def plus(d: Array, more: Array | None) -> Array:
+    """Return the sum of two gradients, the second of which may be None for zero."""
+    return d if more is None else d + more
+
+
+def parts(y: Array) -> list[Array]:
+    """Return the parts of the first axis."""
+    return [y[k, ...] for k in range(y.shape[0])]
+
+
+def by_gate(x: Array, count: int) -> Array:
+    """Return columns of gates (..., M, G·H) as a matrix per gate (..., G, M, H)."""
+    xp = namespace(x)
+    *lead, rows, columns = x.shape
+    return xp.moveaxis(xp.reshape(x, (*lead, rows, count, columns // count)), -2, -3)
+
+
+def as_gate_rows(x: Array) -> Array:
+    """Return a matrix per gate (T, G, N, H) as rows (T·N, G·H)."""
+    positions, count, rows, units = x.shape
+    return namespace(x).reshape(namespace(x).moveaxis(x, 1, 2), (positions * rows, count * units))
 
 
 @fused
-def gate(x: Array) -> Array:
-    """Return 1/(1 + e⁻ˣ); its absolute error is a rounding error, which suffices for a gate."""
-    return 0.5 * namespace(x).tanh(0.5 * x) + 0.5
-
-
-@fused
-def gates(z: Array, past: Array, tanh: Array) -> Array:
-    """Return σ(z + past) where `tanh` is 0, as `gate`, and tanh(z + past) where it is 1."""
-    factor = 0.5 * tanh + 0.5
-    return factor * namespace(z).tanh(factor * (z + past)) + (1.0 - factor)
-
-
-@fused
-def gates_slope(y: Array, tanh: Array, d: Array) -> Array:
-    """Return d times the derivative of `gates` where their value is y: y(1 − y), or 1 − y²."""
-    return d * ((1.0 - y) * (y + tanh))
-
-
-@fused
-def gate_slope(y: Array, d: Array) -> Array:
-    """Return d times the derivative of the sigmoid where its value is y."""
-    return d * y * (1.0 - y)
-
-
-@fused
-def tanh_slope(y: Array, d: Array) -> Array:
-    """Return d times the derivative of tanh where its value is y."""
-    return d * (1.0 - y * y)
+def gates(z: Array, past: Array) -> Array:
+    """Return σ(z + past); its absolute error is a rounding error, which suffices for a gate."""
+    return 0.5 * namespace(z).tanh(0.5 * (z + past)) + 0.5
