@@ -24,7 +24,7 @@ import numpy as np
 from anynet.arrays.convert import as_rows as as_rows, empty_like as empty_like
 from anynet.arrays.namespace import Array, Arrays as Arrays, namespace
 from anynet.arrays.placeholder import Placeholder, PlaceholderGenerator
-from anynet.checks import check_finite, is_multi
+from anynet.checks import ANY_SIZE, check_finite, is_multi
 from anynet.durations import fields_in_steps
 from anynet.initializers import Initializer
 from anynet.names.constructors import Value
@@ -133,6 +133,17 @@ def single_shape(where: str, input_shape: Shape) -> tuple[int, ...]:
     if is_multi(input_shape):
         raise ValueError(f"{where}: expected one input, got {len(input_shape)} of shapes {input_shape}")
     return cast("tuple[int, ...]", input_shape)
+
+
+def fixed_shape(where: str, input_shape: Shape) -> tuple[int, ...]:
+    """Return the shape of the only input; raise if an axis may have any size."""
+    shape = single_shape(where, input_shape)
+    if ANY_SIZE in shape:
+        raise ValueError(
+            f"{where}: expected axes of fixed sizes, got {shape}; give input_shape numbers, or combine the positions with "
+            "GlobalAvgPool1D() or LSTM(units, sequences=False) instead"
+        )
+    return shape
 
 
 def axis_sizes(where: str, input_shape: Shape, *names: str, hint: str = "") -> tuple[int, ...]:

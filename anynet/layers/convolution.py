@@ -19,7 +19,7 @@ from anynet.checks import check_flags, check_int
 from anynet.initializers import GlorotUniform, Zeros, as_initializer
 from anynet.layers.base import Cache, Grads, Key, Layer, Params, Shape, axis_sizes, init_param
 from anynet.layers.correlation import Geometry, correlate, input_gradient, weight_gradient
-from anynet.layers.windows import Pair, check_padding, outputs, pads, pair
+from anynet.layers.windows import Pair, check_padding, fits, output_size, pads, pair
 
 
 @dataclass(frozen=True)
@@ -111,12 +111,7 @@ class Conv2D(Layer):
         hint = "; put Reshape((*shape, 1)) before it" if len(input_shape) == 2 else ""
         height, width, channels = axis_sizes(where, input_shape, "height", "width", "channels", hint=hint)
         check_divisible(where, "input channels", channels, self.groups)
-        sizes = self._sizes(height, width)
-        if min(sizes) < 1:
-            raise ValueError(
-                f"{where}: expected an image of at least the window {self._window()} with padding "
-                f"{self.padding!r}, got input {input_shape}; shapes are (height, width, channels)"
-            )
+        sizes = self._sizes(height, width, channels)
         shape = (*self.kernel_size, channels // self.groups, self.filters)
         params = {"weight": init_param(f"{where}: weight", self.weight, rng, shape)}
         if self.use_bias:
@@ -130,6 +125,7 @@ class Conv2D(Layer):
                 f"Conv2D({self.filters}): expected x of shape (N, H, W, {weight.shape[2] * self.groups}), "
                 f"got {tuple(x.shape)}"
             )
+        self._sizes(*x.shape[1:])
         y = correlate(x, weight, self._geometry(x))
         if self.use_bias:
             y += params["bias"]
@@ -152,11 +148,17 @@ class Conv2D(Layer):
         )
         return first, second
 
-    def _sizes(self, *lengths: int) -> Pair:
-        around = self._pads(*lengths)
+    def _sizes(self, *shape: int) -> Pair:
+        """Return height and width of the output; raise ValueError if the window does not fit into the input."""
         first, second = (
-            outputs(lengths[a], around[a], self.kernel_size[a], self.stride[a], self.dilation[a]) for a in (0, 1)
+            output_size(self.padding, a, shape[a], self.kernel_size[a], self.stride[a], self.dilation[a])
+            for a in (0, 1)
         )
+        if not fits((first, second)):
+            raise ValueError(
+                f"Conv2D({self.filters}): expected an image of at least the window {self._window()} with padding "
+                f"{self.padding!r}, got input {shape}; shapes are (height, width, channels)"
+            )
         return first, second
 
     def _window(self) -> str:
@@ -237,16 +239,9 @@ class Conv1D(Layer):
         where = f"Conv1D({self.filters})"
         length, channels = axis_sizes(where, input_shape, "length", "channels")
         check_divisible(where, "input channels", channels, self.groups)
-        k, s, d = self.kernel_size, self.stride, self.dilation
-        size = outputs(length, self._pad(length), k, s, d)
-        if size < 1:
-            raise ValueError(
-                f"{where}: expected a sequence of at least the window {d * (k - 1) + 1} with padding {self.padding!r}, "
-                f"got input {input_shape}"
-            )
-        params = {
-            "weight": init_param(f"{where}: weight", self.weight, rng, (k, channels // self.groups, self.filters))
-        }
+        size = self._size(length, channels)
+        shape = (self.kernel_size, channels // self.groups, self.filters)
+        params = {"weight": init_param(f"{where}: weight", self.weight, rng, shape)}
         if self.use_bias:
             params["bias"] = init_param(f"{where}: bias", self.bias, rng, (self.filters,))
         return params, (size, self.filters)
@@ -258,6 +253,7 @@ class Conv1D(Layer):
                 f"Conv1D({self.filters}): expected x of shape (N, L, {weight.shape[1] * self.groups}), "
                 f"got {tuple(x.shape)}"
             )
+        self._size(*x.shape[1:])
         y = correlate(x[:, None, :, :], weight[None, ...], self._geometry(x))
         if self.use_bias:
             y += params["bias"]
@@ -271,9 +267,24 @@ class Conv1D(Layer):
             grads["bias"] = total(dy, axis=(0, 1))
         return (input_gradient(dy4, weight, x.shape, geometry)[:, 0, :, :] if need_dx else None), grads
 
+    def _size(self, *shape: int) -> int:
+        """Return the length of the output; raise ValueError if the window does not fit into the input."""
+        k, d = self.kernel_size, self.dilation
+        size = output_size(self._around, 1, shape[0], k, self.stride, d)
+        if not fits((size,)):
+            raise ValueError(
+                f"Conv1D({self.filters}): expected a sequence of at least the window {d * (k - 1) + 1} with padding "
+                f"{self.padding!r}, got input {shape}"
+            )
+        return size
+
+    @property
+    def _around(self) -> Any:
+        """The padding as that of an image."""
+        return self.padding if isinstance(self.padding, str) else (self.padding, self.padding)
+
     def _pad(self, length: int) -> Pair:
-        both = self.padding if isinstance(self.padding, str) else (self.padding, self.padding)
-        return pads(both, 1, length, self.kernel_size, self.stride, self.dilation)
+        return pads(self._around, 1, length, self.kernel_size, self.stride, self.dilation)
 
     def _geometry(self, x: Array) -> Geometry:
         return Geometry(((0, 0), self._pad(x.shape[1])), (1, self.stride), (1, self.dilation), self.groups)

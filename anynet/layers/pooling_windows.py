@@ -10,7 +10,7 @@ import numpy as np
 from anynet.arrays.namespace import Array, namespace
 from anynet.checks import check_int
 from anynet.layers.base import Layer, Params, Shape, axis_sizes
-from anynet.layers.windows import Axis, check_padding, outputs, overlap_add_2d, pad, pads, pair, taps
+from anynet.layers.windows import Axis, Padding, check_padding, fits, output_size, overlap_add_2d, pad, pads, pair, taps
 
 HEIGHT_ONE: Axis = (1, (0, 0), 1, 1)
 """The height of a sequence as an image, with a window of height 1."""
@@ -30,26 +30,41 @@ class Pool(Layer):
     axes: ClassVar[tuple[str, ...]] = ()
     """Names of the axes that a window covers."""
 
-    def geometry(self, lengths: tuple[int, ...]) -> list[Axis]:
-        """Return length, padding, taps and stride of each axis."""
+    @property
+    def each_axis(self) -> list[tuple[int, int]]:
+        """Taps and stride of each axis."""
         raise NotImplementedError
 
-    def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
-        where = type(self).__name__
-        *lengths, channels = axis_sizes(where, input_shape, *self.axes, "channels")
-        sizes = [outputs(n, p, k, s, 1) for n, p, k, s in self.geometry(tuple(lengths))]
-        if min(sizes) < 1:
+    @property
+    def around(self) -> Padding:
+        """The padding as "valid", "same" or a pair for each axis."""
+        return self.padding
+
+    def geometry(self, lengths: tuple[int, ...]) -> list[Axis]:
+        """Return length, padding, taps and stride of each axis."""
+        axes = enumerate(zip(lengths, self.each_axis, strict=True))
+        return [(n, pads(self.around, axis, n, k, s, 1), k, s) for axis, (n, (k, s)) in axes]
+
+    def sizes(self, shape: tuple[int, ...]) -> list[int]:
+        """Return the lengths of the output's axes; raise ValueError if the window does not fit."""
+        axes = enumerate(zip(shape[:-1], self.each_axis, strict=True))
+        sizes = [output_size(self.around, axis, n, k, s, 1) for axis, (n, (k, s)) in axes]
+        if not fits(sizes):
             raise ValueError(
-                f"{where}: expected an input of at least the window {self.pool_size}, got {input_shape}; "
+                f"{type(self).__name__}: expected an input of at least the window {self.pool_size}, got {tuple(shape)}; "
                 f"shapes are ({', '.join(self.axes)}, channels)"
             )
-        return {}, (*sizes, channels)
+        return sizes
+
+    def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
+        shape = axis_sizes(type(self).__name__, input_shape, *self.axes, "channels")
+        return {}, (*self.sizes(shape), shape[-1])
 
     def windows(self, x: Array, outside: float) -> list[Array]:
         """Return the inputs at each position in the window: slices shaped like the output."""
-        parts = [x]
-        for axis, (length, around, k, s) in enumerate(self.geometry(x.shape[1:-1]), start=1):
-            count = outputs(length, around, k, s, 1)
+        parts, shape = [x], x.shape[1:]
+        axes = enumerate(zip(self.geometry(shape[:-1]), self.sizes(shape), strict=True), start=1)
+        for axis, ((_, around, k, s), count) in axes:
             parts = [tap for part in parts for tap in taps(pad(part, axis, *around, outside), axis, k, s, 1, count)]
         return parts
 
@@ -79,10 +94,13 @@ class Pool1D(Pool):
             check_less_than_window(where, size, self.padding)
         check_padding(where, self.padding)
 
-    def geometry(self, lengths: tuple[int, ...]) -> list[Axis]:
-        (length,), k, s = lengths, self.pool_size, self.stride
-        around = self.padding if isinstance(self.padding, str) else (self.padding,)
-        return [(length, pads(around, 0, length, k, s, 1), k, s)]
+    @property
+    def each_axis(self) -> list[tuple[int, int]]:
+        return [(self.pool_size, self.stride)]
+
+    @property
+    def around(self) -> Padding:
+        return self.padding if isinstance(self.padding, str) else (self.padding,)
 
 
 @dataclass(frozen=True)
@@ -101,11 +119,9 @@ class Pool2D(Pool):
             for size, given in zip(self.pool_size, self.padding, strict=True):
                 check_less_than_window(where, size, given)
 
-    def geometry(self, lengths: tuple[int, ...]) -> list[Axis]:
-        return [
-            (n, pads(self.padding, a, n, self.pool_size[a], self.stride[a], 1), self.pool_size[a], self.stride[a])
-            for a, n in enumerate(lengths)
-        ]
+    @property
+    def each_axis(self) -> list[tuple[int, int]]:
+        return list(zip(self.pool_size, self.stride, strict=True))
 
 
 def check_less_than_window(where: str, size: int, padding: tuple[int, int]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from anynet.arrays.namespace import Array, namespace
 from anynet.checks import check_shape
-from anynet.layers.base import Cache, Grads, Key, Layer, Params, Shape, empty_like, single_shape
+from anynet.layers.base import Cache, Grads, Key, Layer, Params, Shape, empty_like, fixed_shape
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Reshape(Layer):
         object.__setattr__(self, "shape", check_shape("Reshape", "shape", self.shape))
 
     def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
-        size = math.prod(single_shape("Reshape", input_shape))
+        size = math.prod(fixed_shape("Reshape", input_shape))
         if math.prod(self.shape) != size:
             raise ValueError(
                 f"Reshape: expected a shape with {size} elements for input {input_shape}, "
@@ -80,7 +80,7 @@ class Flatten(Layer):
     preserves_values: ClassVar[bool] = True
 
     def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
-        return {}, (math.prod(single_shape("Flatten", input_shape)),)
+        return {}, (math.prod(fixed_shape("Flatten", input_shape)),)
 
     def forward(self, params: Params, x: Array, *, key: Key | None = None) -> tuple[Array, Cache]:
         return namespace(x).reshape(x, (x.shape[0], math.prod(x.shape[1:]))), empty_like(x)

@@ -16,7 +16,7 @@ from array_api_compat import device
 
 from anynet.arrays.namespace import Array, namespace
 from anynet.arrays.reduce import narrowed, widened
-from anynet.checks import check_int
+from anynet.checks import ANY_SIZE, check_int
 
 Pair = tuple[int, int]
 Axis = tuple[int, Pair, int, int]
@@ -57,7 +57,7 @@ def pads(padding: Padding, axis: int, length: int, k: int, s: int, d: int) -> Pa
     if padding == "valid":
         return 0, 0
     if padding == "same":
-        total = max((-(-length // s) - 1) * s + d * (k - 1) + 1 - length, 0)
+        total = d * (k - 1) if s == 1 else max((-(-length // s) - 1) * s + d * (k - 1) + 1 - length, 0)
         return total // 2, total - total // 2
     return padding[axis]
 
@@ -65,6 +65,16 @@ def pads(padding: Padding, axis: int, length: int, k: int, s: int, d: int) -> Pa
 def outputs(length: int, pad: Pair, k: int, s: int, d: int) -> int:
     """Return the number of positions of the window, ⌊(L + a + b − d(k − 1) − 1)/s⌋ + 1; below 1 if it does not fit."""
     return (length + sum(pad) - d * (k - 1) - 1) // s + 1
+
+
+def output_size(padding: Padding, axis: int, length: int, k: int, s: int, d: int) -> int:
+    """Return the number of positions along an axis, `ANY_SIZE` if its length is that."""
+    return length if length == ANY_SIZE else outputs(length, pads(padding, axis, length, k, s, d), k, s, d)
+
+
+def fits(sizes: Sequence[int]) -> bool:
+    """Return whether the window has a position along each axis; any size fits."""
+    return all(size == ANY_SIZE or size >= 1 for size in sizes)
 
 
 def pad(x: Array, axis: int, before: int, after: int, value: float = 0.0) -> Array:

@@ -20,7 +20,7 @@ import numpy as np
 
 from anynet import tree
 from anynet.arrays.placeholder import PlaceholderGenerator
-from anynet.checks import is_multi
+from anynet.checks import ANY_SIZE, is_multi
 from anynet.layers import (
     Conv1D,
     Dense,
@@ -232,7 +232,12 @@ def _fixed(shape: Any, channels_first: bool | None = None) -> Any:
     if is_multi(shape):
         return tuple(map(_fixed, shape))
     first = len(shape) == 3 if channels_first is None else channels_first
-    return Features(shape, first, Order(np.arange(math.prod(shape))))
+    return Features(shape, first, Order(np.arange(_count(shape))))
+
+
+def _count(shape: tuple[int, ...]) -> int:
+    """Return the number of features, at one position if there may be any number of positions."""
+    return math.prod([size for size in shape if size != ANY_SIZE])
 
 
 def _flattened(x: Features) -> Features:
@@ -280,7 +285,7 @@ def _fix(layer: Layer, x: Any, path: Path) -> None:
                 f"weights: expected Dense, or a layer with one number per feature, behind Flatten of an image, got {layer!r}"
                 f"{_at(path)}; use layout='keras', which has the order of anynet"
             )
-        _known(value.order, math.prod(value.shape))
+        _known(value.order, _count(value.shape))
 
 
 def _at(path: Path) -> str:

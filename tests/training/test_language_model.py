@@ -126,7 +126,7 @@ def test_evaluate_and_metrics_of_any_length():
             [Position()],
             r"layer 1: Position: weight: expected an axis of a fixed size, got None; give input_shape a number",
         ),
-        ([Flatten(), Dense(2)], r"layer 1: expected an axis of a fixed size, got None"),
+        ([Flatten(), Dense(2)], r"layer 1: Flatten: expected axes of fixed sizes, got \(None, 4\); .* GlobalAvgPool1D"),
         (
             [Dense(2)],
             r"SoftmaxCrossEntropy: expected outputs of a fixed size, got \(None, 2\); leave the batch axis out of",

@@ -334,3 +334,21 @@ def test_shared_layers():
     x = tuple(rng.normal(size=(N, 3, 3, 2)).astype(np.float32) for _ in range(2))
     expected = sum(body(torch.from_numpy(channels_first(one))).detach().numpy() for one in x)
     np.testing.assert_allclose(model.predict(x), expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("theirs", [nn.Conv1d, nn.LSTM])
+def test_models_of_any_length(theirs):
+    if theirs is nn.LSTM:
+        module, layer = nn.LSTM(4, 3, batch_first=True), LSTM(3)
+    else:
+        module, layer = nn.Conv1d(4, 3, 2), Conv1D(3, 2)
+    model = Model([layer], input_shape=(None, 4))
+    model.load_weights(module.state_dict())
+    assert {name.partition(".")[2]: a.shape for name, a in model.weights().items()} == {
+        name: tuple(a.shape) for name, a in module.state_dict().items()
+    }
+    for positions in (2, 5):
+        x = np.random.default_rng(0).normal(size=(N, positions, 4)).astype(np.float32)
+        tensor = torch.from_numpy(x)
+        expected = module(tensor)[0] if theirs is nn.LSTM else module(tensor.mT).mT
+        np.testing.assert_allclose(model.predict(x), expected.detach().numpy(), rtol=0, atol=1e-6)
