@@ -55,7 +55,8 @@ def to_onnx(
     -------
     onnx.ModelProto
         The checked model. Its inputs are named ``x``, or ``x_0``, ``x_1``, ..., and its outputs ``y``, or ``y_0``, ...; their
-        shapes are (N, ...) with any N and channels last, as in anynet. Indices are int64. Constants have the names of
+        shapes are (N, ...) with any N and channels last, as in anynet; an axis of size None in `input_shape` keeps any size.
+        Indices are int64. Constants have the names of
         `Model.params`, such as ``0.weight``.
 
     Raises

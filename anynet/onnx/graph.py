@@ -17,6 +17,7 @@ import numpy as np
 
 from anynet import tree
 from anynet.arrays.placeholder import PlaceholderGenerator
+from anynet.checks import ANY_SIZE
 from anynet.layers.base import Layer, Params
 from anynet.onnx.registry import write
 
@@ -33,7 +34,7 @@ class Value:
     name : str
         Name of the node output or graph input.
     shape : tuple of int
-        Shape of one example as in anynet: without the batch axis, channels last.
+        Shape of one example as in anynet: without the batch axis, channels last, `ANY_SIZE` for an axis of any size.
     channels_first : bool
         Whether the array in the graph has axes (N, channels, ...). Only arrays with a shape of two or more axes can.
     """
@@ -273,7 +274,8 @@ def flat(values: Any) -> Iterator[Value]:
 def _info(name: str, dtype: np.dtype, shape: tuple[int, ...]) -> Any:
     from onnx import helper
 
-    return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(dtype), ("N", *shape))
+    sizes = [f"{name}_{axis}" if size == ANY_SIZE else size for axis, size in enumerate(shape, start=1)]
+    return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(dtype), ("N", *sizes))
 
 
 def _at(path: str) -> str:

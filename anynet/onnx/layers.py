@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from anynet.checks import ANY_SIZE
 from anynet.layers import (
     AvgPool1D,
     AvgPool2D,
@@ -134,7 +135,16 @@ def _window(layer: Any, x: Value, size: Any, dilation: Any = 1) -> dict[str, Any
     """Return the attributes of a sliding window; `pads` lists the numbers before each axis, then those after."""
     axes = len(x.shape) - 1
     sizes, strides, dilations = (v if isinstance(v, tuple) else (v,) * axes for v in (size, layer.stride, dilation))
+    window = {"kernel_shape": sizes, "strides": strides, "dilations": dilations}
+    free = [axis for axis in range(axes) if x.shape[axis] == ANY_SIZE and strides[axis] > 1]
+    if layer.padding == "same" and free:
+        if any(dilation > 1 for dilation in dilations):
+            raise ValueError(
+                f"to_onnx: expected padding in numbers with a stride, a dilation and any length, got {layer!r}; "
+                "onnxruntime has no such padding"
+            )
+        return {**window, "auto_pad": "SAME_UPPER"}  # an odd zero at the end, as here
     padding = layer.padding if isinstance(layer.padding, str) or axes > 1 else (layer.padding,)
     around = [pads(padding, axis, x.shape[axis], sizes[axis], strides[axis], dilations[axis]) for axis in range(axes)]
     before, after = zip(*around, strict=True)
-    return {"kernel_shape": sizes, "strides": strides, "dilations": dilations, "pads": [*before, *after]}
+    return {**window, "pads": [*before, *after]}

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from anynet.checks import ANY_SIZE
 from anynet.layers import GRU, LSTM, Attention, GlobalAvgPool1D, Lengths, Position, SelfAttention, Tied
 from anynet.layers.attention import ROTARY_BASE
 from anynet.layers.base import Params
@@ -50,18 +51,26 @@ def _(layer: Lengths, graph: Graph, params: Params, x: Any, path: str) -> Any:
 def _(layer: GlobalAvgPool1D, graph: Graph, params: Params, x: Value, path: str) -> Value:
     if graph.lengths is None:
         return write.registry[GlobalAvgPool](layer, graph, params, x, path)
-    present = graph.node("Cast", _present(graph, x.shape[0]), to=FLOATS[graph.dtype.name])  # (N, L)
+    present = graph.node("Cast", _present(graph, x), to=FLOATS[graph.dtype.name])  # (N, L)
     total = graph.node("MatMul", graph.node("Unsqueeze", present, graph.integers(1)), graph.last(x).name)  # (N, 1, C)
     lengths = graph.node("Max", graph.lengths, graph.integers(1))
     count = graph.node("Cast", graph.node("Unsqueeze", lengths, graph.integers(1)), to=FLOATS[graph.dtype.name])
     return Value(graph.node("Div", graph.node("Squeeze", total, graph.integers(1)), count), x.shape[1:])
 
 
-def _present(graph: Graph, positions: int) -> str:
-    """Return which positions (N, T) are before the end of the sequence."""
+def _present(graph: Graph, x: Value) -> str:
+    """Return which positions (N, T) of x are before the end of the sequence."""
     assert graph.lengths is not None
-    lengths = graph.node("Unsqueeze", graph.lengths, graph.integers(1))
-    return graph.node("Less", graph.constant(f"positions.{positions}", np.arange(positions)), lengths)
+    return graph.node("Less", _positions(graph, x), graph.node("Unsqueeze", graph.lengths, graph.integers(1)))
+
+
+def _positions(graph: Graph, x: Value) -> str:
+    """Return the numbers (T,) of the positions of x."""
+    if x.shape[0] != ANY_SIZE:
+        return graph.constant(f"positions.{x.shape[0]}", np.arange(x.shape[0]))
+    size = graph.node("Squeeze", graph.node("Shape", graph.last(x).name, start=1, end=2), graph.integers(0))
+    first, step = (graph.constant(f"integers.one.{number}", np.array(number)) for number in (0, 1))
+    return graph.node("Range", first, size, step)
 
 
 # Attention --------------------------------------------------------------------------------------------------------------
@@ -72,37 +81,35 @@ def _(layer: SelfAttention, graph: Graph, params: Params, x: Value, path: str) -
     x = graph.last(x)
     channels = x.shape[1] // 3
     parts = graph.several(3, "Split", x.name, graph.integers(*[channels] * 3), axis=-1)
-    q, k, v = (_heads(graph, part, layer.heads, x.shape[0], channels) for part in parts)
+    q, k, v = (_heads(graph, part, layer.heads, channels) for part in parts)
     if layer.rotary:
-        cos, sin = _angles(graph, x.shape[0], channels // layer.heads)
+        cos, sin = _angles(graph, x, channels // layer.heads)
         q, k = _rotated(graph, q, cos, sin), _rotated(graph, k, cos, sin)
-    return Value(_attend(layer, graph, q, k, v, x.shape[0], x.shape[0], channels), output_shape(layer, x))
+    return Value(_attend(layer, graph, q, k, v, x, x, channels), output_shape(layer, x))
 
 
 @write.register(Attention)
 def _(layer: Attention, graph: Graph, params: Params, x: Any, path: str) -> Value:
     queries, pairs = map(graph.last, x)
-    (positions, channels), keys = queries.shape, pairs.shape[0]
+    channels = queries.shape[1]
     parts = graph.several(2, "Split", pairs.name, graph.integers(channels, channels), axis=-1)
-    q = _heads(graph, queries.name, layer.heads, positions, channels)
-    k, v = (_heads(graph, part, layer.heads, keys, channels) for part in parts)
-    return Value(_attend(layer, graph, q, k, v, positions, keys, channels), output_shape(layer, x))
+    q = _heads(graph, queries.name, layer.heads, channels)
+    k, v = (_heads(graph, part, layer.heads, channels) for part in parts)
+    return Value(_attend(layer, graph, q, k, v, queries, pairs, channels), output_shape(layer, x))
 
 
-def _heads(graph: Graph, x: str, heads: int, positions: int, channels: int) -> str:
+def _heads(graph: Graph, x: str, heads: int, channels: int) -> str:
     """Return (N, T, C) as (N, H, T, D)."""
-    apart = graph.node("Reshape", x, graph.integers(0, positions, heads, channels // heads))
+    apart = graph.node("Reshape", x, graph.integers(0, 0, heads, channels // heads))
     return graph.node("Transpose", apart, perm=(0, 2, 1, 3))
 
 
-def _attend(layer: Any, graph: Graph, q: str, k: str, v: str, positions: int, keys: int, channels: int) -> str:
-    """Return the output (N, T, C) of heads (N, H, T or S, D)."""
+def _attend(layer: Any, graph: Graph, q: str, k: str, v: str, queries: Value, keys: Value, channels: int) -> str:
+    """Return the output (N, T, C) of heads (N, H, T or S, D), whose positions are those of `queries` and `keys`."""
     scale = graph.number(1.0 / math.sqrt(channels // layer.heads))
     scores = graph.node("MatMul", graph.node("Mul", q, scale), graph.node("Transpose", k, perm=(0, 1, 3, 2)))
     if layer.causal:
-        later = np.arange(keys) > np.arange(positions)[:, None]
-        mask = np.where(later, -INFINITY, 0.0)
-        scores = graph.node("Add", scores, graph.constant(f"positions.causal.{positions}.{keys}", mask))
+        scores = _without_later(graph, scores, queries, keys)
     if graph.lengths is None:
         p = graph.node("Softmax", scores, axis=-1)
     else:
@@ -110,15 +117,31 @@ def _attend(layer: Any, graph: Graph, q: str, k: str, v: str, positions: int, ke
         seen = graph.node("Where", present, scores, graph.number(-INFINITY))
         p = graph.node("Where", present, graph.node("Softmax", seen, axis=-1), graph.number(0.0))
     y = graph.node("Transpose", graph.node("MatMul", p, v), perm=(0, 2, 1, 3))
-    return graph.node("Reshape", y, graph.integers(0, positions, channels))
+    return graph.node("Reshape", y, graph.integers(0, 0, channels))
 
 
-def _angles(graph: Graph, positions: int, features: int) -> tuple[str, str]:
+def _without_later(graph: Graph, scores: str, queries: Value, keys: Value) -> str:
+    """Return scores (N, H, T, S) that are −∞ where the key comes after the query."""
+    sizes = queries.shape[0], keys.shape[0]
+    if ANY_SIZE not in sizes:
+        mask = np.where(np.arange(sizes[1]) > np.arange(sizes[0])[:, None], -INFINITY, 0.0)
+        return graph.node("Add", scores, graph.constant(f"positions.causal.{sizes[0]}.{sizes[1]}", mask))
+    rows = graph.node("Unsqueeze", _positions(graph, queries), graph.integers(1))
+    later = graph.node("Greater", _positions(graph, keys), rows)
+    return graph.node("Where", later, graph.number(-INFINITY), scores)
+
+
+def _angles(graph: Graph, x: Value, features: int) -> tuple[str, str]:
     """Return the cosines and sines (T, D/2) of the rotation."""
-    half = features // 2
-    angle = np.arange(positions)[:, None] * ROTARY_BASE ** (-np.arange(half) / half)
+    half, positions = features // 2, x.shape[0]
+    frequencies = ROTARY_BASE ** (-np.arange(half) / half)
+    if positions == ANY_SIZE:
+        numbers = graph.node("Cast", _positions(graph, x), to=FLOATS[graph.dtype.name])
+        rows = graph.node("Unsqueeze", numbers, graph.integers(1))
+        angles = graph.node("Mul", rows, graph.constant(f"positions.frequencies.{features}", frequencies))
+        return graph.node("Cos", angles), graph.node("Sin", angles)
     return tuple(  # type: ignore[return-value]
-        graph.constant(f"positions.{name}.{positions}.{features}", f(angle))
+        graph.constant(f"positions.{name}.{positions}.{features}", f(np.arange(positions)[:, None] * frequencies))
         for name, f in (("cos", np.cos), ("sin", np.sin))
     )
 
@@ -165,7 +188,7 @@ def _(layer: Any, graph: Graph, params: Params, x: Value, path: str) -> Value:
         return Value(last, (layer.units,))
     y = graph.node("Transpose", graph.node("Squeeze", sequence, graph.integers(1)), perm=(1, 0, 2))
     if graph.lengths is not None and not layer.reverse:  # ONNX ends with zeros, anynet keeps the last state
-        present = graph.node("Unsqueeze", _present(graph, x.shape[0]), graph.integers(2))  # (N, T, 1)
+        present = graph.node("Unsqueeze", _present(graph, x), graph.integers(2))  # (N, T, 1)
         y = graph.node("Where", present, y, graph.node("Unsqueeze", last, graph.integers(1)))
     return Value(y, (x.shape[0], layer.units))
 
