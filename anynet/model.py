@@ -41,6 +41,7 @@ from anynet.names.constructors import explained
 from anynet.network import Portable
 from anynet.optimizers.base import Optimizer
 from anynet.regularizers import Regularizer
+from anynet.training.compiled import Compiled
 from anynet.training.evaluation import evaluate_source
 from anynet.training.loop import check_callbacks, make_run, train
 from anynet.training.processes import Alone, place_of
@@ -214,12 +215,12 @@ class Model(Portable):
                 if processes.rank == 0 and should_show(progress):
                     callbacks = [*callbacks, ProgressBar()]
                 run = make_run(self, source, validation, plan, callbacks, compiled, writes=processes.rank == 0)
+                evaluate = partial(self._evaluate, compiled.with_metrics(run.validation_metrics), processes)
             source = processes.source(source, compiled, run)
             if resume is not None:
                 self._resume(run, check_path("fit", "resume", resume), config)
             if config is not self.config:
                 self._configure(config, compiled)
-            evaluate = partial(self._evaluate, processes=processes)
             self.history, self._run = run.history, weakref.ref(run)
             try:
                 train(run, source, validation, plan, self._advance, evaluate, self._after_epoch)
@@ -311,8 +312,8 @@ class Model(Portable):
     ) -> dict[str, Any]:
         """Return a dict of the loss and metrics over arrays or an iterable of batches."""
         with self._on_device:
-            return self._evaluate(self._data.source("evaluate", x, y, sample_weight), Alone())
+            return self._evaluate(self._compiled, Alone(), self._data.source("evaluate", x, y, sample_weight))
 
-    def _evaluate(self, source: Source, processes: Alone) -> dict[str, Any]:
+    def _evaluate(self, compiled: Compiled, processes: Alone, source: Source) -> dict[str, Any]:
         with self._owner.read() as (params, *_):
-            return evaluate_source(self.config, self.backend, self._compiled, params, source, processes)
+            return evaluate_source(self.config, self.backend, compiled, params, source, processes)

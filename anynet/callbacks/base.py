@@ -16,7 +16,7 @@ which runs last so that its file includes the other callbacks' changes. After Ct
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -28,6 +28,7 @@ from anynet.names.text import advice
 if TYPE_CHECKING:
     from anynet.data.batch import Batch, Chunk
     from anynet.layers.hooks import Hook
+    from anynet.metrics import Metric
     from anynet.model import Model
     from anynet.training.running_metrics import RunningMetrics
     from anynet.training.state import TrainState
@@ -83,7 +84,14 @@ class Run:
     def names(self) -> list[str]:
         """Names of the values recorded per epoch."""
         names = list(self.metrics.metrics)
-        return names + [f"val_{name}" for name in names] if self.validated else names
+        if not self.validated:
+            return names
+        return names + [f"val_{name}" for name in [*names, *(metric.name for metric in self.validation_metrics)]]
+
+    @property
+    def validation_metrics(self) -> list[Metric]:
+        """Metrics that the callbacks add to those of validation."""
+        return [metric for callback in self.callbacks for metric in callback.validation_metrics]
 
     def running(self) -> dict[str, Any]:
         """Wait for the device and return the epoch's values so far, except `Metric.keeps_examples`."""
@@ -124,6 +132,9 @@ class Callback(metaclass=Constructed):
 
     saves: ClassVar[bool] = False
     """Whether the callback saves the model, so that `fit` checks first whether it can be saved."""
+
+    validation_metrics: Sequence[Metric] = ()
+    """Metrics to compute of the validation data only, in the pass that computes its loss; they are reported as ``val_...``."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

@@ -7,8 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from anynet.arrays.namespace import Array
 from anynet.callbacks import Callback, Run
-from anynet.metrics import LossMetric
+from anynet.metrics import LossMetric, Metric
 
 if TYPE_CHECKING:
     from anynet.sklearn.base import BaseMLP
@@ -24,6 +27,31 @@ class DataLoss(LossMetric):
     @property
     def name(self) -> str:
         return "data_loss"
+
+
+@dataclass(frozen=True)
+class Score(Metric):
+    """The score of an estimator on its held-out examples.
+
+    Parameters
+    ----------
+    activate : callable
+        Function from the outputs of the model to those of the estimator.
+    score : callable
+        Function from the estimator's outputs for all held-out examples, on the host, to the score.
+    """
+
+    activate: Callable[[Array], Array]
+    score: Callable[[np.ndarray], float]
+
+    keeps_examples = True
+    greater_is_better = True
+
+    def sums(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> tuple[Array, ...]:
+        return (self.activate(y_pred),)
+
+    def value(self, sums: tuple[np.ndarray, ...]) -> float:
+        return float(self.score(sums[0]))
 
 
 def sklearn_loss(logs: Mapping[str, float], prefix: str, outputs: int) -> float:
@@ -42,15 +70,16 @@ class CurveRecorder(Callback):
         Number of examples per epoch.
     no_improvement_count : int
         Number of consecutive epochs without improvement before this fit, updated during it.
-    score : callable, optional
-        Function that returns the score on held-out examples. If given, the score instead of the loss determines when to stop,
-        and the best parameters are restored at the end.
+    score : Score, optional
+        Score of the validation data. If given, the score instead of the loss determines when to stop, and the best parameters
+        are restored at the end.
     """
 
     def __init__(
-        self, estimator: BaseMLP, examples: int, no_improvement_count: int, score: Callable[[], float] | None = None
+        self, estimator: BaseMLP, examples: int, no_improvement_count: int, score: Score | None = None
     ) -> None:
         self._estimator, self._examples, self._score = estimator, examples, score
+        self.validation_metrics = () if score is None else (score,)
         self._best: Any = None
         self.no_improvement_count = no_improvement_count
         self.stopped = self.interrupted = False
@@ -91,7 +120,7 @@ class CurveRecorder(Callback):
             improved = estimator.loss_ <= estimator.best_loss_ - estimator.tol
             estimator.best_loss_ = min(estimator.best_loss_, estimator.loss_)
         else:
-            score = self._score()
+            score = run.logs[f"val_{self._score.name}"]
             estimator.validation_scores_.append(score)
             self._print(f"Validation score: {score:f}")
             improved = not score < estimator.best_validation_score_ + estimator.tol

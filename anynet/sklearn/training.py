@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -21,7 +20,7 @@ from anynet.model import Model
 from anynet.regularizers import L2
 from anynet.sklearn import network
 from anynet.sklearn.base import BaseMLP
-from anynet.sklearn.curves import CurveRecorder, DataLoss, sklearn_loss
+from anynet.sklearn.curves import CurveRecorder, DataLoss, Score, sklearn_loss
 from anynet.sklearn.lbfgs import minimize_loss
 from anynet.sklearn.solvers import make_optimizer
 from anynet.sklearn.validation import Shuffle, SparseBatches, check_pair, check_weight, dense, take
@@ -220,11 +219,11 @@ class TrainableMLP(BaseMLP):
             warnings.warn("fit: interrupted by the user; the estimator keeps its state", UserWarning, stacklevel=6)
         return recorder.stopped
 
-    def _scorer(self, held: Examples | None) -> Callable[[], float] | None:
-        """Return a function that scores held-out examples, or None unless early stopping uses one."""
+    def _scorer(self, held: Examples | None) -> Score | None:
+        """Return the score of held-out examples, or None unless early stopping uses one."""
         if held is None or not self.early_stopping:
             return None
-        return lambda: self._score_held_out(held.y, self._host_outputs(held.X), held.weight)
+        return Score(self._activate, lambda outputs: self._score_held_out(held.y, outputs, held.weight))
 
     def _uses_full_batch(self) -> bool:
         """Return whether the solver processes all examples in each step."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -27,6 +27,17 @@ class Compiled:
         self._config, self._backend = config, backend
         half = config.compute_dtype
         self._dtypes = backend.dtype(config.dtype), None if half is None else backend.half(half)
+
+    def with_metrics(self, metrics: Sequence[Metric]) -> Compiled:
+        """Return the functions of evaluation with additional metrics; itself if there are none."""
+        if not metrics:
+            return self
+        return Compiled(replace(self._config, metrics=(*self._config.metrics, *metrics)), self._backend)
+
+    @property
+    def reported(self) -> dict[str, Metric]:
+        """The metrics of evaluation by name, starting with the loss."""
+        return self._config.reported
 
     def _objective(self, layer: Layer, regularizer: Regularizer | None) -> Function:
         dtype, compute_dtype = self._dtypes
@@ -93,5 +104,5 @@ class Compiled:
     @cached_property
     def evaluate(self) -> Function:
         """Sums of the loss and the metrics."""
-        metrics = list(self._config.reported.values())
+        metrics = list(self.reported.values())
         return self._backend.compile(pure.make_evaluate(self._config.layer, metrics, *self._dtypes))

@@ -18,7 +18,7 @@ def evaluate_source(
     config: ModelConfig, backend: Backend, compiled: Compiled, params: Any, source: Source, processes: Alone
 ) -> dict[str, Any]:
     """Return the loss and the metrics over a source, whose pieces the processes share."""
-    metrics, regularizer = RunningMetrics(backend, config.reported), config.regularizer
+    metrics, regularizer = RunningMetrics(backend, compiled.reported), config.regularizer
 
     def evaluate(batch: Batch) -> tuple[Any, float]:
         return compiled.evaluate(params, *batch), 0.0 if regularizer is None else compiled.count_examples(batch)

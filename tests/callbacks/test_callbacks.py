@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import signal
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from anynet.callbacks import (
     ReduceLROnPlateau,
     StopOnNaN,
 )
+from anynet.metrics import Metric
 
 rng = np.random.default_rng(0)
 x = rng.normal(size=(40, 3))
@@ -356,3 +358,64 @@ def test_names_the_update_and_stays_silent_otherwise(backend):
 def test_arguments(create, error, message):
     with pytest.raises(error, match=message):
         create()
+
+
+# Metrics of the validation data -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Largest(Metric):
+    """The largest output, from the outputs of all examples."""
+
+    calls: list
+
+    keeps_examples = True
+
+    def sums(self, y_true, y_pred, sample_weight=None):
+        self.calls.append(1)
+        return (y_pred,)
+
+    def value(self, sums):
+        return float(sums[0].max())
+
+
+class WithMetric(Callback):
+    def __init__(self, metric):
+        self.validation_metrics = (metric,)
+        self.seen = []
+
+    def on_epoch_end(self, run):
+        self.seen.append(float(run.model.predict(noisy[0]).max()))
+        assert run.names == [*run.logs]
+
+
+@pytest.mark.parametrize("batched", [False, True])
+def test_a_callback_may_add_metrics_of_the_validation_data(batched, backend):
+    calls = []
+    held = [tuple(part[i : i + 5] for part in noisy) for i in range(0, 20, 5)] if batched else noisy
+    callback = WithMetric(Largest(calls))
+    history = make(backend=backend).fit(x, y, epochs=3, batch_size=8, validation_data=held, callbacks=[callback])
+    expected = make(backend=backend).fit(x, y, epochs=3, batch_size=8, validation_data=held)
+    assert len(calls) in ((1, 12) if batched else (1, 3))  # none in a training step; 1 if the evaluation is traced
+    np.testing.assert_allclose(history["val_largest"], callback.seen, rtol=1e-5)
+    assert {name: history[name] for name in history if name != "val_largest"} == dict(expected)
+
+
+def test_training_stops_by_a_metric_of_a_callback():
+    stopping, callback = EarlyStopping("val_largest", mode="min", patience=1), WithMetric(Largest([]))
+    model = make()
+    history = model.fit(x, y, epochs=20, validation_data=noisy, callbacks=[stopping, callback])
+    assert stopping.best == min(history["val_largest"]) and history.epochs < 20
+    assert "val_largest" not in model.evaluate(*noisy) and "largest" not in model.evaluate(*noisy)
+
+
+def test_metrics_of_the_validation_data_need_validation():
+    callback = WithMetric(Largest(calls := []))
+    callback.on_epoch_end = lambda run: None
+    assert [*make().fit(x, y, callbacks=[callback])] == ["loss"] and not calls
+
+
+def test_metrics_of_callbacks_have_different_names():
+    two = [WithMetric(Largest([])), WithMetric(Largest([1]))]
+    with pytest.raises(ValueError, match="largest"):
+        make().fit(x, y, validation_data=noisy, callbacks=two)
