@@ -19,8 +19,8 @@ from anynet.arrays.symbols import trace
 
 LARGE = 2**14
 """Numbers of an array from which a program is faster than the calls of NumPy that it replaces."""
-WORTHWHILE = 0.005
-"""Seconds that a function must have taken before it is compiled; compiling takes a few times as long, on another core."""
+WORTHWHILE = 0.02
+"""Seconds that a function must have taken before it is compiled, about as many as compiling it takes from the main thread."""
 MAX_SIGNATURES = 64
 
 
