@@ -14,11 +14,16 @@ from typing import Any
 import numpy as np
 
 from anynet.arrays import background, fallbacks
-from anynet.arrays.programs import Layout, Program, Scratch, address, layout
+from anynet.arrays.programs import Layout, Program, Scratch, address, has_calls, layout
 from anynet.arrays.symbols import trace
 
 LARGE = 2**14
 """Numbers of an array from which a program is faster than the calls of NumPy that it replaces."""
+SMALL = 2**10
+"""Numbers of an array from which a program can be faster in a replayed step, where a call of it takes 2 µs.
+
+It must consist of one loop, and compute at least `LARGE` results of operations.
+"""
 WORTHWHILE = 0.02
 """Seconds that a function must have taken before it is compiled, about as many as compiling it takes from the main thread."""
 MAX_SIGNATURES = 64
@@ -86,10 +91,7 @@ class Elementwise:
             return self.function(first, *rest)
         place, pending = known
         if pending.program is None:
-            start = perf_counter()
-            made = self.function(first, *rest)
-            pending.spend(perf_counter() - start)
-            return made
+            return self._timed(pending, (first, *rest))
         outs = [np.empty(place.shape, dtype) for dtype in pending.program.dtypes]
         _run(pending.program, place, (first, *rest), outs)
         return tuple(outs) if pending.program.returns_tuple else outs[0]
@@ -99,12 +101,16 @@ class Elementwise:
 
         These are the shapes and dtypes of the results, and whether they are a tuple.
         """
-        known = self.find(args) if args[0].size >= LARGE and is_available() else None
+        if args[0].size < SMALL or not is_available():
+            return None
+        known = self.find(args)
         if known is None:
             return None
         try:
             formula = trace(self.function, [a.dtype if _is_array(a) else a for a in args])
         except Exception:
+            return None
+        if args[0].size < LARGE and (args[0].size * len(formula.operations) < LARGE or has_calls(formula)):
             return None
         return [(known[0].shape, formula.dtype(i)) for i in formula.results], formula.returns_tuple
 
@@ -114,7 +120,7 @@ class Elementwise:
         if known is not None and known[1].program is not None:
             _run(known[1].program, known[0], args, outs)
             return
-        made = self(*args)
+        made = self.function(*args) if known is None else self._timed(known[1], args)
         for out, result in zip(outs, made if isinstance(made, tuple) else (made,), strict=True):
             out[...] = result
 
@@ -126,6 +132,13 @@ class Elementwise:
         These are arrays of one number. The others and the results remain the same arrays, whose addresses are found once.
         """
         return _BoundCall(self, outs, args, dynamic, scratch)
+
+    def _timed(self, pending: Pending, args: Sequence[Any]) -> Any:
+        """Return the results of the function as written, and add its time to that spent without a program."""
+        start = perf_counter()
+        made = self.function(*args)
+        pending.spend(perf_counter() - start)
+        return made
 
     def find(self, args: Sequence[Any]) -> tuple[Layout, Pending] | None:
         """Return the layout of arguments and their program.

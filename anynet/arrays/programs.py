@@ -249,6 +249,11 @@ class Program:
         return all(map(_identical, made if isinstance(made, tuple) else (made,), found))
 
 
+def has_calls(formula: Formula) -> bool:
+    """Return whether a formula uses functions that only NumPy computes."""
+    return bool(_calls(formula))
+
+
 def _calls(formula: Formula) -> dict[int, int]:
     """Return the values that NumPy computes, with the length of the chain of calls up to each."""
     depths = [0] * len(formula.arguments)

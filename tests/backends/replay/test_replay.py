@@ -10,6 +10,7 @@ import pytest
 
 from anynet import (
     GELU,
+    LSTM,
     SGD,
     Adam,
     BatchNorm,
@@ -583,3 +584,29 @@ def test_a_large_dropout_mask_takes_two_formulas():
     formulas = [node.function for node in graph.nodes if isinstance(node.function, FusedCall)]
     assert [formula.function.function.__name__ for formula in formulas] == ["_encrypt", "_halves"]
     assert not [node for node in graph.nodes if node.function in (operator.xor, operator.lshift)]
+
+
+@pytest.mark.skipif(not compiling.is_available(), reason="llvmlite, the extra 'fast', is not installed")
+def test_formulas_of_one_loop_are_compiled_for_smaller_arrays(monkeypatch):
+    """Those with enough operations and without a function such as tanh, which only NumPy computes."""
+    monkeypatch.setattr(compiling, "WORTHWHILE", 0.0)
+    rng = np.random.default_rng(0)
+
+    def parts(units):
+        """Return a step, its first carry, a batch, and the formulas that are nodes of its graph."""
+        step, carry = make(LSTM(units, sequences=False), (3, 2), dtype="float32")
+        batch = [rng.normal(size=(32, *shape)).astype("float32") for shape in ((3, 2), (units,))]
+        graph = trace(step, tree.map(lambda a: a.copy(), carry), batch)
+        return step, carry, batch, {n.function.function for n in graph.nodes if isinstance(n.function, FusedCall)}
+
+    assert not parts(16)[3]
+    step, carry, batch, (formula,) = parts(64)
+    assert formula.function.__name__ == "lstm_gradients"
+    replayed, plain = ReplayedStep(step, warmup_steps=0), tree.map(lambda a: a.copy(), carry)
+    for number in range(12):
+        plain, _ = step(plain, *batch)
+        carry, _ = replayed(carry, *batch)
+        if number == 6:
+            background.wait()
+        assert_identical(carry, plain)
+    assert any(pending.program is not None for pending in formula.pending.values())
