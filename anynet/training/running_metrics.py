@@ -94,7 +94,8 @@ class RunningMetrics:
         """Return the values of batches as one host array, concatenated or with one entry per batch."""
         if isinstance(values[0], (int, float)):
             return np.asarray(values, dtype=np.float64)
-        if any(isinstance(v, (np.ndarray, np.generic)) for v in values):  # already on the host
+        # a traced function that joins arrays would be compiled for each number of them
+        if self._backend.is_traced or any(isinstance(v, (np.ndarray, np.generic)) for v in values):
             parts = [np.asarray(to_numpy(v)) for v in values]
             return np.concatenate([np.atleast_1d(part) for part in parts]) if keeps_examples else np.stack(parts)
         xp = self._backend.xp
