@@ -229,8 +229,7 @@ class Model(Portable):
             return run.history
 
     def _after_epoch(self, run: Run) -> None:
-        with self._owner.read() as state:
-            self._processes.end_epoch(run, state)
+        self._processes.end_epoch(run, self._owner)
 
     def _advance(self, chunk: Chunk) -> list[Any]:
         return self._owner.update(self._compiled.loop, *chunk)

@@ -94,7 +94,7 @@ def make(kind):
 
         class EagerJax(JaxBackend):
             steps_per_call = 1
-            compile, loop = Backend.compile, Backend.loop
+            compile, compile_step, loop = Backend.compile, Backend.compile_step, Backend.loop
 
         return EagerJax()
     return backends.get("jax" if kind == "jax-jit" else kind)

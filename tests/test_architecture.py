@@ -52,7 +52,10 @@ OPTIONAL = {
 NEED_OPTIONAL = {
     "anynet.arrays.cupy_namespace",
     "anynet.arrays.torch_namespace",
-    *(f"anynet.backends.{name}" for name in ("cupy", "cupy_copies", "cupy_graph", "jax", "strict", "torch")),
+    *(
+        f"anynet.backends.{name}"
+        for name in ("cupy", "cupy_copies", "cupy_graph", "jax", "jax_carry", "strict", "torch")
+    ),
     *(f"anynet.interop.{name}" for name in ("jax", "torch", "torch_compiled", "torch_layer", "torch_pass")),
 }
 """Modules of anynet that import such a library at their top, and therefore may be imported by a function."""

@@ -97,13 +97,6 @@ class Backend:
         """Return the free bytes of a device with its own memory, else None."""
         return None
 
-    def fits(self, x: Any) -> bool:
-        """Return whether a host array takes at most half the free memory; others always fit."""
-        if not isinstance(x, np.ndarray):
-            return True
-        free = self.free_memory()
-        return free is None or 2 * x.nbytes <= free
-
     def activate(self) -> AbstractContextManager[Any]:
         """Return a context that makes this device the library's current device.
 
@@ -118,6 +111,13 @@ class Backend:
         """Return a faster version of a pure function. The caller gives up the donated arguments."""
         return function
 
+    def compile_step(self, step: Step) -> Step:
+        """Return a faster version of ``step(carry, *args) -> carry, out``. The caller gives up the carry.
+
+        It takes a tree of arrays, or what a compiled step of this backend returned: a tree or a `Carry`.
+        """
+        return self.compile(step, donate=(0,))
+
     def over_devices(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return ``function(params, x, y, weight, ...)``, run over all devices if the backend has several."""
         return function
@@ -128,10 +128,10 @@ class Backend:
         """Return ``run(carry, data, order, start, stop, size) -> carry, outs``, a loop of steps over batches.
 
         It calls ``carry, out = step(carry, *batch)`` for each batch of `size` examples from `start` to before `stop` of
-        `order`. If `order` is None, batches are views of consecutive examples. Steps with decisions on the host need
-        ``compiled=False``.
+        `order`. If `order` is None, batches are views of consecutive examples. The carry is like that of `compile_step`. Steps
+        with decisions on the host need ``compiled=False``.
         """
-        step = self.compile(step, donate=(0,)) if compiled else step
+        step = self.compile_step(step) if compiled else step
 
         def run(
             carry: Any, data: Sequence[Any], order: Array | None, start: int, stop: int, size: int

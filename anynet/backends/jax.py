@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from array_api_compat import is_torch_array
 
+from anynet import tree
 from anynet.arrays.convert import is_on_gpu, to_numpy
 from anynet.arrays.namespace import Array
 from anynet.backends.base import Backend, Step, bad_device, missing
@@ -41,7 +43,9 @@ class JaxBackend(Backend):
         except (RuntimeError, IndexError, ValueError):
             hint = '; for an NVIDIA GPU run: pip install "jax[cuda13]"' if platform in ("gpu", "cuda") else ""
             raise bad_device("jax", str(device), "one of " + ", ".join(map(repr, [*devices(), "all"])), hint) from None
-        self.xp, self._jax = xp, jax
+        from anynet.backends import jax_carry
+
+        self.xp, self._jax, self._carry = xp, jax, jax_carry
         self.device: Any = self._first
         self._batch: Any = None
         if device == "all":
@@ -113,10 +117,32 @@ class JaxBackend(Backend):
 
         return run
 
+    def compile_step(self, step: Step) -> Step:
+        carry_type, as_carry, pack, unpack = (
+            self._carry.JaxCarry,
+            self._carry.as_carry,
+            self._carry.pack,
+            self._carry.unpack,
+        )
+
+        def packed(carry: Any, *args: Any) -> tuple[Any, Any]:
+            state, out = step(unpack(carry), *args)
+            return pack(state), out
+
+        compiled = self._jax.jit(packed, donate_argnums=0, **self._placed)
+
+        def run(carry: Any, *args: Any) -> tuple[Any, Any]:
+            return compiled(carry if type(carry) is carry_type else as_carry(carry), *args)
+
+        return run
+
+    def elementwise(self, rule: Callable[..., Any]) -> Callable[..., Any]:
+        return self._carry.run_joined(rule)
+
     def loop(self, step: Step, *, compiled: bool = True) -> Callable[..., tuple[Any, list[Any]]]:
         if not compiled:
             return super().loop(step, compiled=False)
-        jax, xp = self._jax, self.xp
+        jax, xp, carried = self._jax, self.xp, self._carry
         cut = jax.lax.dynamic_slice_in_dim
 
         def batch(data: Sequence[Any], order: Array | None, start: Array, size: int) -> list[Any]:
@@ -127,11 +153,17 @@ class JaxBackend(Backend):
             return [map_arrays(lambda a: xp.take(a, index, axis=0, mode="clip"), a) for a in data]
 
         def one(carry: Any, data: Sequence[Any], order: Array | None, start: Array, size: int) -> Any:
-            return step(carry, *batch(data, order, start, size))
+            state, out = step(carried.unpack(carry), *batch(data, order, start, size))
+            return carried.pack(state), out
 
-        def many(carry: Any, data: Sequence[Any], order: Array | None, start: Array, size: int) -> Any:
-            starts = start + size * xp.arange(self.steps_per_call, dtype=xp.int32)
-            return jax.lax.scan(lambda carry, start: one(carry, data, order, start, size), carry, starts)
+        def many(carry: Any, data: Sequence[Any], order: Array | None, start: Array, count: Array, size: int) -> Any:
+            def body(i: Array, state: tuple[Any, Any]) -> tuple[Any, Any]:
+                carry, out = one(state[0], data, order, start + i * size, size)
+                return carry, jax.tree.map(lambda all, row: all.at[i].set(row), state[1], out)
+
+            _, out = jax.eval_shape(partial(one, size=size), carry, data, order, start)
+            outs = jax.tree.map(lambda a: xp.zeros((self.steps_per_call, *a.shape), a.dtype), out)
+            return jax.lax.fori_loop(0, count, body, (carry, outs))
 
         one_step = jax.jit(one, static_argnames="size", donate_argnums=0, **self._placed)
         many_steps = jax.jit(many, static_argnames="size", donate_argnums=0, **self._placed)
@@ -139,20 +171,32 @@ class JaxBackend(Backend):
         def run(
             carry: Any, data: Sequence[Any], order: Array | None, start: int, stop: int, size: int
         ) -> tuple[Any, list[Any]]:
-            # `steps_per_call` batches per call, then one at a time: few shapes, hence few compilations.
+            # Batches of `size` examples in loops of any length, which is one compilation, and other batches alone.
             outs: list[Any] = []
-            data = tuple(data)
-            while stop - start >= size * self.steps_per_call:
-                carry, out = many_steps(carry, data, order, start, size)
-                leaves, structure = jax.tree.flatten(jax.device_get(out))  # unstacking on the host needs no dispatch
-                outs += [structure.unflatten(row) for row in zip(*leaves, strict=True)]
-                start += size * self.steps_per_call
+            carry, data = carried.as_carry(carry), tuple(data)
+            while (stop - start) // size and tree.leaves(data)[0].shape[0] > size:
+                count = min((stop - start) // size, self.steps_per_call)
+                carry, out = many_steps(carry, data, order, start, count, size)
+                leaves, structure = jax.tree.flatten(out)
+                rows = [
+                    leaf[:count] for leaf in map(np.asarray, _sent(leaves))
+                ]  # unstacked on the host without a dispatch
+                outs += map(structure.unflatten, zip(*rows, strict=True))
+                start += size * count
             for i in range(start, stop, size):
                 carry, out = one_step(carry, data, order, i, min(size, stop - i))
+                _sent(jax.tree.leaves(out))
                 outs.append(out)
             return carry, outs
 
         return run
+
+
+def _sent(out: list[Any]) -> list[Any]:
+    """Return arrays after their transfers to the host have started."""
+    for array in out:
+        array.copy_to_host_async()
+    return out
 
 
 def _check_fits(x: np.ndarray, dtype: np.dtype) -> None:

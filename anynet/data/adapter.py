@@ -16,7 +16,7 @@ from anynet.backends.base import Backend
 from anynet.checks import is_multi
 from anynet.config import ModelConfig
 from anynet.data.batch import Batch, eval_batch_size
-from anynet.data.convert import as_inputs, as_targets, as_weights, check_batch_size, same_length
+from anynet.data.convert import as_inputs, as_targets, as_weights, check_batch_size, fits, same_length
 from anynet.data.plan import SPLIT_STREAM
 from anynet.data.sources import ArraySource, IterableSource, Source, StreamedSource, in_file, read_rows
 from anynet.data.split import class_labels, class_weights, split_labels, stratified_split
@@ -61,11 +61,14 @@ class DataAdapter:
         the last batch that needed no conversion.
         """
         kinds: Any = None
-        if sample_weight is None and hasattr(x, "dtype") and hasattr(y, "dtype"):
-            device_key = self._backend.device_key
-            kinds = (type(x), x.dtype, x.shape[1:], device_key(x), type(y), y.dtype, y.shape[1:], device_key(y))
-            if kinds == self._ready and x.shape[0] == y.shape[0] > 0:
-                return Batch(x, y)
+        if sample_weight is None:
+            try:
+                device_key, shape, target_shape = self._backend.device_key, x.shape, y.shape
+                kinds = (type(x), x.dtype, shape[1:], device_key(x), type(y), y.dtype, target_shape[1:], device_key(y))
+                if kinds == self._ready and shape[0] == target_shape[0] > 0:
+                    return Batch(x, y)
+            except AttributeError:  # of a list
+                pass
         batch = self._convert(where, x, y, sample_weight)
         if kinds is not None and batch.x is x and batch.y is y:
             self._ready = kinds
@@ -185,7 +188,7 @@ class DataAdapter:
 
     def _is_too_large(self, x: Any) -> bool:
         """Return whether any of the arrays is in a file or does not fit into the device's memory."""
-        return any(in_file(a) or not self._backend.fits(a) for a in (x if isinstance(x, tuple) else (x,)))
+        return any(in_file(a) or not fits(self._backend, a) for a in (x if isinstance(x, tuple) else (x,)))
 
     def _streamed(self, where: str, x: Any, y: Any, sample_weight: Any) -> StreamedSource:
         backend, weight = self._backend, None

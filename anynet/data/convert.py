@@ -193,3 +193,11 @@ def copy_if_shared(backend: Backend, y: Any, x: Any) -> Any:
         return backend.asarray(a, copy=True) if any(backend.shares_memory(a, b) for b in tree.leaves(x)) else a
 
     return tree.map(separate, y)
+
+
+def fits(backend: Backend, x: Any) -> bool:
+    """Return whether a host array takes at most half the free memory; others always fit."""
+    if not isinstance(x, np.ndarray):
+        return True
+    free = backend.free_memory()
+    return free is None or 2 * x.nbytes <= free

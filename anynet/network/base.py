@@ -163,7 +163,7 @@ class Network(metaclass=Constructed):
             params = place_like("params", state.params, new, lambda a: place(a, dtype, copy=True))
             return state._replace(params=params), None
 
-        self._owner.update(assign)
+        self._owner.change(assign)
 
     def copy_params(self) -> Any:
         """Return a copy of `params`.
@@ -192,7 +192,7 @@ class Network(metaclass=Constructed):
         check_number("Model", "learning_rate_factor", value, "[0, inf)")
         lr_factor.check("Model", self.config.required_optimizer)
         factor = self.backend.asarray(np.full((), value, dtype=self.dtype), copy=True)
-        self._owner.update(lambda s: (s._replace(opt_state={**s.opt_state, lr_factor.KEY: factor}), None))
+        self._owner.change(lambda s: (s._replace(opt_state={**s.opt_state, lr_factor.KEY: factor}), None))
 
     # -- structure ----------------------------------------------------------------------------------------------------
 
@@ -212,7 +212,7 @@ class Network(metaclass=Constructed):
 
     def _set_frozen(self, numbers: Sequence[int], frozen: bool) -> None:
         with self._on_device:
-            config, state = self._owner.update(lambda state: (state, set_frozen(self.config, state, numbers, frozen)))
+            config, state = self._owner.change(lambda state: (state, set_frozen(self.config, state, numbers, frozen)))
             self._configure(config)
             self._owner = StateOwner(place_state(state, self.backend), self.backend)
 

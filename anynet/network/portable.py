@@ -95,7 +95,7 @@ class Portable(Network):
         """
         params = from_layout(self.layer, self.input_shape, source, layout, names)
         with self._on_device:
-            self._owner.update(lambda old: (restarted(old, self.config, self.backend, params), None))
+            self._owner.change(lambda old: (restarted(old, self.config, self.backend, params), None))
 
     @explained
     def weights(self, layout: str = "torch") -> Any:

@@ -82,7 +82,7 @@ class Compiled:
         """One training step without metrics."""
         if self._decides_on_host:
             return self.plain_step(compile_objective=True)
-        return self._backend.compile(self.plain_step(), donate=(0,))
+        return self._backend.compile_step(self.plain_step())
 
     @cached_property
     def loop(self) -> Function:

@@ -28,7 +28,7 @@ from anynet.distributed.base import same_everywhere
 from anynet.distributed.turns import Stopped as Stopped, together
 from anynet.training.compiled import Compiled
 from anynet.training.parallel import Parallel, Part, PartChunk, make_part
-from anynet.training.state import TrainState
+from anynet.training.state import StateOwner, TrainState
 
 T = TypeVar("T")
 
@@ -76,7 +76,7 @@ class Alone:
             for batch in batches:
                 yield evaluate(batch)
 
-    def end_epoch(self, run: Run, state: TrainState) -> None:
+    def end_epoch(self, run: Run, owner: StateOwner) -> None:
         """Agree on whether to stop, and check that all processes have the same state."""
 
 
@@ -118,9 +118,10 @@ class Team(Alone):
         for row in zip_longest(*communicator.gather(own)):
             yield from (result for result in row if result is not None)
 
-    def end_epoch(self, run: Run, state: TrainState) -> None:
+    def end_epoch(self, run: Run, owner: StateOwner) -> None:
         run.stop = any(self._communicator.gather(run.stop))
-        same_everywhere(self._communicator, "fit", {"parameters": checksum(state)}, RuntimeError)
+        with owner.read() as state:
+            same_everywhere(self._communicator, "fit", {"parameters": checksum(state)}, RuntimeError)
 
 
 class SharedSource(Source):

@@ -12,6 +12,7 @@ from anynet import random, tree
 from anynet.arrays.namespace import Array
 from anynet.arrays.placeholder import Placeholder
 from anynet.backends.base import Backend
+from anynet.backends.carry import opened
 from anynet.checks import plural
 from anynet.config import ModelConfig
 from anynet.initializers import transposed_hint
@@ -151,7 +152,7 @@ class StateOwner:
         return Reading(self)
 
     def update(self, step: Callable[..., tuple[TrainState, Any]], *args: Any) -> Any:
-        """Call ``step(state, *args) -> state, output``, keep the new state, and return the output.
+        """Call ``step(state, *args) -> state, output`` of the backend, keep the new state, and return the output.
 
         The step may overwrite or donate the arrays of the old state. Those of the new state then belong to the owner.
         """
@@ -159,11 +160,17 @@ class StateOwner:
             with self._turn:
                 pass
         with self._lock:
-            state = place_state(self._state, self._backend) if self._readers else self._state
+            state = self._state
+            if self._readers:
+                state = place_state(opened(state), self._backend)
             self._state, output = step(state, *args)
             if self._readers:
                 self._readers = set()
             return output
+
+    def change(self, function: Callable[[TrainState], tuple[TrainState, Any]]) -> Any:
+        """Call ``function(state) -> state, output`` like a step; it takes the state as a tree of arrays."""
+        return self.update(lambda state: function(opened(state)))
 
     def replace(self, state: TrainState) -> None:
         """Replace the state, and take ownership of the arrays of the new one."""
@@ -177,7 +184,7 @@ class StateOwner:
             with self._lock:
                 self._is_awaited = False
                 self._readers.add(reader)
-                return self._state
+                return opened(self._state)
 
     def take_back(self, reader: object) -> None:
         """End the loan to a reader; no effect if the state has been replaced since."""

@@ -184,7 +184,7 @@ def test_batches_of_several_inputs_and_outputs(tuples, backend):
 
 def test_arrays_that_do_not_fit_into_memory_are_streamed(backend, monkeypatch):
     adapter = branches(backend)
-    monkeypatch.setattr(backend, "fits", lambda array: False)
+    monkeypatch.setattr(backend, "free_memory", lambda: 0)
     source = adapter.source("fit", [FIRST, SECOND], [NUMBERS, Y], WEIGHT)
     assert type(source) is StreamedSource and len(source) == 20
     check(backend, whole(backend, source), expected((FIRST, SECOND), (NUMBERS, Y), WEIGHT))
@@ -297,7 +297,7 @@ def test_class_weights_scale_the_training_data_alone(backend):
 def test_a_split_takes_each_example_once(streamed, backend, monkeypatch):
     adapter = classifier(backend)
     if streamed:
-        monkeypatch.setattr(backend, "fits", lambda array: False)
+        monkeypatch.setattr(backend, "free_memory", lambda: 0)
     training, validation = sources(adapter, validation_split=0.3)
     parts = [whole(backend, source) for source in (training, validation)]
     together = np.concatenate([part["x"] for part in parts])

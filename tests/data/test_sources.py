@@ -20,6 +20,7 @@ from anynet import (
 )
 from anynet.callbacks import LambdaCallback
 from anynet.data import sources
+from anynet.data.convert import fits
 from anynet.data.sources import StreamedSource, in_file, mapped_file
 
 rng = np.random.default_rng(0)
@@ -95,7 +96,7 @@ def test_array_too_large_for_the_device_trains_as_one_that_fits(backend, monkeyp
     assert_equal(one, other, backend)
     np.testing.assert_allclose(other.predict(x), one.predict(x), rtol=1e-6, atol=1e-6)
     monkeypatch.setattr(backend, "free_memory", lambda: 2 * x.nbytes)
-    assert backend.fits(x) and backend.fits(backend.asarray(x)) and not backend.fits(np.concatenate([x, x]))
+    assert fits(backend, x) and fits(backend, backend.asarray(x)) and not fits(backend, np.concatenate([x, x]))
 
 
 @pytest.mark.parametrize(("numbers", "batches"), [(0, 1), (3 * 16 * (x[0].size + 1), 3)])
