@@ -19,11 +19,10 @@ from anynet.arrays.symbols import trace
 
 LARGE = 2**14
 """Numbers of an array from which a program is faster than the calls of NumPy that it replaces."""
-SMALL = 2**10
-"""Numbers of an array from which a program can be faster in a replayed step, where a call of it takes 2 µs.
-
-It must consist of one loop, and compute at least `LARGE` results of operations.
-"""
+SMALL = 2**8
+"""Numbers of an array from which a program of one loop can be faster in a replayed step, where a call of it takes 2 µs."""
+CALL = 2**12
+"""Numbers that an operation of NumPy computes in the time that calling it takes."""
 WORTHWHILE = 0.02
 """Seconds that a function must have taken before it is compiled, about as many as compiling it takes from the main thread."""
 MAX_SIGNATURES = 64
@@ -110,7 +109,8 @@ class Elementwise:
             formula = trace(self.function, [a.dtype if _is_array(a) else a for a in args])
         except Exception:
             return None
-        if args[0].size < LARGE and (args[0].size * len(formula.operations) < LARGE or has_calls(formula)):
+        work = len(formula.operations) * (args[0].size + CALL)
+        if args[0].size < LARGE and (work < 2 * LARGE or has_calls(formula)):
             return None
         return [(known[0].shape, formula.dtype(i)) for i in formula.results], formula.returns_tuple
 
