@@ -40,10 +40,14 @@ def take_along_axis(x: Any, indices: Any, /, *, axis: int = -1) -> Any:
 
 
 def matmul(a: Any, b: Any, /) -> Any:
-    """Return the product of matrices; a stack of one as a plain product.
+    """Return the product of matrices; a stack of one, and one matrix by a stack, as a plain product.
 
     CuPy's product of stacks copies transposed operands, and computes float16 in float32.
     """
+    if a.ndim == 2 and b.ndim == 3 and a.shape[1] == b.shape[1]:
+        count, rows, columns = b.shape
+        y = cupy_products.matmul(a, b.swapaxes(0, 1).reshape(rows, count * columns))
+        return y.reshape(a.shape[0], count, columns).swapaxes(0, 1)
     if a.ndim == b.ndim > 3 and a.shape[:-2] == b.shape[:-2]:  # cuBLAS has stacks along one axis
         lead = a.shape[:-2]
         y = matmul(a.reshape(math.prod(lead), *a.shape[-2:]), b.reshape(math.prod(lead), *b.shape[-2:]))

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from anynet.arrays.cupy_products import replaced_by
 from tests.conftest import KINDS
 
 pytestmark = pytest.mark.without(*(kind for kind in KINDS if kind not in ("cupy", "cupy:1")))
@@ -48,3 +49,20 @@ def test_a_few_numbers_need_no_upload(backend):
         before = fakegpu.counters()["h2d"]
         backend.xp.asarray((0.5, 2.0, 1.0), dtype=np.float32, device=backend.device)
         assert fakegpu.counters()["h2d"] == before
+
+
+@pytest.mark.parametrize("layout", ["contiguous", "columns of one matrix"])
+def test_a_matrix_times_a_stack_is_one_plain_product(layout, backend):
+    """A graph cannot record others; the matrices of a stack may be columns of one, which is then not copied."""
+    rng = np.random.default_rng(0)
+    x, whole = rng.normal(size=(5, 3)), rng.normal(size=(3, 8))
+    with backend.activate():
+        columns = backend.asarray(whole)
+        stack = columns.reshape(3, 4, 2).swapaxes(0, 1)
+        given = stack if layout != "contiguous" else stack.copy()
+        products = []
+        with replaced_by(lambda a, b: products.append((a.shape, b.shape, b.data.ptr)) or a @ b):
+            actual = backend.xp.matmul(backend.asarray(x), given)
+    assert [shapes for *shapes, _ in products] == [[(5, 3), (3, 8)]]
+    assert (products[0][2] == columns.data.ptr) == (layout != "contiguous")
+    np.testing.assert_allclose(backend.to_numpy(actual), x @ whole.reshape(3, 4, 2).swapaxes(0, 1), rtol=1e-12)
