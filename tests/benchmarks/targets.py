@@ -30,7 +30,7 @@ TARGETS = [
     *_steps(FAST, PYTORCH, {TINY: 0.5, SMALL: 0.5, MEDIUM: 0.8, LARGE: 0.85, HUGE: 0.9}),
     *_steps(FAST, PRODUCTS, {MEDIUM: 2.0, LARGE: 1.2, HUGE: 1.08}),
     *_steps(PLAIN, EAGER, _ALL),
-    *_steps(JAX, JIT, {TINY: 1.5, SMALL: 1.5, MEDIUM: 1.05, LARGE: 1.05, HUGE: 1.05}),
+    *_steps(JAX, JIT, {TINY: 1.1, SMALL: 1.1, MEDIUM: 1.05, LARGE: 1.05, HUGE: 1.05}),
     *_steps(JAX, JIT, _ALL, "fit"),
     *_steps(JAX, ("jax/jit-resident",), _ALL, "fit"),
     *_steps(TORCH, EAGER, _ALL),
