@@ -40,7 +40,7 @@ def take_along_axis(x: Any, indices: Any, /, *, axis: int = -1) -> Any:
 
 
 def matmul(a: Any, b: Any, /) -> Any:
-    """Return the product of matrices; a stack of one, and one matrix by a stack, as a plain product.
+    """Return a product of matrices or stacks, by one plain product where possible.
 
     CuPy's product of stacks copies transposed operands, and computes float16 in float32.
     """
