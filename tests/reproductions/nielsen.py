@@ -45,7 +45,7 @@ def quadratic(run: Run) -> Values:
         **run.model,
     )
     curve = curve_of(model, run, test)
-    return {"value": accuracy(model, test), "best": max(curve), "test_accuracy": curve}
+    return {"value": max(curve), "last": accuracy(model, test), "test_accuracy": curve}
 
 
 def with_cross_entropy(run: Run) -> Model:
@@ -84,18 +84,19 @@ SETTINGS = (
         "Nielsen 2015, chapter 1",
         "784-30-10, quadratic cost",
         "784-30-10, sigmoid, quadratic cost, SGD with learning rate 3 in batches of 10, 30 epochs, 50 000 "
-        "training images. Theirs is the highest test accuracy of one run's 30 epochs; ours is the last epoch's.",
+        "training images; the highest test accuracy of the 30 epochs, as in the book.",
         "95.42 %",
         quadratic,
         target=95.42,
-        also={"best": "highest of the 30 epochs, as theirs"},
+        also={"last": "of the last epoch"},
     ),
     Setting(
         "nielsen/784-100-10",
         "Nielsen 2015, chapter 3",
         "784-100-10, cross-entropy, L2",
         "784-100-10, sigmoid, cross-entropy, L2 with λ = 5, weights initially N(0, 1), SGD with learning rate 0.5 "
-        "in batches of 10, 30 epochs; accuracy on 10 000 validation images, as in the book, of the last epoch.",
+        "in batches of 10, 30 epochs; accuracy on 10 000 validation images, as in the book, of the last epoch. The same "
+        "algorithm in plain NumPy, without anynet, gave 97.58 to 97.67 in three runs.",
         "97.92 %",
         cross_entropy,
         target=97.92,

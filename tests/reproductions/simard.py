@@ -36,23 +36,24 @@ def trained(run: Run, rate: float, epochs: int, training: Part, *, distorted: bo
     return model
 
 
-def validation_error(run: Run, rate: float) -> float:
-    """Return the validation error after two epochs without distortions."""
-    model = trained(run, rate, run.count(2), run.data.training, distorted=False)
-    return error_rate(model, run.data.validation)
+def choice(name: str, candidates: tuple[float, ...], epochs: int) -> Choice:
+    """Return the learning rate by the validation error after some epochs without distortions."""
+
+    def validation_error(run: Run, rate: float) -> float:
+        model = trained(run, rate, run.count(epochs), run.data.training, distorted=False)
+        return error_rate(model, run.data.validation)
+
+    criterion = f"error in % on the 10 000 validation images after {epochs} epochs without distortions"
+    return Choice(name, candidates, validation_error, criterion)
 
 
-RATE = Choice(
-    "simard/learning rate",
-    (0.03, 0.1, 0.3),
-    validation_error,
-    "error in % on the 10 000 validation images after 2 epochs without distortions",
-)
+RATE = choice("simard/learning rate", (0.03, 0.1, 0.3), 2)
+LONGER_RATE = choice("simard/learning rate of longer training", (0.1, 0.3, 1.0), 8)
 
 
 def train(epochs: int, *, distorted: bool) -> Callable[[Run], Values]:
     def error(run: Run) -> Values:
-        rate = run.chosen(RATE)
+        rate = run.chosen(RATE if epochs == 20 else LONGER_RATE)
         model = trained(run, rate, run.count(epochs), run.data.all_training, distorted=distorted)
         return {"value": error_rate(model, run.data.test), "rate": rate}
 
@@ -99,5 +100,7 @@ def setting(name: str, target: float, epochs: int, *, distorted: bool, full: boo
 SETTINGS = (
     setting("784-800-10", 1.6, 20, distorted=False),
     setting("distorted", 0.7, 20, distorted=True),
+    setting("784-800-10, 100 epochs", 1.6, 100, distorted=False),
+    setting("distorted, 100 epochs", 0.7, 100, distorted=True),
     setting("distorted, 400 epochs", 0.7, 400, distorted=True, full=True),
 )
