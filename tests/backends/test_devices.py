@@ -102,6 +102,7 @@ CALLS = {
     "averaged": lambda model, x, y, path: model.averaged(),
     "save": lambda model, x, y, path: (model.save(path), load(path, backend=model.backend)),
     "params": set_params,
+    "copy_params": lambda model, *_: model.copy_params(),
     "learning_rate_factor": set_factor,
     "state": set_state,
     "from_config": lambda model, x, y, path: type(model).from_config(model.config, model.backend).predict(x),
