@@ -213,6 +213,17 @@ def model(patience):
     return Model(layers, input_shape=4, loss=SoftmaxCrossEntropy(), optimizer=Adam(0.01), backend=backend)
 
 
+@pytest.mark.parametrize("reads", [8, 9, 10, 11])
+def test_reading_parameters_while_steps_are_verified_only_delays_replay(reads):
+    trained = model(8)
+    batch = np.ones((5, 4), "float32"), np.arange(5) % 3
+    for i in range(40):
+        trained.train_step(*batch)
+        if i in (reads, reads + 1):
+            assert trained.params
+    assert trained._compiled.step._active is not None
+
+
 def test_the_model_may_be_used_between_steps():
     """Read and assign parameters, change the rate, predict, evaluate, fit: the model equals one without replay."""
     rng = np.random.default_rng(3)
