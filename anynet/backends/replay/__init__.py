@@ -38,7 +38,10 @@ UNTRACEABLE = "not a NumPy array"
 
 
 class UnsteadyError(UntraceableError):
-    """The next step has a carry of other types, as after a copy of the state, which makes arrays of scalars."""
+    """The next step has a carry of other types.
+
+    A copy of the state makes arrays of scalars, for example.
+    """
 
 
 class ReplayedStep:
