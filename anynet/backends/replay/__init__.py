@@ -28,20 +28,11 @@ VERIFY_STEPS = 2
 """Number of steps in which replay must give the results of the step."""
 MAX_GRAPHS = 4
 """Number of batch signatures for which a step is traced."""
-MAX_UNSTEADY = 8
-"""Number of times that verification begins again because the carry had been copied."""
 MAX_REPLAY_BYTES = 2**25
 """Maximum memory of the executables of a step. A model has two steps, for `train_step` and for `fit`."""
 
 UNTRACEABLE = "not a NumPy array"
 """Signature of a batch's entry with which a step is not traced, such as a tuple of several inputs."""
-
-
-class UnsteadyError(UntraceableError):
-    """The next step has a carry of other types.
-
-    A copy of the state makes arrays of scalars, for example.
-    """
 
 
 class ReplayedStep:
@@ -58,13 +49,11 @@ class ReplayedStep:
         self._step, self._warmup_steps = step, warmup_steps
         self._counts: dict[Any, int] = {}
         """Number of steps taken, by signature."""
-        self._unsteady: dict[Any, int] = {}
-        """Number of steps with an unsteady carry at the end of the verification, by signature."""
         self._candidates: dict[Any, Executable] = {}
         """Executables that gave the results of one step so far."""
         self._executables: dict[Any, Executable] = {}
         self._carry: Any = None
-        """The carry that the last step returned. A step from another carry is not replayed."""
+        """The carry that the last step returned. A step from another one, such as a copy, is neither verified nor replayed."""
         self._leaves: list[Any] = []
         self._active: Executable | None = None
         """The executable bound to these leaves."""
@@ -86,8 +75,9 @@ class ReplayedStep:
             for bound in self._executables.values():
                 bound.unbind()  # release the arrays of the old carry
         self._deactivate()
-        traced = signature in self._executables
-        self._carry, out = self._step(carry, *batch) if traced else self._try(signature, carry, batch)
+        is_foreign = carry is not self._carry and self._carry is not None
+        plain = is_foreign or signature in self._executables
+        self._carry, out = self._step(carry, *batch) if plain else self._try(signature, carry, batch)
         return self._carry, out
 
     def _bind(self, signature: Any, executable: Executable) -> bool:
@@ -115,12 +105,6 @@ class ReplayedStep:
         try:
             with np.errstate(all="ignore"):  # the step itself will warn
                 executable, result = self._rehearse(candidate, carry, batch, steady=count == last)
-        except UnsteadyError:
-            tries = self._unsteady[signature] = self._unsteady.get(signature, 0) + 1
-            if tries <= MAX_UNSTEADY:
-                self._counts[signature] = self._warmup_steps  # begin again with the next step
-                return self._step(carry, *batch)
-            result = None
         except Exception:  # a step may raise anything because of tracers
             result = None
         expected = self._step(carry, *batch)
@@ -152,7 +136,7 @@ class ReplayedStep:
         if plan.nbytes + sum(other.nbytes for other in others) > MAX_REPLAY_BYTES:
             raise UntraceableError("too much memory")
         if steady and not graph.is_steady:
-            raise UnsteadyError("a carry whose dtypes or layouts change")
+            raise UntraceableError("a carry whose dtypes or layouts change")
         return Executable(plan)
 
 
