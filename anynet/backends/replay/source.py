@@ -72,8 +72,6 @@ class StepSource:
         self.resolvers: list[Callable[[Registers], Any]] = []
         self._plan, self._scratch = plan, Scratch()
         self._names: dict[Any, str] = {}
-        self._objects: list[Any] = []
-        """Constants whose id is in a name's key, which keeps the id theirs."""
         graph, lines = plan.graph, []
         lines += [f"{self._value(i)} = leaves[{i}]" for i, _ in graph.rebound]
         if graph.batch:
@@ -147,8 +145,7 @@ class StepSource:
 
     def _object(self, value: Any) -> str:
         """Return the name of a constant that is the same for every carry."""
-        self._objects.append(value)
-        return self._constant(lambda _: value, (id(value),))
+        return self._constant(lambda _: value, (id(value),))  # the resolver keeps the object, and so its id
 
     def _constant(self, resolve: Callable[[Registers], Any], key: Any = None) -> str:
         name = self._names.get(key) if key is not None else None
