@@ -472,7 +472,7 @@ def test_results_without_a_buffer_are_released_after_their_last_use():
 
 def test_all_executables_of_a_model_have_one_memory_limit():
     rng = np.random.default_rng(0)
-    x, y = rng.normal(size=(200_000, 8)).astype("float32"), rng.integers(0, 2, 200_000)
+    x, y = rng.normal(size=(180_000, 8)).astype("float32"), rng.integers(0, 2, 180_000)
 
     def wide():
         backend = NumpyBackend(compiled=False)
@@ -481,7 +481,7 @@ def test_all_executables_of_a_model_have_one_memory_limit():
         return Model(layers, input_shape=8, loss=SoftmaxCrossEntropy(), optimizer=SGD(1e-3), backend=backend)
 
     def steps(trained):
-        for size in (200_000, 100_000, 90_000, 80_000, 7_000):
+        for size in (180_000, 100_000, 90_000, 80_000, 7_000):
             for _ in range(4):
                 trained.train_step(x[:size], y[:size])
             trained.fit(x[:size], y[:size], batch_size=None, epochs=4)
