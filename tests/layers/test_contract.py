@@ -1,8 +1,8 @@
 """The contract of `anynet.layers.base`, tested for every row of `tests.layers.cases`."""
 
+import functools
 import json
 import threading
-from functools import partial
 
 import numpy as np
 import pytest
@@ -43,14 +43,15 @@ class Case:
         return y, cache, dx, grads
 
 
+@functools.cache
 def forward(backend, layer):
+    """Return the compiled forward pass of a layer, the same function in all tests: compilation dominates."""
     return backend.compile(lambda params, x, key: layer.forward(params, x, key=key))
 
 
-def backward(backend, layer, *, need_dx=True):
-    return backend.compile(
-        partial(lambda need, params, cache, dy: layer.backward(params, cache, dy, need_dx=need), need_dx)
-    )
+@functools.cache
+def backward(backend, layer, *, need_dx):
+    return backend.compile(lambda params, cache, dy: layer.backward(params, cache, dy, need_dx=need_dx))
 
 
 @pytest.fixture(params=LAYERS, ids=lambda row: f"{row[0]}-{row[1]}".replace(" ", "")[:60])
@@ -164,7 +165,7 @@ def test_used_twice(row, backend):
     first, second = Case(*row), Case(*row, seed=1)
     alone = [fetch(backend, c.run(backend)[2:]) for c in (first, second)]
     ats = [c.on(backend) for c in (first, second)]
-    go, back = forward(backend, first.layer), backward(backend, first.layer)
+    go, back = forward(backend, first.layer), backward(backend, first.layer, need_dx=True)
     caches = [go(at["params"], at["x"], at["key"])[1] for at in ats]
     go(ats[0]["params"], ats[1]["x"], None)  # an evaluation between forward and backward
     for at, cache, expected in zip(ats, caches, alone, strict=True):
@@ -174,7 +175,7 @@ def test_used_twice(row, backend):
 def test_two_threads(row, backend):
     cases = [Case(*row, seed=seed) for seed in range(2)]
     expected = [fetch(backend, c.run(backend)) for c in cases]
-    go, back = forward(backend, cases[0].layer), backward(backend, cases[0].layer)
+    go, back = forward(backend, cases[0].layer), backward(backend, cases[0].layer, need_dx=True)
     wrong = []
 
     def work(case, wanted):
@@ -201,7 +202,7 @@ def test_a_batch_of_no_examples(case, backend, training):
     x, dy = (place(backend, a[:0]) for a in (case.x, case.dy))
     y, cache = forward(backend, case.layer)(at["params"], x, at["key"])
     assert tuple(y.shape) == (0, *case.output_shape)
-    dx, grads = backward(backend, case.layer)(at["params"], cache, dy)
+    dx, grads = backward(backend, case.layer, need_dx=True)(at["params"], cache, dy)
     assert case.layer.integer_input or tuple(dx.shape) == x.shape
     assert_same(fetch(backend, grads), tree.map(np.zeros_like, case.layer.trainable(case.params)))
     assert_same(fetch(backend, case.layer.update_buffers(at["params"], cache)), fetch(backend, at["params"]))
