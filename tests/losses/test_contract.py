@@ -1,5 +1,6 @@
 """The contract of `anynet.losses.base`, tested for every row of `tests.losses.cases`."""
 
+import functools
 import json
 
 import numpy as np
@@ -28,8 +29,15 @@ def weight(request, row):
 def run(backend, loss, y_pred, y_true, weight=None, dtype="float64"):
     """Return loss, cache and dy_pred, from separately compiled forward and backward passes."""
     at = place(backend, {"y_pred": y_pred, "y_true": y_true, "weight": weight}, dtype)
-    value, cache = backend.compile(lambda *args: loss.forward(*args))(at["y_true"], at["y_pred"], at["weight"])
-    return value, cache, backend.compile(lambda cache: loss.backward(cache))(cache)
+    forward, backward = passes(backend, loss)
+    value, cache = forward(at["y_true"], at["y_pred"], at["weight"])
+    return value, cache, backward(cache)
+
+
+@functools.cache
+def passes(backend, loss):
+    """Return the compiled passes of a loss, the same functions in all tests: compilation dominates."""
+    return backend.compile(lambda *args: loss.forward(*args)), backend.compile(lambda found: loss.backward(found))
 
 
 def test_gradient(row, backend, weight):
