@@ -195,14 +195,19 @@ def test_one_bad_number_anywhere_is_found(shape, bad, backend):
     for place in (0, math.prod(shape) // 2, -1):
         x = np.zeros(shape, np.float32)
         x.flat[place] = bad
-        with pytest.raises(ValueError, match="expected finite values in x, got NaN or infinity in 1 place"):
+        with (
+            backend.activate(),
+            pytest.raises(ValueError, match="expected finite values in x, got NaN or infinity in 1 place"),
+        ):
             check_finite("here", "x", backend.asarray(x))
 
 
 @pytest.mark.parametrize("shape", [(4, 3), (4, 300)], ids=str)
 def test_opposite_infinities_are_found_and_large_numbers_are_not(shape, backend):
     x = np.full(shape, 3e38, np.float32)  # the sum overflows
-    check_finite("here", "x", backend.asarray(x))
-    x[0], x[1] = np.inf, -np.inf
-    with pytest.raises(ValueError, match=f"expected finite values in x, got NaN or infinity in {2 * shape[1]} places"):
+    with backend.activate():
         check_finite("here", "x", backend.asarray(x))
+        x[0], x[1] = np.inf, -np.inf
+        expected = f"expected finite values in x, got NaN or infinity in {2 * shape[1]} places"
+        with pytest.raises(ValueError, match=expected):
+            check_finite("here", "x", backend.asarray(x))
