@@ -109,9 +109,23 @@ class TabM(TableEstimator):
 
 
 def quantile_edges(x: np.ndarray, bins: int) -> list[float]:
-    """Return the different quantiles that divide a column into at most `bins` bins."""
-    edges = np.quantile(x, np.linspace(0.0, 1.0, bins + 1))
-    edges = edges[np.diff(edges, prepend=-np.inf) > 1e-6 * np.ptp(edges)]  # equal values differ by rounding
+    """Return the edges that divide a column into at most `bins` bins of equally many rows.
+
+    A value that occurs more often than a bin has rows is an edge of its own, and the others are divided into the bins that
+    remain: quantiles of the whole column would be that value many times. All values are edges if there are few.
+    """
+    values, counts = np.unique(x, return_counts=True)
+    alone = np.zeros(len(values), dtype=bool)
+    while True:
+        free = bins + 1 - alone.sum()
+        often = ~alone & (counts * free >= counts[~alone].sum())
+        if not often.any():
+            break
+        alone |= often
+    others = np.repeat(values[~alone], counts[~alone])
+    quantiles = np.quantile(others, np.linspace(0.0, 1.0, free)) if others.size else others
+    edges = np.union1d(values[alone], quantiles)
+    edges = edges[np.diff(edges, prepend=-np.inf) > 1e-6 * np.ptp(edges)]  # equal quantiles differ by rounding
     return edges.tolist() if len(edges) > 1 else [x[0] - 1.0, x[0] + 1.0]
 
 

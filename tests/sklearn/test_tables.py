@@ -13,6 +13,7 @@ import pytest
 
 pytest.importorskip("sklearn")
 
+from hypothesis import given, strategies as st
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import estimator_checks_generator
@@ -28,6 +29,7 @@ from anynet.sklearn import (
     TabMRegressor,
     realmlp,
 )
+from anynet.sklearn.tabm import quantile_edges
 from anynet.sklearn.tabular import Rows
 from tests.sklearn.test_preprocessing import MISSING, table
 
@@ -435,7 +437,27 @@ def test_tabm_has_the_layers_of_its_recipe():
     embedding = binned[0].branches[0].layers[1]
     ages, incomes, ranks = map(len, embedding.edges)
     assert 30 < ages <= 49 and 40 < incomes <= 49
-    assert 5 <= ranks <= 9  # rank has five values; a quantile between two of them is interpolated
+    assert ranks == 5
+
+
+@given(st.lists(st.integers(-20, 20), min_size=1, max_size=200), st.integers(1, 50))
+def test_bins_are_few_and_none_is_lost_to_a_frequent_value(values, bins):
+    x = np.array(values, float)
+    edges, different = quantile_edges(x, bins), np.unique(x)
+    if len(different) == 1:
+        assert edges == [x[0] - 1, x[0] + 1]
+        return
+    assert np.all(np.diff(edges) > 0) and len(edges) <= bins + 1
+    assert x.min() <= edges[0] and edges[-1] <= x.max()
+    if len(different) <= bins + 1:
+        assert edges == different.tolist()
+
+
+def test_edges_are_quantiles_of_what_is_not_frequent():
+    gains = np.linspace(1, 2, 5000)
+    np.testing.assert_allclose(quantile_edges(gains, 48), np.quantile(gains, np.linspace(0, 1, 49)))
+    column = np.concatenate([np.zeros(50_000), gains])  # as the capital gains of the adult table
+    np.testing.assert_allclose(quantile_edges(column, 48), [0, *np.quantile(gains, np.linspace(0, 1, 48))])
 
 
 def test_files_hold_the_edges_of_bins(tmp_path):
