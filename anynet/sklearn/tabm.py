@@ -109,7 +109,7 @@ class TabM(TableEstimator):
 
 
 def quantile_edges(x: np.ndarray, bins: int) -> list[float]:
-    """Return the edges that divide a column into at most `bins` bins of equally many rows.
+    """Return the edges of at most `bins` bins with equally many rows.
 
     A value that occurs more often than a bin has rows is an edge of its own, and the others are divided into the bins that
     remain: quantiles of the whole column would be that value many times. All values are edges if there are few.
