@@ -111,4 +111,5 @@ SETTINGS = (
     setting("3x1024 max-norm", 3, 1024, 1.06, max_norm=True, updates=UPDATES),
     setting("2x8192 max-norm", 2, 8192, 0.95, max_norm=True, updates=UPDATES),
     setting("3x1024 max-norm, 12000 updates", 3, 1024, 1.06, max_norm=True, updates=12_000),
+    setting("3x1024 max-norm, 160000 updates", 3, 1024, 1.06, max_norm=True, updates=160_000),
 )
