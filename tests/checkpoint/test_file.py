@@ -103,7 +103,7 @@ def damage(draw, content):
     return draw(st.binary(max_size=200))
 
 
-@settings(max_examples=1000, deadline=2000, database=None)
+@settings(max_examples=2000, deadline=2000, database=None)
 @given(st.data())
 def test_damaged_file_is_a_value_error(whole, data):
     content, path = whole

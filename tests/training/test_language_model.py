@@ -47,14 +47,15 @@ def gpt(positions, features=8, heads=2, tokens=TOKENS, blocks=2, dropout=0.0, **
     )
 
 
-def test_a_gpt_learns_a_text_by_heart():
+@pytest.mark.parametrize("name", ["numpy", "strict"])
+def test_a_gpt_learns_a_text_by_heart(name):
     """A training step with an error in any gradient does not get there."""
     text = "".join(load_shakespeare(excerpt=True))[:4096]
     characters = sorted(set(text))
     ids = np.array([characters.index(c) for c in text])
     x, y = ids[: 63 * 64].reshape(63, 64), ids[1 : 63 * 64 + 1].reshape(63, 64)
     optimizer = Adam(CosineDecay(5e-3, epochs=50))
-    model = gpt(64, 96, 4, len(characters), blocks=1, optimizer=optimizer, backend="numpy")
+    model = gpt(64, 96, 4, len(characters), blocks=1, optimizer=optimizer, backend=name)
     model.fit(x, y, epochs=50, batch_size=8)
     assert model.evaluate(x, y)["loss"] < 0.1
 
