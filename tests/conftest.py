@@ -217,6 +217,15 @@ def no_graphs_beside_other_threads(request, monkeypatch):
 
 
 @pytest.fixture(autouse=True)
+def few_compiled_programs():
+    """Let JAX forget its programs from time to time: each makes the compilation of others slower, thousands ten times."""
+    yield
+    jax = sys.modules.get("jax")
+    if jax is not None and len(jax.devices()[0].client.live_executables()) > 1000:
+        jax.clear_caches()
+
+
+@pytest.fixture(autouse=True)
 def nothing_global_changes():
     """Assert that no test turns off JAX's float64, which the others need."""
     yield
