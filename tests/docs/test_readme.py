@@ -39,7 +39,7 @@ def test_there_are_no_other_blocks():
     assert len(blocks("python")) == 2
     assert [command.strip() for command in blocks("sh")] == [
         "python -m venv .venv && source .venv/bin/activate\npip install . && python examples/digits.py",
-        'pip install ".[test]" && pytest',
+        'pip install ".[test]" && pytest -n auto',
         "anynet train customers.csv --target bought                  # writes customers.safetensors\n"
         "anynet predict customers.safetensors new.csv > bought.csv   # --proba for probabilities\n"
         "anynet check                                                # does this machine compute correctly?",
