@@ -78,7 +78,7 @@ def ours(classifier: type, regressor: type, **params: Any) -> Callable[[int, boo
 
 
 METHODS: dict[str, Callable[[int, bool], Any]] = {
-    "HistGradientBoosting": boosting,
+    "gradient boosting": boosting,
     "scikit-learn's MLP": perceptron,
     "RealMLP": ours(RealMLPClassifier, RealMLPRegressor),
     "RealMLP, simple": ours(RealMLPClassifier, RealMLPRegressor, regularized=False),
@@ -136,13 +136,20 @@ def missing(args: argparse.Namespace, done: list[dict[str, Any]]) -> Iterator[tu
 
 
 def report(rows: list[dict[str, Any]]) -> str:
-    """Return a Markdown table of mean ± standard deviation over the seeds."""
+    """Return Markdown tables of mean ± standard deviation over the seeds, of methods with all tables and of others."""
     cells: dict[tuple[str, str], list[float]] = defaultdict(list)
     for row in rows:
         cells[row["table"], row["method"]].append(row["rmse"] if "rmse" in row else row["accuracy"])
-    methods = [method for method in METHODS if any(found == method for _, found in cells)]
+    names = [name for name in TARGETS if any(found == name for found, _ in cells)]
+    everywhere = [method for method in METHODS if all((name, method) in cells for name in names)]
+    others = [method for method in METHODS if method not in everywhere and any(found == method for _, found in cells)]
+    return "\n\n".join(_table(names, methods, cells) for methods in (everywhere, others) if methods)
+
+
+def _table(names: list[str], methods: list[str], cells: dict[tuple[str, str], list[float]]) -> str:
+    """Return a Markdown table; rows without any result are left out."""
     lines = [f"| table | score | {' | '.join(methods)} |", f"|---|---|{'---|' * len(methods)}"]
-    for name in TARGETS:
+    for name in names:
         texts = [_text(cells.get((name, method), [])) for method in methods]
         if any(texts):
             lines.append(f"| {name} | {'RMSE' if name in NUMBERS else 'accuracy'} | {' | '.join(texts)} |")
