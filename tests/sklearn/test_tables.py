@@ -249,7 +249,6 @@ def test_frames_of_every_library_give_the_same_result(kind):
     assert found.score(frame, polars.Series(y)) == expected.score(X, y)
 
 
-@pytest.mark.without("jax")
 @pytest.mark.parametrize("kind", ESTIMATORS)
 def test_every_library_gives_the_same_predictions(kind, backend):
     """The same seed gives the same predictions to 1e-4, as arrays of the library."""

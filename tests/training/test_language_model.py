@@ -165,7 +165,6 @@ def test_a_later_token_changes_no_earlier_output(positions, backend):
         assert (before[:, t] != after[:, t]).any()
 
 
-@pytest.mark.without("jax")
 @pytest.mark.parametrize("causal", [False, True])
 def test_padded_equals_unpadded(causal, backend):
     """Compare outputs, loss and gradients with those of each sequence without its padding."""
