@@ -1,7 +1,7 @@
 """Quality of the estimators for tables and of scikit-learn's on twelve data sets.
 
 ``python -m tests.benchmarks.tables --results build/tables.jsonl`` runs what the file does not contain yet, one fit at a time,
-small tables first, appends a line per fit, and prints the Markdown table of docs/howto/tables.md. ``--report`` only prints.
+small tables first, appends a line per fit, and prints the Markdown tables of docs/howto/tables.md. ``--report`` only prints.
 
 A fifth of the rows is the test part, drawn by the seed (adult has an official one). The networks hold out a fifth of the
 others to select an epoch; scikit-learn's models train on all of them. Its perceptron has the matrix of `TablePreprocessor`
@@ -141,9 +141,10 @@ def report(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         cells[row["table"], row["method"]].append(row["rmse"] if "rmse" in row else row["accuracy"])
     names = [name for name in TARGETS if any(found == name for found, _ in cells)]
-    everywhere = [method for method in METHODS if all((name, method) in cells for name in names)]
-    others = [method for method in METHODS if method not in everywhere and any(found == method for _, found in cells)]
-    return "\n\n".join(_table(names, methods, cells) for methods in (everywhere, others) if methods)
+    methods = [method for method in METHODS if any(found == method for _, found in cells)]
+    complete = [method for method in methods if all((name, method) in cells for name in names)]
+    others = [method for method in methods if method not in complete]
+    return "\n\n".join(_table(names, part, cells) for part in (complete, others) if part)
 
 
 def _table(names: list[str], methods: list[str], cells: dict[tuple[str, str], list[float]]) -> str:
