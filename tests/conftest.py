@@ -218,7 +218,7 @@ def no_graphs_beside_other_threads(request, monkeypatch):
 
 @pytest.fixture(autouse=True)
 def few_compiled_programs():
-    """Let JAX forget its programs from time to time: each makes the compilation of others slower, thousands ten times."""
+    """Let JAX forget its programs from time to time: among thousands, compiling another takes over ten times as long."""
     yield
     jax = sys.modules.get("jax")
     if jax is not None and len(jax.devices()[0].client.live_executables()) > 1000:
