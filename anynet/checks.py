@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ LONG_ROW = 256
 
 def plural(count: int, noun: str) -> str:
     """Return a number with its noun, such as "1 row" or "2 rows"."""
-    return f"{count} {noun}{'' if count == 1 else 'es' if noun.endswith('ch') else 's'}"
+    return f"{count} {noun}{'' if count == 1 else 'es' if noun.endswith('batch') else 's'}"
 
 
 def check_int(where: str, name: str, value: Any, *, at_least: int) -> int:
@@ -69,6 +71,17 @@ def check_number(where: str, name: str, value: Any, interval: str = "(-inf, inf)
     below = number <= high if interval[-1] == "]" else number < high
     if not (above and below and math.isfinite(number)):
         raise ValueError(f"{where}: expected {name} in {interval}, got {value!r}")
+
+
+@contextmanager
+def errors_of(where: str) -> Iterator[None]:
+    """Begin the messages of errors in the block with `where`, unless they already do."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        if str(error).startswith(where):
+            raise
+        raise (TypeError if isinstance(error, TypeError) else ValueError)(f"{where}: {error}") from error
 
 
 class AnySize:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from anynet.checks import plural
 from anynet.display import html_table
 from anynet.names.text import ALIASES, advice
 from anynet.plots import plot_history
@@ -88,7 +89,7 @@ class History(Mapping[str, list[Any]]):
         rows = [[str(i + 1), *(f"{self._columns[name][i]:.4g}" for name in names)] for i in shown]
         if len(shown) < self.epochs:
             rows.insert(SHOWN // 2, ["…"] * (len(names) + 1))
-        return html_table(["epoch", *names], rows, f"History of {self.epochs} epochs")
+        return html_table(["epoch", *names], rows, f"History of {plural(self.epochs, 'epoch')}")
 
     def __repr__(self) -> str:
         last = ", ".join(
@@ -96,7 +97,7 @@ class History(Mapping[str, list[Any]]):
             for name, column in self._columns.items()
             if column and isinstance(column[-1], float)
         )
-        return f"<History of {self.epochs} epochs{': ' + last if last else ''}>"
+        return f"<History of {plural(self.epochs, 'epoch')}{': ' + last if last else ''}>"
 
 
 def _plain(value: Any) -> Any:

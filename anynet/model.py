@@ -41,7 +41,6 @@ from anynet.names.constructors import explained
 from anynet.network import Portable
 from anynet.optimizers.base import Optimizer
 from anynet.regularizers import Regularizer
-from anynet.training.compiled import Compiled
 from anynet.training.evaluation import evaluate_source
 from anynet.training.loop import check_callbacks, make_run, train
 from anynet.training.processes import Alone, place_of
@@ -58,13 +57,13 @@ class Model(Portable):
         Shape of one example, without the batch axis. For a network that starts with `Parallel` or `Shared` and takes several
         arrays, a tuple of their shapes, such as ``((28, 28, 1), (5,))``. None for the size of an axis of positions allows
         batches of different lengths; layers that need the size refuse it.
-    loss : Loss, optional
+    loss : Loss or its name, such as "mse", optional
         Loss that `fit` minimizes and `evaluate` reports.
-    optimizer : Optimizer, optional
+    optimizer : Optimizer or its name, such as "adam", optional
         Update rule of training.
     regularizer : Regularizer, optional
         Penalty on the parameters, added to the loss and the gradients.
-    metrics : sequence of "accuracy", Metric, Loss or function
+    metrics : sequence of Metric, Loss, their names, such as "accuracy", or functions
         Quantities that `fit` and `evaluate` report in addition to the loss.
     backend : str or Backend
         ``"numpy"``, ``"cupy"``, ``"torch"``, ``"jax"`` or ``"strict"``, optionally with a device, as in ``"torch:cuda"``.
@@ -215,12 +214,13 @@ class Model(Portable):
                 if processes.rank == 0 and should_show(progress):
                     callbacks = [*callbacks, ProgressBar()]
                 run = make_run(self, source, validation, plan, callbacks, compiled, writes=processes.rank == 0)
-                evaluate = partial(self._evaluate, compiled.with_metrics(run.validation_metrics), processes)
+                run.repeat_steps = lambda *steps: self._compiled.repeat_steps(*steps)  # a callback may freeze layers
+                run.validating(compiled)  # raises if two metrics have the same name
+                evaluate = partial(self._evaluate, processes, choose=run.validating)
             source = processes.source(source, compiled, run)
             if resume is not None:
                 self._resume(run, check_path("fit", "resume", resume), config)
-            if config is not self.config:
-                self._configure(config, compiled)
+            self._configure(config, compiled)
             self.history, self._run = run.history, weakref.ref(run)
             try:
                 train(run, source, validation, plan, self._advance, evaluate, self._after_epoch)
@@ -311,8 +311,8 @@ class Model(Portable):
     ) -> dict[str, Any]:
         """Return a dict of the loss and metrics over arrays or an iterable of batches."""
         with self._on_device:
-            return self._evaluate(self._compiled, Alone(), self._data.source("evaluate", x, y, sample_weight))
+            return self._evaluate(Alone(), self._data.source("evaluate", x, y, sample_weight))
 
-    def _evaluate(self, compiled: Compiled, processes: Alone, source: Source) -> dict[str, Any]:
+    def _evaluate(self, processes: Alone, source: Source, choose: Any = lambda compiled: compiled) -> dict[str, Any]:
         with self._owner.read() as (params, *_):
-            return evaluate_source(self.config, self.backend, compiled, params, source, processes)
+            return evaluate_source(self.config, self.backend, choose(self._compiled), params, source, processes)

@@ -176,7 +176,11 @@ def _encrypt(c0: Array, c1: Array, k0: Array, k1: Array) -> tuple[Array, Array]:
 
 
 def random_bits(key: Array, size: int) -> Array:
-    """Return `size` random int32 words of the stream of `key`."""
+    """Return `size` random int32 words of the stream of `key`, which may not be a `RowsKey`."""
+    if isinstance(key, RowsKey):
+        raise TypeError(
+            "random_bits: expected the key of a whole batch, got a RowsKey; draw by uniform, normal or bernoulli"
+        )
     xp = namespace(key)
     index = xp.arange((size + 1) // 2, dtype=xp.int32, device=_device(key))
     words = threefry2x32((key[0:1], key[1:2]), (index, xp.zeros_like(index)))

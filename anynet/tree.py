@@ -60,6 +60,8 @@ def zip_leaves(like: Tree, *trees: Tree) -> list[tuple[Any, ...]]:
     >>> zip_leaves({"weight": 0}, {"weight": 1, "mean": 3}, {"weight": 2})
     [(1, 2)]
     """
+    if not isinstance(like, (dict, list, tuple)):
+        return [] if like is None else [trees]
     found: list[tuple[Any, ...]] = []
     _zip_into(like, trees, found)
     return found

@@ -178,3 +178,11 @@ def test_seeds_and_streams_differ():
     keys = {random.make_key(seed, stream).tobytes() for seed in range(50) for stream in range(4)}
     assert len(keys) == 200
     assert_same(random.make_key(2**70), random.make_key(2**70))
+
+
+def test_bits_of_some_rows_are_refused():
+    """They would be those of other examples than in one process."""
+    with pytest.raises(
+        TypeError, match="random_bits: expected the key of a whole batch, got a RowsKey; draw by uniform"
+    ):
+        random.random_bits(random.RowsKey(random.make_key(0), 0, 2, 4), 3)

@@ -1,8 +1,9 @@
 """Test trees of dicts, lists and tuples."""
 
+import numpy as np
 import pytest
 
-from anynet import tree
+from anynet import SGD, tree
 
 PARAMS = [{"weight": 1, "bias": 2}, {}, [{"scale": 3, "mean": 4}, (5, 6)], None]
 
@@ -59,3 +60,11 @@ def test_arguments_are_unchanged():
     before = repr(PARAMS)
     tree.set_leaves(PARAMS, iter(range(6)), like=PARAMS)
     assert repr(PARAMS) == before
+
+
+def test_an_array_is_a_tree_of_one_leaf():
+    assert tree.zip_leaves(1, 1, 2) == [(1, 2)] and tree.zip_leaves(None, None) == []
+    assert tree.map(lambda a, b: a + b, 1, 2) == 3
+    x = np.array([1.0, 2.0])
+    new, _ = SGD(0.1).update(x, np.array([1.0, 3.0]), SGD(0.1).init(x))
+    np.testing.assert_allclose(new, [0.9, 1.7])

@@ -62,7 +62,9 @@ def get(backend: str | Backend, device: str | None = None) -> Backend:
     if suffix and device is not None and suffix != device:
         raise ValueError(f"device: expected {suffix!r}, as in backend={backend!r}, or None, got {device!r}")
     if name not in _CLASSES:
-        hint = advice(("backend",), name, NAMES) or "; a device follows a colon, as in 'torch:cuda'"
+        hint = advice(("backend",), name, NAMES)
+        if not hint and any(known in name for known in NAMES):
+            hint = "; a device follows a colon, as in 'torch:cuda'"
         raise ValueError(f"backend: expected one of {', '.join(map(repr, NAMES))}, got {backend!r}{hint}")
     module, _, cls = _CLASSES[name].partition(":")
     return getattr(import_module(module), cls)(suffix or (None if device is None else str(device)))

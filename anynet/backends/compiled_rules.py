@@ -1,7 +1,8 @@
 """Run update rules in tiles, and as compiled loops once compiling them pays.
 
 A compiled rule gives NumPy's results bit for bit (`anynet.arrays.llvm`), and coefficients are converted to the arrays' dtype.
-Results therefore do not depend on whether or when a rule is compiled.
+Results therefore do not depend on whether or when a rule is compiled. A program reads memory by address: rows whose arrays
+differ in dtype or size, such as a float64 gradient of float32 parameters, run in tiles.
 """
 
 from __future__ import annotations
@@ -28,6 +29,11 @@ class CompiledRule:
         self._pending: dict[Any, Pending] = {}
 
     def __call__(self, rows: Rows, coefficients: tuple[Any, ...]) -> None:
+        # np.float64 would promote float32 in tiles
+        coefficients = tuple([float(c) if type(c) is np.float64 else c for c in coefficients])
+        if not _are_alike(rows):
+            self._tiled(rows, coefficients)
+            return
         dtype = rows[0][0].dtype
         pending = self._pending.get((dtype, len(rows[0]))) or self._prepare(dtype, len(rows[0]), len(coefficients))
         if pending.program is None:
@@ -42,7 +48,7 @@ class CompiledRule:
 
     def bind(self, rows: Rows) -> Callable[[tuple[Any, ...]], None]:
         """Return the update as a function of the coefficients, for rows of fixed arrays."""
-        if not all(array.flags.c_contiguous for row in rows for array in row):
+        if not (_are_alike(rows) and all(array.flags.c_contiguous for row in rows for array in row)):
             return partial(self, rows)
         places = [(row[0].size, [*map(address, row)]) for row in rows]
         key = rows[0][0].dtype, len(rows[0])
@@ -68,6 +74,17 @@ class CompiledRule:
             f"update rule {self._rule.__name__}", lambda: compile_rule(self._rule, dtype, width - 2, coefficients)
         )
         return self._pending[key]
+
+
+def _are_alike(rows: Rows) -> bool:
+    """Return whether all arrays have one dtype, those of a row one size, and their addresses fit the dtype."""
+    dtype = rows[0][0].dtype
+    for row in rows:
+        size = row[0].size
+        for array in row:
+            if array.dtype != dtype or array.size != size or not array.flags.aligned:
+                return False
+    return True
 
 
 def compile_rule(rule: Callable[..., Any], dtype: np.dtype, slots: int, coefficients: int) -> Program:

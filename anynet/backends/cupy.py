@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from functools import cache, wraps
+from functools import cache, partial, wraps
 from types import ModuleType
 from typing import Any
 
@@ -119,14 +119,14 @@ class CupyBackend(Backend):
             fallbacks.forget("training steps launched one operation at a time")
 
     def elementwise(self, rule: Callable[..., Any]) -> Run:
-        fused = _fused(self._cupy, rule)
+        fused = partial(_fused, self._cupy, rule)
 
         def run_each(leaf_groups: Sequence[tuple[Array, ...]], coefficients: tuple[Any, ...]) -> None:
             number = leaf_groups[0][0].dtype.type
             # a kernel takes a Python float as a double, which would promote the whole expression
-            typed = [number(c) if isinstance(c, float) else c for c in coefficients]
+            typed = [number(c) if isinstance(c, (int, float)) else c for c in coefficients]
             for p, g, *slots in leaf_groups:
-                fused[len(slots)](p, g, *slots, *typed)
+                fused(len(slots))(p, g, *slots, *typed)
 
         return run_together(self._cupy, rule, run_each)
 
@@ -151,9 +151,9 @@ def _check_kernels(cupy: ModuleType, device: int) -> None:
 
 
 @cache
-def _fused(cupy: ModuleType, rule: Callable[..., Any]) -> list[Callable[..., None]]:
-    """Return the kernels of a rule with 0, 1, 2 and 3 slots."""
-    return [cupy.fuse(kernel_name=f"{rule.__name__}_{slots}")(in_place(rule, slots)) for slots in range(4)]
+def _fused(cupy: ModuleType, rule: Callable[..., Any], slots: int) -> Callable[..., None]:
+    """Return the kernel of a rule with a number of slots."""
+    return cupy.fuse(kernel_name=f"{rule.__name__}_{slots}")(in_place(rule, slots))
 
 
 def in_place(rule: Callable[..., Any], slots: int) -> Callable[..., None]:

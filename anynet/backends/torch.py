@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
@@ -30,6 +31,7 @@ class TorchBackend(Backend):
             self.device = torch.zeros((), device=self.device).device  # "cuda" is "cuda:0"
         except (RuntimeError, AssertionError) as error:
             reason = str(error).splitlines()[0].partition(". ")[0]
+            reason = re.sub("^Expected one of .*", "no such kind of device", reason)
             raise RuntimeError(
                 f"backend 'torch': expected an available device, got {device!r} ({reason}); "
                 f"this machine has: {', '.join(devices())}"
@@ -91,7 +93,7 @@ class TorchBackend(Backend):
         def run(leaf_groups: Sequence[tuple[Any, ...]], coefficients: tuple[Any, ...]) -> None:
             views = [tuple([tensor.numpy() for tensor in group]) for group in leaf_groups]
             self._host.elementwise(rule)(
-                views, tuple([c if isinstance(c, float) else c.numpy()[()] for c in coefficients])
+                views, tuple([c.numpy()[()] if isinstance(c, self._torch.Tensor) else c for c in coefficients])
             )
 
         return run

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from anynet.layers.hooks import Hook
     from anynet.metrics import Metric
     from anynet.model import Model
+    from anynet.training.compiled import Compiled
     from anynet.training.running_metrics import RunningMetrics
     from anynet.training.state import TrainState
 
@@ -74,6 +75,7 @@ class Run:
     """Set to True to end training after this batch or epoch."""
     interrupted: bool = False
     """Whether Ctrl-C ended training."""
+    _validating: tuple[Compiled, Compiled] | None = None
 
     def __repr__(self) -> str:
         values = ", ".join(f"{name}={value:.4g}" for name, value in self.logs.items() if isinstance(value, float))
@@ -92,6 +94,15 @@ class Run:
     def validation_metrics(self) -> list[Metric]:
         """Metrics that the callbacks add to those of validation."""
         return [metric for callback in self.callbacks for metric in callback.validation_metrics]
+
+    def validating(self, compiled: Compiled) -> Compiled:
+        """Return functions of the model with the `validation_metrics`, the same for the same functions.
+
+        Raise ValueError if two metrics have the same name.
+        """
+        if self._validating is None or self._validating[0] is not compiled:
+            self._validating = compiled, compiled.with_metrics(self.validation_metrics)
+        return self._validating[1]
 
     def running(self) -> dict[str, Any]:
         """Wait for the device and return the epoch's values so far, except `Metric.keeps_examples`."""

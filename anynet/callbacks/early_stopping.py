@@ -9,6 +9,7 @@ from anynet import tree
 from anynet.callbacks.base import Callback, Run
 from anynet.callbacks.monitor import Monitor
 from anynet.checks import check_int
+from anynet.layers import Frozen, Layer, Sequential
 
 
 class EarlyStopping(Callback):
@@ -53,6 +54,7 @@ class EarlyStopping(Callback):
         self.restore_best = bool(restore_best)
         self.best_epoch = 0
         self._params: Any = None
+        self._frozen: list[int] = []
 
     @property
     def best(self) -> float:
@@ -68,17 +70,33 @@ class EarlyStopping(Callback):
             self.best_epoch = run.epoch
             if self.restore_best:
                 self._params = tree.map(run.model.backend.to_numpy, run.model.copy_params())
+                self._frozen = _frozen(run.model.layer)
         elif run.epoch - self.best_epoch >= max(1, self.patience):
             run.stop = True
 
     def on_fit_end(self, run: Run) -> None:
         if self._params is not None:
-            run.model.params = self._params
+            run.model.params = _rearranged(self._params, self._frozen, _frozen(run.model.layer))
             self._params = None
 
     def state(self) -> dict[str, Any]:
-        return {**self.monitor.state(), "best_epoch": self.best_epoch, "params": self._params}
+        return {**self.monitor.state(), "best_epoch": self.best_epoch, "params": self._params, "frozen": self._frozen}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self.monitor.restore(state)
         self.best_epoch, self._params = int(state["best_epoch"]), state["params"]
+        self._frozen = [int(number) for number in state.get("frozen", [])]
+
+
+def _frozen(layer: Layer) -> list[int]:
+    """Return the numbers of the layers that `Model.freeze` has frozen."""
+    layers = layer.layers if isinstance(layer, Sequential) else ()
+    return [number for number, one in enumerate(layers) if isinstance(one, Frozen)]
+
+
+def _rearranged(params: Any, old: list[int], new: list[int]) -> Any:
+    """Return parameters in the structure in which the layers `new` instead of `old` are frozen."""
+    if old == new:
+        return params
+    bare = [part["layer"] if number in old else part for number, part in enumerate(params)]
+    return [{"layer": part} if number in new else part for number, part in enumerate(bare)]

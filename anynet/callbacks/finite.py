@@ -14,6 +14,7 @@ from anynet.layers.hooks import LayerCall
 
 if TYPE_CHECKING:
     from anynet.data.batch import Chunk
+    from anynet.layers import Layer
     from anynet.training.state import TrainState
 
 
@@ -34,7 +35,7 @@ class StopOnNaN(Callback):
     ------
     FloatingPointError
         From `fit`. The model is restored to the last check, when all values were finite; `Model.history` contains the
-        completed epochs.
+        completed epochs. If a callback has frozen or unfrozen layers since, it is not restored, and the error names no layer.
 
     Notes
     -----
@@ -46,6 +47,7 @@ class StopOnNaN(Callback):
     def __init__(self, *, every: int = 10) -> None:
         self.every = check_int("StopOnNaN", "every", every, at_least=1)
         self._before: TrainState | None = None
+        self._layer: Layer | None = None
         self._chunks: list[tuple[int, Chunk]] = []
 
     def on_epoch_begin(self, run: Run) -> None:
@@ -61,16 +63,18 @@ class StopOnNaN(Callback):
         self._check(run)
 
     def on_fit_end(self, run: Run) -> None:
-        self._before, self._chunks = None, []
+        self._before, self._layer, self._chunks = None, None, []
 
     def _check(self, run: Run) -> None:
         state = run.model.state
         losses = [run.loss] if self._chunks else []
         if all(_finite(a) for a in [*losses, *tree.leaves(state.params)]):
-            self._before, self._chunks = state, []
+            self._before, self._layer, self._chunks = state, run.model.layer, []
             return
         where = "the parameters, before the first batch"
-        if self._before is not None:
+        if self._before is not None and run.model.layer != self._layer:
+            where = "an update since layers were frozen or unfrozen"  # the state before it has other layers
+        elif self._before is not None:
             run.model.state = self._before
             where = _search(run, self._before, self._chunks) or where
         raise FloatingPointError(

@@ -48,7 +48,8 @@ class Monitor:
                 f"{self._where}: expected monitor to be one of {', '.join(run.names)}, got {self.name!r}{self._remedy(run)}"
             )
         if self._mode == "auto":
-            more = run.metrics.metrics[self.name.removeprefix("val_")].greater_is_better
+            added = {metric.name: metric for metric in run.validation_metrics}
+            more = (run.metrics.metrics | added)[self.name.removeprefix("val_")].greater_is_better
             if more is None:
                 raise ValueError(
                     f"{self._where}: expected mode 'min' or 'max' with {self.name!r}, got 'auto'; the metric "
@@ -58,6 +59,9 @@ class Monitor:
 
     def _remedy(self, run: Run) -> str:
         """Return the end of a message about a quantity that the run does not record."""
+        short = self.name.replace("validation_", "val_", 1)
+        if short != self.name and short in run.names:
+            return f"; did you mean {short}?"
         measured = self.name.removeprefix("val_")
         if measured in run.metrics.metrics:
             return "; pass validation_data or validation_split"

@@ -13,15 +13,14 @@ from anynet import tree
 from anynet.arrays.convert import to_numpy
 from anynet.arrays.namespace import ArrayLike, namespace
 from anynet.backends.base import Backend
-from anynet.checks import is_multi
+from anynet.checks import errors_of, is_multi
 from anynet.config import ModelConfig
 from anynet.data.batch import Batch, eval_batch_size
 from anynet.data.convert import as_inputs, as_targets, as_weights, check_batch_size, fits, same_length
 from anynet.data.plan import SPLIT_STREAM
 from anynet.data.sources import ArraySource, IterableSource, Source, StreamedSource, in_file, read_rows
-from anynet.data.split import class_labels, class_weights, split_labels, stratified_split
+from anynet.data.split import check_one_class, class_labels, class_weights, split_labels, stratified_split
 from anynet.losses.base import Loss
-from anynet.losses.parts import PartsLoss
 
 Inputs = Any
 """An array of N examples, or a tuple of arrays for several inputs."""
@@ -88,9 +87,10 @@ class DataAdapter:
         self._config.layer.check_input(where, batch.x)
         loss = self._config.required_loss
         loss.check_values(batch.y, self._output_shape)
-        metric = next((metric for metric in self._config.metrics if metric.needs_classes), None)
-        if metric is not None:
-            check_are_classes(where, f"the metric {metric.name!r}", "metrics=['rmse', 'mae', 'r2']", loss, batch.y)
+        for metric in self._config.metrics:
+            if metric.needs_classes:
+                purpose, measured = f"the metric {metric.name!r}", metric.measured(loss, batch.y)
+                check_are_classes(where, purpose, "metrics=['rmse', 'mae', 'r2']", *measured)
         return batch
 
     def input_batches(self, x: ArrayLike) -> Iterator[Inputs]:
@@ -126,6 +126,8 @@ class DataAdapter:
         """Return the training source, with class weights applied, and the validation source, without them."""
         if validation_data is not None and validation_split:
             raise ValueError(f"fit: expected validation_data or validation_split, got both, {validation_split!r}")
+        if class_weight is not None:
+            check_one_class("fit", "class_weight", self._config.required_loss, self._target_shape)
         source = self.source("fit", x, y, sample_weight, class_weight)
         if validation_data is not None:
             return self._weighted(source, class_weight), self._validation(validation_data)
@@ -158,20 +160,20 @@ class DataAdapter:
         """Return the source with the weight of each example multiplied by that of its class."""
         if class_weight is None or isinstance(source, IterableSource):
             return source
+        return source.weighted(self._class_factors("fit", class_weight, source.targets))
+
+    def _class_factors(self, where: str, class_weight: Any, y: Any, classes: np.ndarray | None = None) -> Any:
+        """Return the weight of the class of each example, on the backend."""
         loss = self._config.required_loss
-        if isinstance(loss, PartsLoss) and not loss.one_target:
-            raise ValueError(
-                f"fit: expected no class_weight with {type(loss).__name__}, whose examples have several targets; pass it to the "
-                f"inner loss, for example SoftmaxCrossEntropy(class_weight=[...])"
-            )
-        check_are_classes("fit", "class_weight", "sample_weight", loss, source.targets)
-        labels = class_labels("fit", "class_weight", source.targets)
-        return source.weighted(self._backend.asarray(class_weights("fit", class_weight, labels), self._dtype))
+        check_are_classes(where, "class_weight", "sample_weight", loss, y)
+        labels = class_labels(where, "class_weight", loss, y)
+        return self._backend.asarray(class_weights(where, class_weight, labels, classes), self._dtype)
 
     def _validation(self, given: Any) -> Source:
         where = "fit: validation_data"
         if isinstance(given, (tuple, list)) and len(given) in (2, 3) and self._is_input(given[0]):
-            return self.source(where, *given)
+            with errors_of(where):
+                return self.source(where, *given)
         if not is_batches(given):
             raise TypeError(
                 f"fit: expected validation_data to be (x, y) or (x, y, sample_weight), got {type(given).__name__}; "
@@ -226,21 +228,36 @@ class DataAdapter:
             classes = np.arange(max(2, self._output_shape[-1] if self._output_shape else 1))
             class_weights(where, class_weight, classes, classes)
 
+        optional = next((metric.name for metric in self._config.metrics if metric.optional_weights), None)
+        first: bool | None = None
+
         def prepare(where: str, x: Any, y: Any, weight: Any = None) -> Batch:
+            nonlocal first
             batch = self.check(where, self.batch(where, x, y))
             if weight is not None:
                 weight = as_weights(self._backend, where, weight, self._dtype, some_positive=False)
                 same_length(where, batch.x, sample_weight=weight)
             if class_weight is not None:
-                check_are_classes(where, "class_weight", "sample_weight", self._config.required_loss, batch.y)
-                labels = class_labels(where, "class_weight", batch.y)
-                factor = self._backend.asarray(class_weights(where, class_weight, labels, classes), self._dtype)
+                factor = self._class_factors(where, class_weight, batch.y, classes)
                 weight = factor if weight is None else factor * weight
+            if optional is not None:
+                first = weight is not None if first is None else first
+                _check_same_form(where, optional, first, weight is not None)
             # Copy the batch: metrics and callbacks keep it, while the iterable may refill its arrays.
             x, y = (tree.map_arrays(lambda a: self._backend.asarray(a, copy=True), part) for part in batch[:2])
             return Batch(x, y, weight)
 
         return IterableSource(f"{where}: x", x, prepare)
+
+
+def _check_same_form(where: str, metric: str, first: bool, weighted: bool) -> None:
+    """Raise ValueError if a batch has weights and the first one has none, or the reverse."""
+    form = ("(x, y)", "(x, y, sample_weight)")
+    if first != weighted:
+        raise ValueError(
+            f"{where}: expected {form[first]}, as before, for the metric {metric!r}, got {form[weighted]}; yield weights with "
+            "every batch, for example ones, or with none"
+        )
 
 
 def check_are_classes(where: str, purpose: str, instead: str, loss: Loss, y: Any) -> None:

@@ -62,6 +62,8 @@ def _numeric(value: Any) -> Any:
 def _explained(name: str, value: Any, error: Exception) -> tuple[str, str]:
     """Return the reason for which a value is not an array of numbers, and the remedy."""
     reason = f" ({error})"
+    if name == "sample_weight" and isinstance(value, str):
+        return f" {value!r}", f"; write class_weight={value!r}" if value == "balanced" else ""
     if isinstance(value, (str, PathLike)):
         return f" {str(value)!r}", "; read the file first, for example by np.load or pandas.read_csv"
     if hasattr(value, "toarray"):
@@ -71,7 +73,8 @@ def _explained(name: str, value: Any, error: Exception) -> tuple[str, str]:
     if "inhomogeneous" in str(error):
         return " whose rows differ in length", "; pad them to one length"
     if name == "y":
-        return reason, "; number the classes from 0, as np.unique(y, return_inverse=True)[1] does"
+        numbered = "number classes from 0, as np.unique(y, return_inverse=True)[1] does"
+        return reason, f"; {numbered}, or convert numbers in text by y.astype(float)"
     if value is not None and not is_frame(value):
         return reason, "; encode text and categories as numbers" if np.asarray(value).dtype.kind in "UST" else ""
     return "" if value is None else reason, ""
@@ -115,8 +118,9 @@ def as_inputs(backend: Backend, where: str, x: ArrayLike, input_shape: Any, dtyp
             f"{where}: expected x of shape (N, {', '.join(map(str, input_shape))}), got {tuple(x.shape)}"
             + _shape_hint(tuple(x.shape), input_shape)
         )
-    if x.shape[0] == 0:
-        raise ValueError(f"{where}: expected at least one example in x, got shape {tuple(x.shape)}")
+    if 0 in x.shape:
+        what = "one example" if x.shape[0] == 0 else "one number per example"
+        raise ValueError(f"{where}: expected at least {what} in x, got shape {tuple(x.shape)}")
     if not xp.isdtype(x.dtype, ("bool", "integral", "real floating")):
         raise TypeError(f"{where}: expected x of real numbers, got dtype {x.dtype}")
     if integers:
@@ -145,7 +149,8 @@ def _shape_hint(got: tuple[int, ...], expected: tuple[int, ...]) -> str:
     if len(got) == 2 and got[:1] == expected:
         return "; an example is a row: x.T"
     if got == expected:
-        return "; a single example needs a batch axis too: x[None]"
+        whole = "" if len(got) == 1 else "; if the first axis is that of the examples, leave it out of input_shape"
+        return f"; a single example needs a batch axis too: x[None]{whole}"
     if len(expected) == 3 and (*got[2:], *got[1:2]) == expected:
         return "; channels come last: np.moveaxis(x, 1, -1)"
     if sorted(got[1:]) != sorted(expected) and len(got) > 1 and math.prod(got[1:]) == math.prod(expected):

@@ -2,28 +2,67 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from anynet.arrays.convert import to_numpy
-from anynet.checks import check_number
+from anynet.checks import check_number, is_multi
 from anynet.losses.base import Loss
 from anynet.losses.classification import ClassLoss
 from anynet.losses.parts import PartsLoss
 
 
-def class_labels(where: str, name: str, y: Any) -> np.ndarray:
-    """Return the class of each example from integers, one-hot rows or binary targets."""
+def class_labels(where: str, name: str, loss: Loss, y: Any) -> np.ndarray:
+    """Return the class of each example from integers, rows of one class or binary targets.
+
+    Raises
+    ------
+    ValueError
+        If the targets of an example are not those of one class.
+    """
     if isinstance(y, tuple):
         raise ValueError(f"{where}: expected one array of targets with {name}, got several; pass sample_weight instead")
-    labels = to_numpy(y)
-    if labels.ndim == 2 and labels.shape[1] > 1:
+    labels, loss = to_numpy(y), of_one_target(loss)
+    if labels.size != len(labels):
+        if labels.ndim != 2 or not (isinstance(loss, ClassLoss) or _is_one_hot(labels)):
+            raise ValueError(
+                f"{where}: expected one-hot rows in y for {name} with {type(loss).__name__}, got other rows; pass "
+                "sample_weight instead"
+            )
         return labels.argmax(axis=1)
     labels = labels.reshape(-1)
     if not np.array_equal(labels, np.round(labels)):
         raise ValueError(f"{where}: expected classes in y for {name}, got other numbers")
     return labels.astype(np.int64)
+
+
+def _is_one_hot(rows: np.ndarray) -> bool:
+    return bool(((rows == 0) | (rows == 1)).all() and (rows.sum(axis=1) == 1).all())
+
+
+def check_one_class(where: str, name: str, loss: Loss, target_shape: Any) -> None:
+    """Raise ValueError if the loss takes several targets per example, which no class describes."""
+    if isinstance(loss, PartsLoss) and not loss.one_target:
+        raise ValueError(
+            f"{where}: expected no {name} with {type(loss).__name__}, whose examples have several targets; pass it to the "
+            f"inner loss, for example SoftmaxCrossEntropy(class_weight=[...])"
+        )
+    single = is_multi(target_shape) or math.prod(target_shape) == 1
+    if loss.threshold is not None and not single:
+        raise ValueError(
+            f"{where}: expected one class per example for {name}, got {math.prod(target_shape)} independent labels with "
+            f"{type(of_one_target(loss)).__name__}; weight labels by SigmoidCrossEntropy(pos_weight=[...]), or examples by "
+            "sample_weight"
+        )
+
+
+def of_one_target(loss: Loss) -> Loss:
+    """Return the loss of one part, if all parts have the same target."""
+    while isinstance(loss, PartsLoss) and loss.one_target:
+        loss = loss.loss
+    return loss
 
 
 def class_weights(where: str, class_weight: Any, labels: np.ndarray, classes: np.ndarray | None = None) -> np.ndarray:
@@ -85,10 +124,8 @@ def split_labels(loss: Loss, y: Any) -> np.ndarray | None:
     """Return the classes to stratify by; None for other targets."""
     if isinstance(y, tuple):
         return None
-    while isinstance(loss, PartsLoss) and loss.one_target:
-        loss = loss.loss
-    y = to_numpy(y)
+    y, loss = to_numpy(y), of_one_target(loss)
     single = y.ndim == 1 or y.shape[1:] == (1,)
     if isinstance(loss, ClassLoss) or (loss.threshold is not None and single and np.array_equal(y, y.round())):
-        return class_labels("fit", "validation_split", y)
+        return class_labels("fit", "validation_split", loss, y)
     return None

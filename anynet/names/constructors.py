@@ -11,7 +11,9 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from weakref import WeakSet
 
-from anynet.names.text import advice, surplus_advice
+import numpy as np
+
+from anynet.names.text import INSTEAD, advice, surplus_advice
 
 ACCEPTED = {"lr": "learning_rate"}
 """Keyword arguments that are accepted under another name."""
@@ -42,8 +44,8 @@ class Constructed(ABCMeta):
             raise TypeError(problem + _decorator_advice(cls))
 
         def __getattr__(cls, name):
-            known = [one for one in dir(cls) if one[0] != "_"]
-            hint = "" if name[:1] == "_" else advice([base.__name__ for base in cls.__mro__], name, known)
+            known = [one for one in dir(cls) if one[0] != "_"] if name[:1] != "_" else []
+            hint = advice([base.__name__ for base in cls.__mro__], name, known) if known else ""
             raise AttributeError(f"{cls.__name__}: expected one of its attributes, got {name!r}{hint}")
 
     @property
@@ -67,7 +69,18 @@ class Value(Constructed):
             if "__init__" in vars(cls) and cls not in _checked:
                 _check_fields(cls)
                 _checked.add(cls)
-            return super().__call__(*args, **kwargs)
+            value = super().__call__(*args, **kwargs)
+            for name, field in vars(value).items():
+                if isinstance(field, (np.generic, tuple)):
+                    object.__setattr__(value, name, _plain(field))
+            return value
+
+
+def _plain(value: Any) -> Any:
+    """Return NumPy's numbers, also those in tuples, as numbers of Python, which do not promote float32 arrays."""
+    if isinstance(value, np.generic):
+        return value.item()
+    return tuple(map(_plain, value)) if type(value) is tuple else value
 
 
 def _check_fields(cls: type) -> None:
@@ -138,8 +151,15 @@ def wrong_arguments(
             return f"{where}: expected no {only}, got {surplus}{surplus_advice(owners[0])}"
         reason = re.sub(r"missing a required (?:\S+ )?argument:", "the argument", str(error))
         reason = reason.replace("multiple values for", "one value for")
-        return f"{where}: expected {reason}, got {', '.join([*map(_short, given), *kwargs]) or 'none'}"
+        values = ", ".join([*map(_short, given), *kwargs]) or "none"
+        return f"{where}: expected {reason}, got {values}{_missing_advice(owners[0], reason)}"
     return None
+
+
+def _missing_advice(owner: str, reason: str) -> str:
+    """Return the end of a message about an argument that must be given."""
+    key = f"{owner}({reason.partition(chr(39))[2].rstrip(chr(39))})"
+    return f"; write {INSTEAD[key]}" if key in INSTEAD else ""
 
 
 def _short(value: Any) -> str:

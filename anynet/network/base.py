@@ -151,7 +151,8 @@ class Network(metaclass=Constructed):
     def params(self) -> Any:
         """The parameters, for a list of layers a list with one dict per layer.
 
-        Training never changes arrays read from here, in any thread. Assign arrays of the same shapes to set them.
+        Training never changes arrays read from here, in any thread. To set them, assign the whole tree, with arrays of the
+        same shapes: entries that are replaced inside it are not checked.
         """
         return self._owner.shared.params
 
@@ -206,7 +207,8 @@ class Network(metaclass=Constructed):
     def unfreeze(self, *layers: int) -> None:
         """Train frozen layers again, all of them without an argument.
 
-        Their optimizer state starts from zero.
+        Their optimizer state is the initial one, averages of the parameters and momenta of zero, so that the first steps of
+        `Adam` are larger than its learning rate.
         """
         self._set_frozen(layers or range(len(tuple(self.layer.children()))), False)
 
@@ -267,8 +269,12 @@ class Network(metaclass=Constructed):
     if not TYPE_CHECKING:  # a type checker reports unknown attributes itself
 
         def __getattr__(self, name):
-            known = [one for one in dir(type(self)) if one[0] != "_"]
-            hint = "" if name[:1] == "_" else advice(("Model",), name, known)
+            if any(name in vars(cls) for cls in type(self).__mro__):  # a property raised AttributeError
+                return object.__getattribute__(self, name)
+            known = [one for one in dir(type(self)) if one[0] != "_"] if name[:1] != "_" else []
+            hint = advice(("Model",), name, known) if known else ""
+            if "config" not in vars(self) and name[:2] != "__":
+                hint = "; a class of its own calls super().__init__(layers, input_shape=..., loss=..., optimizer=...)"
             raise AttributeError(f"Model: expected one of its attributes, got {name!r}{hint}")
 
     def __repr__(self) -> str:

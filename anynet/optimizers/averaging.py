@@ -28,7 +28,8 @@ def mix(average: Array, p: Array, weight: Any) -> tuple[Array, ...]:
 class Averager(StatefulWrapper):
     """Base class of wrappers that average the parameters; subclasses implement `newest_weight`.
 
-    The state holds that of the optimizer as ``"optimizer"``, the ``"average"``, and ``"step"``, the number of updates.
+    The state holds that of the optimizer as ``"optimizer"``, the ``"average"``, which starts with the parameters, and
+    ``"step"``, the number of updates.
     """
 
     def newest_weight(self, count: Array) -> Array:
@@ -36,7 +37,8 @@ class Averager(StatefulWrapper):
         raise NotImplementedError(f"{type(self).__name__}: expected newest_weight(count) to be implemented, got none")
 
     def init(self, params: tree.Tree) -> State:
-        return wrapper_state(self.optimizer, params, running="average", counter="step")
+        # A layer that is unfrozen later begins with this average, whatever the step count.
+        return wrapper_state(self.optimizer, params, running="average", first=1.0, counter="step")
 
     def update(
         self, params: tree.Tree, grads: tree.Tree, state: State, elementwise: Elementwise = out_of_place

@@ -96,6 +96,11 @@ class Optimizer(metaclass=Value):
         """Return the initial state for the trainable part of the parameters."""
         # The step count is an array because a compiled step would treat a Python integer as a constant.
         if type(self).rule is not Optimizer.rule and type(self).advance is Optimizer.advance:
+            if self.rule != self.rule:
+                raise TypeError(
+                    f"{type(self).__name__}: expected rule to be the same function at each access, got a new one, which would be "
+                    "compiled in each step; define it at the level of the module"
+                )
             check_rule(type(self).__name__, self.slots, self.rule, self.coefficients)
         arrays = tree.leaves(params)
         if not arrays:
@@ -103,6 +108,16 @@ class Optimizer(metaclass=Value):
         xp = namespace(arrays[0])
         step = xp.zeros((), dtype=xp.int32, device=device(arrays[0]))
         return {"step": step, **{slot: tree.map(xp.zeros_like, params) for slot in self.slots}}
+
+    def carried(self, params: tree.Tree, state: State) -> State:
+        """Return the state for a changed selection of trained parameters.
+
+        It is that of `state`, and the initial one for new parameters. Optimizers with arrays that belong to all parameters
+        together override this, and those with several optimizers inside call it for each of them.
+        """
+        new, known = self.init(params), dict(tree.leaves_with_paths(state))
+        leaves = [known.get(path, initial) for path, initial in tree.leaves_with_paths(new)]
+        return tree.set_leaves(new, iter(leaves), like=new)
 
     def in_steps(self, per_epoch: float) -> Self:
         """Return the optimizer with schedules in steps; `per_epoch` is the number of updates per epoch."""

@@ -35,7 +35,7 @@ class Groups(Optimizer):
     -----
     Equivalent to parameter groups in PyTorch, and to `multi_transform` and `masked` in optax. `Model` raises ValueError for a
     group without matching parameters; frozen parameters also match under their names before freezing. Put `Groups` inside
-    `LossScale` or an average, not around it.
+    `LossScale`, not around it. `Model.averaged` averages the groups whose optimizer is an average.
 
     Raises
     ------
@@ -111,6 +111,10 @@ class Groups(Optimizer):
         pairs = zip(self.optimizers, self.parts(params), strict=True)
         return {"groups": [{} if optimizer is None else optimizer.init(part) for optimizer, part in pairs]}
 
+    def carried(self, params: tree.Tree, state: State) -> State:
+        rows = zip(self.optimizers, self.parts(params), state["groups"], strict=True)
+        return {"groups": [{} if optimizer is None else optimizer.carried(part, old) for optimizer, part, old in rows]}
+
     def update(
         self, params: tree.Tree, grads: tree.Tree, state: State, elementwise: Elementwise = out_of_place
     ) -> tuple[tree.Tree, State]:
@@ -120,6 +124,12 @@ class Groups(Optimizer):
                 params, old = optimizer.update(params, part, old, elementwise)
             states.append(old)
         return params, {"groups": states}
+
+    def averaged(self, params: tree.Tree, state: State) -> tree.Tree:
+        for optimizer, part in zip(self.optimizers, state["groups"], strict=True):
+            if optimizer is not None:
+                params = optimizer.averaged(params, part)
+        return params
 
 
 def _checked(key: Any) -> str | int:

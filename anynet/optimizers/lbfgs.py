@@ -89,6 +89,13 @@ class LBFGS(Optimizer):
             "y": xp.zeros(shape, dtype=dtype, device=place),
         }
 
+    def carried(self, params: tree.Tree, state: State) -> State:
+        """Return the state, or the initial one if other parameters are trained."""
+        # A pair is a step in all trained parameters and the change of their gradient.
+        new = self.init(params)
+        sizes = [{name: tuple(array.shape) for name, array in each.items()} for each in (new, state)]
+        return state if sizes[0] == sizes[1] else new
+
     def update(
         self, params: tree.Tree, grads: tree.Tree, state: State, elementwise: Elementwise = out_of_place
     ) -> tuple[tree.Tree, State]:

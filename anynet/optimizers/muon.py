@@ -103,6 +103,14 @@ class Muon(Optimizer):
             "otherwise": self.otherwise.init(vectors(params)),
         }
 
+    def carried(self, params: tree.Tree, state: State) -> State:
+        new = super().carried(params, state)
+        rest = self.otherwise.carried(vectors(params), state.get("otherwise", {}))
+        return {**new, "otherwise": rest} if new else new
+
+    def averaged(self, params: tree.Tree, state: State) -> tree.Tree:
+        return self.otherwise.averaged(params, state.get("otherwise", {}))
+
     def update(
         self, params: tree.Tree, grads: tree.Tree, state: State, elementwise: Elementwise = out_of_place
     ) -> tuple[tree.Tree, State]:

@@ -15,6 +15,7 @@ from array_api_compat import is_cupy_array
 
 from anynet.arrays import fallbacks
 from anynet.arrays.namespace import Array, namespace
+from anynet.backends.replay.replayable import hidden_state
 
 if TYPE_CHECKING:
     from anynet.optimizers.base import Optimizer
@@ -64,6 +65,10 @@ def _kernel(optimizer: Optimizer, dtype: Any, names: tuple[str, ...]) -> Callabl
     """Return ``run(numbers, rate)``, which launches one kernel; it returns None if CuPy cannot trace the optimizer."""
     import cupy
 
+    task, hidden = f"scalars of {type(optimizer).__name__} in one kernel each", hidden_state(optimizer)
+    if hidden:  # a kernel would keep, for example, the value of a schedule's closure
+        fallbacks.note(task, f"{hidden} does not declare replayable = True")
+        return lambda numbers, *rate: None
     layout: list[tuple[Any, ...]] = []
 
     def scalars(*arguments: Any) -> tuple[Any, ...]:
@@ -86,7 +91,7 @@ def _kernel(optimizer: Optimizer, dtype: Any, names: tuple[str, ...]) -> Callabl
             arrays = kernel(*numbers.values(), *rate)
         except Exception as error:  # CuPy has one for each thing that it cannot trace; the plain function shows its own
             traceable = False
-            fallbacks.note(f"scalars of {type(optimizer).__name__} in one kernel each", error)
+            fallbacks.note(task, error)
             return None
         arrays = iter(arrays if isinstance(arrays, tuple) else (arrays,))
         count, keys, values, constant = layout[0]

@@ -46,6 +46,11 @@ class Wrapper(Optimizer):
     def check_parameters(self, named: Sequence[tuple[tree.Path, Array]]) -> None:
         self.optimizer.check_parameters(named)
 
+    def carried(self, params: tree.Tree, state: State) -> State:
+        inner = self.inner(state)
+        inside = self.optimizer.carried(params, inner)
+        return inside if inner is state else {**super().carried(params, state), "optimizer": inside}
+
     def inner(self, state: State) -> State:
         """Return the state of the wrapped optimizer."""
         return state
@@ -90,13 +95,15 @@ def update_where(
     return tree.set_leaves(params, iter(moved), like=grads), tree.map(chosen, new_state, state)
 
 
-def wrapper_state(optimizer: Optimizer, params: tree.Tree, *, running: str | None = None, counter: str) -> State:
-    """Return a wrapper's initial state, with a counter and optionally a tree of zeros."""
+def wrapper_state(
+    optimizer: Optimizer, params: tree.Tree, *, running: str | None = None, first: float = 0.0, counter: str
+) -> State:
+    """Return a wrapper's initial state, with a counter and optionally `first` times the parameters."""
     state: State = {"optimizer": optimizer.init(params)}
     arrays = tree.leaves(params)
     if arrays:
         xp = namespace(arrays[0])
         if running is not None:
-            state[running] = tree.map(xp.zeros_like, params)
+            state[running] = tree.map(lambda p: p * first if first else xp.zeros_like(p), params)
         state[counter] = xp.zeros((), dtype=xp.int32, device=device(arrays[0]))
     return state

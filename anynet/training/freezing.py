@@ -36,7 +36,10 @@ def set_frozen(
 ) -> tuple[ModelConfig, TrainState]:
     """Return the configuration and the state with some layers frozen or unfrozen.
 
-    The optimizer state of the other layers is kept; layers already in the requested condition are not changed.
+    The optimizer state of the other layers is kept; layers already in the requested condition are not changed. That of an
+    unfrozen layer starts as in `Optimizer.init`, while the step count, on which schedules depend, continues. Adam therefore
+    does not correct the bias of the layer's new moments: with its defaults, a step is up to 6.6 times the learning rate in the
+    first dozens of steps, instead of at most 1 for a gradient that stays the same.
     """
     where = "freeze" if frozen else "unfreeze"
     network = config.layer
@@ -48,8 +51,8 @@ def set_frozen(
     layers: list[Any] = list(network.layers)
     params = list(state.params)
     for number in numbers:
-        if not -len(layers) <= check_int(where, "the number of a layer", number, at_least=-len(layers)) < len(layers):
-            raise ValueError(f"{where}: expected the number of a layer < {len(layers)}, got {number}")
+        if not -len(layers) <= check_int(where, "the index of a layer", number, at_least=-len(layers)) < len(layers):
+            raise ValueError(f"{where}: expected the index of a layer below {len(layers)}, got {number}")
         if frozen and not isinstance(layers[number], Frozen):
             layers[number], params[number] = Frozen(layers[number]), {"layer": params[number]}
         elif not frozen and isinstance(layers[number], Frozen):
@@ -59,9 +62,7 @@ def set_frozen(
 
 
 def _opt_state(config: ModelConfig, params: Any, old: dict[str, Any]) -> dict[str, Any]:
-    """Return the optimizer state for changed layers: that of `old` where it has one, else the initial one."""
-    new = config.optimizer.init(config.layer.trainable(params)) if config.optimizer else {}
-    known = dict(tree.leaves_with_paths(old))
-    leaves = [known.get(path, initial) for path, initial in tree.leaves_with_paths(new)]
-    new = tree.set_leaves(new, iter(leaves), like=new)
+    """Return the optimizer state for changed layers, with the learning-rate factor of `old`."""
+    kept = {name: value for name, value in old.items() if name != lr_factor.KEY}
+    new = config.optimizer.carried(config.layer.trainable(params), kept) if config.optimizer else {}
     return {**new, lr_factor.KEY: old[lr_factor.KEY]} if lr_factor.KEY in old else new

@@ -70,8 +70,10 @@ def place_like(where: str, old: tree.Tree, new: tree.Tree, place: Callable[[Any]
         sides = {"without": expected.keys() - given.keys(), "with an additional": given.keys() - expected.keys()}
         odd = " and ".join(f"{word} {_names(paths)}" for word, paths in sides.items() if paths)
         count = plural(len(expected), "array")
+        inside = any(path[:length] in expected for path in given for length in range(1, len(path)))
+        advice = "; convert lists of numbers by np.array" if inside else ""
         raise ValueError(
-            f"{where}: expected {count} as in Model.{where}, got {len(given)}, {odd}; assign {_outline(old)}"
+            f"{where}: expected {count} as in Model.{where}, got {len(given)}, {odd}; assign {_outline(old)}{advice}"
         )
     placed = []
     for path, array in expected.items():

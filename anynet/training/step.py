@@ -78,9 +78,29 @@ def make_objective(
             examples = denominator(loss, value, y, weight)
             value = value + regularizer.value(layer.trainable(params), examples)
             grads = regularizer.add_gradient(params, grads, examples)
-        return value, grads, (y_pred, cache)
+        return value, fitted(grads, params), (y_pred, cache)
 
     return objective
+
+
+def fitted(grads: tree.Tree, params: tree.Tree) -> tree.Tree:
+    """Return gradients in the dtypes of their parameters.
+
+    Raises
+    ------
+    ValueError
+        If the shape of a gradient is not that of its parameter.
+    """
+    pairs = tree.zip_leaves(grads, grads, params)
+    if all(g.dtype == p.dtype and g.shape == p.shape for g, p in pairs):
+        return grads
+    for (path, _), (g, p) in zip(tree.leaves_with_paths(grads), pairs, strict=True):
+        if g.shape != p.shape:
+            raise ValueError(
+                f"backward: expected a gradient of shape {tuple(p.shape)} for parameter {tree.name(path)}, got "
+                f"{tuple(g.shape)}"
+            )
+    return tree.map(lambda g, p: namespace(p).astype(g, p.dtype), grads, params)
 
 
 def denominator(loss: Loss, value: Array, y: Array, weight: Array | None) -> Array | float:

@@ -66,8 +66,9 @@ def read(source: Any, layout: str, groups: Sequence[str]) -> Source:
             raise TypeError(
                 f"load_weights: expected arrays, got a {type(source).__name__}; pass the result of its {method}(){advice}"
             )
-    hint = "; pass layout='keras' for a list" if isinstance(source, (list, tuple)) else ""
-    raise TypeError(f"load_weights: expected a path, a dict or a list of arrays, got {type(source).__name__}{hint}")
+    raise TypeError(
+        f"load_weights: expected a path, a dict of arrays, or a list of arrays with layout='keras', got {type(source).__name__}"
+    )
 
 
 def _numbered(arrays: Sequence[Any]) -> Source:

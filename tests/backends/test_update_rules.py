@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from anynet import Adam
 from anynet.arrays import background, compiling
 from anynet.arrays.elementwise import maximum
 from anynet.arrays.namespace import namespace
@@ -165,3 +166,43 @@ def test_a_traced_rule_propagates_nan_in_maximum():
 def test_a_traced_rule_may_exchange_arrays():
     lines = cupy_rules.trace_rule(lambda p, g, s: (s, p), slots=1, coefficients=0)
     assert lines == ["const T t0 = a2;", "const T t1 = a0;", "a0 = t0;", "a2 = t1;"]
+
+
+def unlike(rows):
+    """Return rows in which gradients have another dtype or size, or addresses that do not fit their dtype."""
+    p, g, *slots = rows[0]
+    buffer = np.zeros(g.nbytes + 1, np.uint8)[1:]
+    shifted = buffer.view(g.dtype)
+    shifted[...] = g
+    return {
+        "float64 gradient": [(p, g.astype("float64"), *slots)],
+        "one number": [(p, g[:1], *slots)],
+        "unaligned": [(p, shifted, *slots)],
+        "float64 row after float32": [rows[0], tuple(a.astype("float64") for a in rows[1])],
+    }
+
+
+@pytest.mark.parametrize("kind", ["float64 gradient", "one number", "unaligned", "float64 row after float32"])
+@pytest.mark.parametrize("bound", [False, True])
+def test_a_compiled_rule_reads_no_array_as_something_else(kind, bound):
+    """A compiled program takes addresses alone, so it would read past an array, or bits of another dtype."""
+    pytest.importorskip("llvmlite", reason="llvmlite, the extra 'fast', is not installed")
+    rule = Adam().rule
+    rows, coefficients = rows_and_coefficients(*RULES[rule], "float32", sizes=(7, 5))
+    run = compiled(rule, rows, coefficients)
+    rows = unlike(rows)[kind]
+    expected = copied(rows)
+    run_tiled(rule)(expected, coefficients)
+    run.bind(rows)(coefficients) if bound else run(rows, coefficients)
+    assert_same(rows, [(p, *slots) for p, _, *slots in expected])
+
+
+def test_a_coefficient_of_numpy_is_a_number_before_and_after_compiling():
+    pytest.importorskip("llvmlite", reason="llvmlite, the extra 'fast', is not installed")
+    rule = Adam().rule
+    rows, coefficients = rows_and_coefficients(*RULES[rule], "float32")
+    run, numbers = compiled(rule, rows, coefficients), tuple(np.float64(c) for c in coefficients)
+    before, after = copied(rows), copied(rows)
+    CompiledRule(rule)(before, numbers)
+    run(after, numbers)
+    assert_same(after, [(p, *slots) for p, _, *slots in before])

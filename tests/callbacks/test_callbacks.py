@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from anynet import SGD, Adam, Dense, Dropout, HalfSquaredError, Layer, Model, ReLU, Tanh, load
+from anynet import MAE, SGD, Adam, Dense, Dropout, Frozen, HalfSquaredError, Layer, Model, ReLU, Tanh, load
 from anynet.callbacks import (
     Callback,
     Checkpoint,
@@ -409,6 +409,14 @@ def test_training_stops_by_a_metric_of_a_callback():
     assert "val_largest" not in model.evaluate(*noisy) and "largest" not in model.evaluate(*noisy)
 
 
+def test_monitor_uses_the_direction_of_a_metric_of_a_callback():
+    callback = WithMetric(MAE())
+    callback.on_epoch_end = lambda run: None
+    stopping = EarlyStopping("val_mae", patience=1)
+    history = make(metrics=["r2"]).fit(x, y, epochs=5, validation_data=noisy, callbacks=[stopping, callback])
+    assert stopping.best == min(history["val_mae"])
+
+
 def test_metrics_of_the_validation_data_need_validation():
     callback = WithMetric(Largest(calls := []))
     callback.on_epoch_end = lambda run: None
@@ -419,3 +427,64 @@ def test_metrics_of_callbacks_have_different_names():
     two = [WithMetric(Largest([])), WithMetric(Largest([1]))]
     with pytest.raises(ValueError, match="largest"):
         make().fit(x, y, validation_data=noisy, callbacks=two)
+
+
+# Layers frozen by a callback ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("hook", ["on_fit_begin", "on_epoch_begin", "on_batch_end", "on_epoch_end"])
+@pytest.mark.parametrize("frozen", [False, True], ids=["freeze", "unfreeze"])
+def test_a_callback_may_freeze_and_unfreeze(hook, frozen, backend):
+    """Training, validation, metrics of callbacks and `StopOnNaN` use the new layers from then on."""
+    model = make(backend=backend)
+    model.freeze(*[0] * frozen)
+
+    def change(run):
+        if run.epoch <= 1:
+            run.model.unfreeze() if frozen else run.model.freeze(0)
+
+    callbacks = [WithMetric(Largest([])), StopOnNaN(), LambdaCallback(**{hook: change})]
+    history = model.fit(x, y, epochs=3, batch_size=20, validation_data=noisy, callbacks=callbacks)
+    assert isinstance(model.layer.layers[0], Frozen) is not frozen
+    assert history["val_loss"][-1] == pytest.approx(model.evaluate(*noisy)["loss"], rel=1e-6)
+    assert history["val_largest"][-1] == pytest.approx(callbacks[0].seen[-1], rel=1e-6)
+
+
+def test_validation_metrics_of_callbacks_are_compiled_once():
+    pytest.importorskip("jax", reason="jax is not installed")
+    calls, model = [], make(backend="jax")
+    model.fit(x, y, epochs=4, validation_data=noisy, callbacks=[WithMetric(Largest(calls))])
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("hook", ["on_epoch_begin", "on_batch_end"])
+def test_names_the_layer_that_is_not_finite_after_unfreezing(hook):
+    model = make(optimizer=SGD(1e30))
+    model.freeze(0)
+    unfreeze = LambdaCallback(**{hook: lambda run: run.model.unfreeze()})
+    where = "layer 2, Dense" if hook == "on_epoch_begin" else "an update since layers were frozen or unfrozen"
+    with pytest.raises(FloatingPointError, match=f"first in .*{where}"), np.errstate(all="ignore"):
+        model.fit(x, y, epochs=3, batch_size=20, callbacks=[unfreeze, StopOnNaN()])
+
+
+@pytest.mark.parametrize("frozen", [False, True], ids=["freeze", "unfreeze"])
+def test_early_stopping_restores_parameters_of_other_layers(frozen):
+    """The best epoch is the first, and layers are frozen or unfrozen afterwards."""
+    model, best = make(optimizer=SGD(0.01)), []
+    model.freeze(*[0] * frozen)
+
+    def change(run):
+        if run.epoch == 1:
+            best.append(weights(thawed(run.model)))
+            run.model.unfreeze() if frozen else run.model.freeze(0)
+
+    def thawed(model):
+        model = model.to("numpy")
+        model.unfreeze()
+        return model
+
+    worse = LambdaCallback(on_epoch_end=lambda run: run.logs.update(val_loss=float(run.epoch)))
+    callbacks = [worse, EarlyStopping(patience=2), LambdaCallback(on_epoch_end=change)]
+    model.fit(x, y, epochs=9, validation_data=noisy, callbacks=callbacks)
+    assert model.history.epochs == 3 and isinstance(model.layer.layers[0], Frozen) is not frozen
+    assert equal(weights(thawed(model)), best[0])

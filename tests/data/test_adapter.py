@@ -5,13 +5,21 @@ import pytest
 
 from anynet import (
     SGD,
+    BinaryCrossEntropy,
     Dense,
+    EachDense,
+    EachMember,
+    EachPosition,
     Embedding,
     HalfSquaredError,
+    Hinge,
     Losses,
     MeanSquaredError,
+    Members,
     Model,
     Parallel,
+    Sigmoid,
+    SigmoidCrossEntropy,
     SoftmaxCrossEntropy,
     Tanh,
     tree,
@@ -291,6 +299,57 @@ def test_class_weights_scale_the_training_data_alone(backend):
         index = [int(np.flatnonzero((row == X).all(axis=1))[0]) for row in found["x"]]
         np.testing.assert_allclose(found["weight"], (each * WEIGHT)[index], rtol=1e-6)
     assert len(training) + len(validation) == 20
+
+
+MANY = (np.arange(80).reshape(20, 4) % 3 == 0).astype("float32")  # several labels per example
+
+
+@pytest.mark.parametrize("weight", [{0: 2.0}, "balanced"], ids=str)
+@pytest.mark.parametrize(
+    ("loss", "y", "text"),
+    [
+        (SigmoidCrossEntropy(), MANY, "expected one class per example for class_weight, got 4 independent labels"),
+        (SigmoidCrossEntropy(), np.eye(4)[Y], "got 4 independent labels with SigmoidCrossEntropy"),
+        (BinaryCrossEntropy(), MANY, "got 4 independent labels with BinaryCrossEntropy"),
+        (Hinge(), MANY, "got 4 independent labels with Hinge"),
+        (MeanSquaredError(), MANY, "expected one-hot rows in y for class_weight with MeanSquaredError"),
+        (MeanSquaredError(), 0.0 * MANY, "expected one-hot rows in y for class_weight"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_class_weights_refuse_several_labels(loss, y, text, weight):
+    model = Model([Dense(4), Sigmoid()][: 1 + (loss.threshold == 0.5)], input_shape=4, loss=loss, optimizer=SGD(0.1))
+    before = model.copy_params()
+    with pytest.raises(ValueError, match=f"^fit: .*{text}.*; .*sample_weight"):
+        model.fit(X, y, class_weight=weight)
+    if weight != "balanced":
+        with pytest.raises(ValueError, match=f"^fit: .*{text}.*; .*sample_weight"):
+            model.fit([(X, y)], class_weight=weight)
+    assert_same(model.params, before)
+
+
+def test_class_weights_of_an_iterable_refuse_several_targets():
+    model = Model([EachDense(3)], input_shape=(5, 2), loss=EachPosition(SoftmaxCrossEntropy()), optimizer=SGD(0.1))
+    with pytest.raises(ValueError, match="fit: expected no class_weight with EachPosition"):
+        model.fit([(np.zeros((4, 5, 2)), np.zeros((4, 5), int))], class_weight={0: 2.0})
+
+
+@pytest.mark.parametrize(
+    ("loss", "y"),
+    [
+        (SoftmaxCrossEntropy(), np.eye(4)[Y]),
+        (SoftmaxCrossEntropy(), 0.9 * np.eye(4)[Y] + 0.025),
+        (MeanSquaredError(), np.eye(4)[Y]),
+        (EachMember(SoftmaxCrossEntropy()), np.eye(4)[Y]),
+    ],
+)
+def test_class_weights_take_rows_of_one_class(loss, y):
+    layers = [Members(2), EachDense(4)] if isinstance(loss, EachMember) else [Dense(4)]
+    adapter = adapter_of(Model(layers, input_shape=4, loss=loss))
+    factor = np.array([2.0, 1.0, 0.5], "float32")[Y]
+    for given in ((X, y), ([(X, y)], None)):
+        training, _ = sources(adapter, *given, class_weight={0: 2.0, 2: 0.5})
+        np.testing.assert_array_equal(np.concatenate([b.weight for b in training.eval_batches(20)]), factor)
 
 
 @pytest.mark.parametrize("streamed", [False, True])

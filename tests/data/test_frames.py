@@ -55,9 +55,7 @@ def test_polars():
 @pytest.mark.parametrize("dtype", ["object", "category", "string"])
 def test_a_series_of_text_as_targets(dtype):
     labels = pandas().Series(["cat", "dog", "cat"], dtype=dtype)
-    with pytest.raises(
-        TypeError, match=rf"got Series of shape \(3,\) \(its dtype is {labels.dtype}\); number the classes"
-    ):
+    with pytest.raises(TypeError, match=rf"got Series of shape \(3,\) \(its dtype is {labels.dtype}\); number classes"):
         model(1).fit(np.ones((3, 1)), labels)
     assert np.unique(labels, return_inverse=True)[1].tolist() == [0, 1, 0]  # the remedy
 

@@ -47,6 +47,16 @@ def test_a_schedule_that_cannot_be_fused_runs_as_written(backend):
     assert "scalars of SGD" in info().backends["cupy"]["slower in this process"]
 
 
+def test_a_schedule_with_hidden_state_is_called_in_each_step(backend):
+    rates = {"now": 0.5}
+    optimizer, params = SGD(lambda step: rates["now"] + 0.0 * step), {"weight": backend.asarray(np.ones(3))}
+    state = optimizer.init(params)
+    for rate in (0.5, 0.25):
+        rates["now"] = rate
+        new, _ = optimizer.update({"weight": params["weight"] * 1.0}, params, state)
+        np.testing.assert_array_equal(fetch(backend, new["weight"]), np.full(3, 1.0 - rate))
+
+
 def test_a_factor_on_the_learning_rate_is_no_constant_of_a_kernel(backend):
     model = Model([Dense(1)], input_shape=2, loss=HalfSquaredError(), optimizer=SGD(0.1), backend=backend)
     x, y = np.ones((3, 2), np.float32), np.zeros((3, 1), np.float32)

@@ -244,6 +244,42 @@ def test_averaged_returns_another_model(backend):
     np.testing.assert_array_equal(backend.to_numpy(model.params[0]["weight"]), before)
 
 
+def test_parts_with_an_average_are_averaged(backend):
+    """The parts of `Groups` and `Muon` are averaged as by an average of their own; the others keep their weights."""
+    ema = EMA(SGD(0.1), decay=0.5)
+    whole = make(ema, backend)
+    whole.fit(X, Y, epochs=2, batch_size=8)
+    expected = fetch(backend, whole.averaged().params)
+    for groups in ({}, {"*bias": EMA(SGD(0.1), decay=0.5)}):
+        model = make(Groups(ema, groups), backend)
+        model.fit(X, Y, epochs=2, batch_size=8)
+        found = fetch(backend, model.averaged().params)
+        assert all(np.allclose(found[i][name], expected[i][name]) for i in (0, 2) for name in found[i])
+    model = make(Groups(SGD(0.1), {"2.*": ema, "0.bias": None}), backend)
+    model.fit(X, Y, epochs=2, batch_size=8)
+    last, found = fetch(backend, model.params), fetch(backend, model.averaged().params)
+    assert np.array_equal(found[0]["weight"], last[0]["weight"]) and np.array_equal(found[0]["bias"], last[0]["bias"])
+    assert not np.allclose(found[2]["weight"], last[2]["weight"])
+
+
+def test_the_vectors_of_muon_may_have_an_average():
+    model = make(Muon(0.01, otherwise=EMA(SGD(0.1), decay=0.5)))
+    model.fit(X, Y, epochs=2, batch_size=8)
+    averaged = model.averaged().params
+    for i in (0, 2):
+        np.testing.assert_array_equal(averaged[i]["weight"], model.params[i]["weight"])
+        np.testing.assert_array_equal(averaged[i]["bias"], model.state.opt_state["otherwise"]["average"][i]["bias"])
+        assert not np.allclose(averaged[i]["bias"], model.params[i]["bias"])
+
+
+def test_the_average_starts_with_copies_of_the_parameters(backend):
+    params = {"weight": place(backend, np.array([1.0, 2.0]))}
+    for optimizer in (EMA(SGD(1.0)), SWA(SGD(1.0))):
+        average = optimizer.init(params)["average"]
+        assert average["weight"] is not params["weight"]
+        np.testing.assert_array_equal(fetch(backend, average)["weight"], [1.0, 2.0])
+
+
 def test_accumulating_equals_the_large_batch(backend):
     small, large = make(Accumulate(Adam(0.01), steps=3), backend), make(Adam(0.01), backend)
     small.fit(X, Y, epochs=4, batch_size=8, shuffle=False)

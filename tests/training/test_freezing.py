@@ -8,13 +8,19 @@ import pytest
 
 from anynet import (
     EMA,
+    LBFGS,
     SGD,
+    SWA,
+    Accumulate,
+    Adam,
+    Clip,
     Dense,
     Dropout,
     Frozen,
     Groups,
     HalfSquaredError,
     Model,
+    Muon,
     Rescale,
     SoftmaxCrossEntropy,
     Tanh,
@@ -83,9 +89,9 @@ def test_a_frozen_layer_may_have_a_group_of_its_own(pattern, tmp_path):
 
 
 def test_what_cannot_be_frozen():
-    with pytest.raises(ValueError, match="freeze: expected the number of a layer < 5, got 5"):
+    with pytest.raises(ValueError, match="freeze: expected the index of a layer below 5, got 5"):
         make().freeze(5)
-    with pytest.raises(TypeError, match="freeze: expected the number of a layer to be an integer, got 'a'"):
+    with pytest.raises(TypeError, match="freeze: expected the index of a layer to be an integer, got 'a'"):
         make().freeze("a")
     with pytest.raises(TypeError, match="freeze: expected a model of a list of layers, got one of Dense; write Frozen"):
         Model(Dense(2), input_shape=2).freeze(0)
@@ -151,10 +157,10 @@ def test_without_an_optimizer_there_is_no_optimizer_state():
 @pytest.mark.parametrize(
     ("numbers", "frozen", "error", "message"),
     [
-        ([5], True, ValueError, "^freeze: expected the number of a layer < 5, got 5$"),
-        ([1, 5], True, ValueError, "^freeze: expected the number of a layer < 5, got 5$"),
-        ([-6], False, ValueError, "^unfreeze: expected the number of a layer >= -5, got -6$"),
-        ([1.0], False, TypeError, "^unfreeze: expected the number of a layer to be an integer, got 1.0$"),
+        ([5], True, ValueError, "^freeze: expected the index of a layer below 5, got 5$"),
+        ([1, 5], True, ValueError, "^freeze: expected the index of a layer below 5, got 5$"),
+        ([-6], False, ValueError, "^unfreeze: expected the index of a layer >= -5, got -6$"),
+        ([1.0], False, TypeError, "^unfreeze: expected the index of a layer to be an integer, got 1.0$"),
     ],
 )
 def test_a_number_that_does_not_fit_changes_nothing(numbers, frozen, error, message):
@@ -189,3 +195,111 @@ def test_a_state_that_begins_with_the_parameters_is_copied(backend):
     model.fit(np.ones((90, 6), np.float32), targets)
     assert np.array_equal(backend.to_numpy(model.state.opt_state["anchor"][0]["weight"]), before)
     assert not np.array_equal(backend.to_numpy(model.state.params[0]["weight"]), before)
+
+
+# States of several parameters together --------------------------------------------------------------------------------
+
+targets = np.random.default_rng(1).normal(size=(90, 3))
+
+
+def regression(optimizer):
+    layers = [Dense(5), Tanh(), Dense(3)]
+    settings = {"loss": HalfSquaredError(), "optimizer": optimizer, "dtype": "float64", "seed": 2}
+    return Model(layers, input_shape=6, **settings)
+
+
+def fitted(model, epochs=1):
+    model.fit(x / 255, targets, epochs=epochs, batch_size=30)
+    return model
+
+
+def averages(model):
+    return model.averaged().params
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        EMA(SGD(0.1), decay=0.9),
+        SWA(SGD(0.1), start=4, every=2),
+        SWA(SGD(0.1), start=100),
+        EMA(Accumulate(Clip(Adam(0.01), norm=1.0), steps=2), decay=0.9),
+        Accumulate(EMA(Adam(0.01), decay=0.9), steps=2),
+        Groups(EMA(Adam(0.01), decay=0.9), {"*bias": EMA(SGD(0.1))}),
+        EMA(Muon(0.01), decay=0.9),
+    ],
+    ids=lambda optimizer: repr(optimizer)[:24],
+)
+def test_the_average_of_an_unfrozen_layer_starts_at_its_parameters(optimizer):
+    model = regression(optimizer)
+    model.freeze(0)
+    fitted(model, 3).unfreeze(0)
+    for name, value in model.params[0].items():
+        np.testing.assert_array_equal(averages(model)[0][name], value)
+    before = model.copy_params()
+    kept = averages(model)[2]["weight"]
+    fitted(model)
+    for name, value in model.params[0].items():
+        spread = np.abs(value - before[0][name]).max()
+        assert np.abs(averages(model)[0][name] - before[0][name]).max() <= 3 * spread  # of three steps
+    assert not np.array_equal(averages(model)[2]["weight"], kept)
+
+
+def test_the_average_of_an_unfrozen_layer_is_that_of_all_its_values():
+    """SWA counts the updates in which a layer was frozen, with the parameters it had."""
+    model = regression(SWA(SGD(0.1)))
+    model.freeze(0)
+    fitted(model, 2).unfreeze(0)
+    points = [model.copy_params()[0]["weight"]] * 6
+    for _ in range(2):
+        model.train_step(x / 255, targets)
+        points.append(model.copy_params()[0]["weight"])
+    np.testing.assert_allclose(averages(model)[0]["weight"], np.mean(points, axis=0), rtol=1e-12)
+
+
+@pytest.mark.parametrize("first", [(), (0,)])
+def test_the_pairs_of_lbfgs_start_again(first, tmp_path):
+    model = regression(LBFGS(iterations=3))
+    model.freeze(*first)
+    model.fit(x / 255, targets, epochs=2, batch_size=None)
+    assert int(model.state.opt_state["pairs"]) > 0
+    model.unfreeze() if first else model.freeze(0)
+    state = model.state.opt_state
+    assert int(state["pairs"]) == 0 and not state["s"].any() and not state["y"].any()
+    model.save(tmp_path / "model")
+    fresh = Model.from_config(model.config)
+    fresh.params = model.params
+    again = load(tmp_path / "model")
+    for each in (model, fresh, again):
+        each.fit(x / 255, targets, epochs=2, batch_size=None, shuffle=False)
+    assert_same(model.params, fresh.params)
+    assert_same(model.params, again.params)
+
+
+def test_the_pairs_of_lbfgs_are_kept_if_the_same_parameters_are_trained():
+    model = regression(LBFGS(iterations=3))
+    model.fit(x / 255, targets, batch_size=None)
+    before = tree.map(np.array, model.state.opt_state)
+    model.freeze(1)  # it has no parameters
+    assert_same(model.state.opt_state, before)
+
+
+def test_each_nested_optimizer_carries_its_own_state():
+    @dataclass(frozen=True)
+    class Restarting(SGD):
+        def carried(self, params, state):
+            return self.init(params)
+
+    def step_of(state):
+        return int(state["step"])
+
+    for optimizer, inner in (
+        (Clip(Restarting(0.1), norm=1.0), lambda state: state),
+        (EMA(Restarting(0.1)), lambda state: state["optimizer"]),
+        (Groups(SGD(0.1), {"2.*": Restarting(0.1)}), lambda state: state["groups"][0]),
+        (Muon(0.01, otherwise=Restarting(0.1)), lambda state: state["otherwise"]),
+    ):
+        model = fitted(regression(optimizer))
+        assert step_of(inner(model.state.opt_state)) == 3
+        model.freeze(0)
+        assert step_of(inner(model.state.opt_state)) == 0

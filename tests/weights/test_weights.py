@@ -325,13 +325,17 @@ BAD = {
         ValueError,
         r"expected layout 'torch' or 'keras', got 'jax'",
     ),
-    "a list for torch": ({"source": [1.0]}, TypeError, r"got list; pass layout='keras' for a list$"),
+    "a list for torch": ({"source": [1.0]}, TypeError, r"or a list of arrays with layout='keras', got list$"),
     "too short a list": (
         {"source": [np.ones(3)], "layout": "keras"},
         ValueError,
         r"expected 12 arrays, got 1; 12 missing: 0\.weight, .* and 4 more; 1 unexpected: array 0;",
     ),
-    "a number": ({"source": 3}, TypeError, r"expected a path, a dict or a list of arrays, got int$"),
+    "a number": (
+        {"source": 3},
+        TypeError,
+        r"expected a path, a dict of arrays, or a list of arrays with layout='keras', got int$",
+    ),
     "a model of Keras": (
         {"source": Network()},
         TypeError,

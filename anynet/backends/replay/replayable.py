@@ -60,7 +60,7 @@ def _parts(value: Any) -> list[Any] | None:
     if kind is MethodType:
         return [value.__self__, value.__func__]
     if kind is FunctionType:
-        if not _is_own(value.__globals__["__name__"]):
+        if not _is_own(value.__globals__.get("__name__", "")):
             return None
         try:
             cells = [cell.cell_contents for cell in value.__closure__ or ()]
