@@ -69,6 +69,10 @@ class Layer(metaclass=Value):
     """Whether `forward` also accepts ``(x, lengths)``, where lengths (N,) are the numbers of positions of the examples. `Lengths`
     passes them to such layers, wherever they are in its network."""
 
+    mixes_positions: ClassVar[bool] = False
+    """Whether an output at one position of the first axis depends on later positions without `takes_lengths`, also by its
+    parameters; `Lengths` refuses such layers."""
+
     def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
         """Return initial parameters, as NumPy arrays, and the shape of the output.
 

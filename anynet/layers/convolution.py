@@ -83,6 +83,7 @@ class Conv2D(Layer):
     """
 
     uses_key: ClassVar[bool] = False
+    mixes_positions: ClassVar[bool] = True
 
     filters: int
     kernel_size: Any
@@ -223,6 +224,11 @@ class Conv1D(Layer):
     use_bias: bool = True
     weight: Any = GlorotUniform()
     bias: Any = Zeros()
+
+    @property
+    def mixes_positions(self) -> bool:  # type: ignore[override]
+        causal = isinstance(self.padding, tuple) and self.padding[1] == 0
+        return self.stride > 1 or not (causal or self.kernel_size == 1)
 
     def __post_init__(self) -> None:
         for name in ("filters", "kernel_size", "stride", "dilation", "groups"):

@@ -30,8 +30,8 @@ class Dropout(Layer):
     Parameters
     ----------
     rate : float or Schedule, in [0, 1)
-        Probability p of dropping an input, rounded to a multiple of 2⁻¹⁶, at most 1 − 2⁻¹⁶. The steps of a schedule are training
-        passes of this layer: batches, or uses in batches within a `Repeat`.
+        Probability p of dropping an input, rounded to a multiple of 2⁻¹⁶, at most 1 − 2⁻¹⁶. The steps of a schedule
+        are training passes of this layer, one per batch, or one per use within `Repeat` or `Shared`.
 
     Notes
     -----

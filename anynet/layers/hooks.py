@@ -86,6 +86,10 @@ class HookedLayer(Layer):
     def takes_lengths(self) -> bool:  # type: ignore[override]
         return self.layer.takes_lengths
 
+    @property
+    def mixes_positions(self) -> bool:  # type: ignore[override]
+        return self.layer.mixes_positions
+
     def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
         params, shape = self.layer.init(rng, input_shape)
         self.hook(LayerCall(self.path, self.layer, "init", params, input_shape, shape))

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from anynet import tree
 from anynet.arrays.namespace import Array, namespace
-from anynet.checks import is_multi
+from anynet.checks import AnySize, is_multi
 from anynet.layers.base import Arrays, Cache, Grads, Key, Layer, Params, Shape
 from anynet.layers.containers import Container, as_layer, child_key, with_layer_path
 from anynet.layers.hooks import map_layers
@@ -24,7 +25,8 @@ class Lengths(Container):
 
     Layers that mix positions (`SelfAttention`, `Attention`, `LSTM`, `GRU`, `GlobalAvgPool1D`) receive the lengths and ignore what
     comes after the end of an example; all other layers are applied to every position. The outputs before the end of an example
-    then equal those for the sequence without its padding.
+    then equal those for the sequence without its padding. Of convolutions, those that read no later position are accepted:
+    ``Conv1D(filters, k, padding=(k - 1, 0))``.
 
     Parameters
     ----------
@@ -39,7 +41,8 @@ class Lengths(Container):
     Raises
     ------
     ValueError
-        If there are not two inputs of shapes (positions, ...) and ().
+        If there are not two inputs of shapes (positions, ...) and (), or a layer would read the padding: a convolution that reads
+        later positions, pooling over a window, `Flatten`, or `BatchNorm`, whose averages would include it.
 
     Examples
     --------
@@ -65,11 +68,12 @@ class Lengths(Container):
         shapes: Any = input_shape
         if not is_multi(shapes) or len(shapes) != 2 or not shapes[0] or shapes[1] != ():
             raise ValueError(f"Lengths: expected two inputs of shapes (positions, ...) and (), got {input_shape}")
+        checked = map_layers(self.layer, lambda layer, _: _Checked(layer))
         try:
-            params, shape = self.layer.init(rng, shapes[0])
+            params, shape = checked.init(rng, _marked(shapes[0]))
         except ValueError as error:
             raise with_layer_path("layer", error) from None
-        return {"layer": params}, shape
+        return {"layer": params}, tree.map(lambda n: int(n) if isinstance(n, _Positions) else n, shape)
 
     def forward(self, params: Params, x: Arrays, *, key: Key | None = None) -> tuple[Arrays, Cache]:
         x, lengths = x
@@ -102,6 +106,36 @@ class Lengths(Container):
     @property
     def integer_input(self) -> Any:
         return self.layer.integer_input, True
+
+
+class _Positions(int):
+    """The number of positions in a shape; arithmetic returns an ordinary number."""
+
+
+def _marked(shape: Shape) -> Shape:
+    """Return a shape whose first axis is that of the positions."""
+    positions: Any = shape[0]
+    return shape if isinstance(positions, AnySize) else (_Positions(positions), *shape[1:])
+
+
+@dataclass(frozen=True, eq=False)
+class _Checked(Layer):
+    """A layer whose `init` refuses the axis of the positions if the layer would read the padding."""
+
+    layer: Layer
+
+    def init(self, rng: np.random.Generator, input_shape: Shape) -> tuple[Params, Shape]:
+        params, shape = self.layer.init(rng, input_shape)
+        positions = input_shape[0] if input_shape else None
+        if not isinstance(positions, (_Positions, AnySize)) or self.layer.takes_lengths:
+            return params, shape
+        if self.layer.mixes_positions or is_multi(shape) or shape[:1] != (positions,):
+            raise ValueError(
+                f"{type(self.layer).__name__}: expected a layer that takes lengths or treats each position alone, inside "
+                f"Lengths, got one that would read the padding, for input ({', '.join(map(str, input_shape))}); put it "
+                "after a layer with one output per sequence, such as GlobalAvgPool1D() or LSTM(units, sequences=False)"
+            )
+        return params, _marked(shape)
 
 
 @dataclass(frozen=True, eq=False)

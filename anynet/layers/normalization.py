@@ -97,6 +97,7 @@ class BatchNorm(Layer):
 
     uses_key: ClassVar[bool] = False
     buffers: ClassVar[tuple[str, ...]] = ("running_mean", "running_var")
+    mixes_positions: ClassVar[bool] = True
 
     _: KW_ONLY
     momentum: float = 0.1

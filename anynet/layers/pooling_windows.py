@@ -21,6 +21,7 @@ class Pool(Layer):
     """Base class of pooling layers: gather the inputs of windows, and scatter gradients back."""
 
     uses_key: ClassVar[bool] = False
+    mixes_positions: ClassVar[bool] = True
 
     pool_size: Any
     _: KW_ONLY

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from operator import add
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from anynet import tree
 from anynet.checks import check_int, is_multi
+from anynet.durations import fields_in_steps
 from anynet.layers.base import Arrays, Cache, Grads, Key, Layer, Params, Shape
 from anynet.layers.containers import Container, as_layer, child_key, with_layer_path
 
@@ -129,6 +130,10 @@ class Repeat(Sharing):
     def check_input(self, where: str, x: Arrays) -> None:
         self.layer.check_input(where, x)
 
+    def in_steps(self, per_epoch: float) -> Self:
+        """Return the layer with schedules in steps; inside, each use is one."""
+        return fields_in_steps(self, per_epoch * self.times)
+
 
 @dataclass(frozen=True)
 class Shared(Sharing):
@@ -189,3 +194,12 @@ class Shared(Sharing):
     def check_input(self, where: str, x: Arrays) -> None:
         for one in x:
             self.layer.check_input(where, one)
+
+    def in_steps(self, per_epoch: float) -> Self:
+        """Return the layer; raise ValueError if a schedule inside is in epochs."""
+        if fields_in_steps(self, per_epoch) is not self:
+            raise ValueError(
+                "Shared: expected schedules in steps, as each use of the layer is one, got one in epochs; write steps=..., the "
+                "number of batches times that of the inputs"
+            )
+        return self

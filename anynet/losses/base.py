@@ -170,6 +170,8 @@ class Loss(metaclass=Value):
         if y.shape[1:] != shape:
             classes = len(y.shape) == 1 and xp.isdtype(y.dtype, "integral")
             hint = "; if these are classes, use SoftmaxCrossEntropy or pass one-hot rows" if classes else ""
+            if self.has_classes and (y.shape[1:], shape) == ((2,), (1,)):
+                hint = "; of one-hot rows for two classes, pass y[:, 1]"
             reason = "as the model's output" if shape == output_shape else f"for the model's output {output_shape}"
             raise ValueError(
                 f"{where}: expected y of shape (N, {', '.join(map(str, shape))}), {reason}, got {tuple(y.shape)}{hint}"

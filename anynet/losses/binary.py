@@ -33,8 +33,9 @@ class BinaryLoss(Loss):
         xp = namespace(y)
         low, high = float(xp.min(y)), float(xp.max(y))
         if low < 0 or high > 1:
+            hint = "; for labels -1 and 1, pass (y + 1) / 2" if (low, high) == (-1.0, 1.0) else ""
             raise ValueError(
-                f"{type(self).__name__}: expected labels in y from 0 to 1, got {low if low < 0 else high:g}"
+                f"{type(self).__name__}: expected labels in y from 0 to 1, got {low if low < 0 else high:g}{hint}"
             )
 
 

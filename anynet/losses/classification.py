@@ -103,7 +103,7 @@ class ClassLoss(Loss):
             index_dtype = xp.__array_namespace_info__().default_dtypes()["indexing"]
             return y if y.dtype == index_dtype and len(y.shape) == 1 else xp.reshape(xp.astype(y, index_dtype), (-1,))
         if y.shape[1:] != (classes,):
-            hint = "; cast the labels to integers" if len(y.shape) == 1 else ""
+            hint = _label_advice(y) if len(y.shape) == 1 else ""
             raise ValueError(
                 f"{where}: expected y of integers, shape (N,), or one-hot rows, shape (N, {classes}), got "
                 f"{y.dtype} of shape {tuple(y.shape)}{hint}"
@@ -125,6 +125,13 @@ class ClassLoss(Loss):
             raise ValueError(
                 f"{where}: expected one-hot rows in y, or rows of probabilities that sum to 1, got other values"
             )
+
+
+def _label_advice(y: Array) -> str:
+    xp = namespace(y)
+    if xp.isdtype(y.dtype, "real floating") and bool(xp.any(xp.isnan(y))):
+        return "; leave out the examples without a label, which are NaN, and cast the labels to integers"
+    return "; cast the labels to integers"
 
 
 def check_weights(where: str, name: str, values: Iterable[float]) -> tuple[float, ...]:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from sys import modules
 from typing import Any
 
 from anynet import losses
-from anynet.losses import parts
 from anynet.losses.base import Loss
-from anynet.metrics import classification
 from anynet.metrics.base import (
     Custom as Custom,
     LossMetric as LossMetric,
@@ -36,7 +33,7 @@ from anynet.names.text import classes_of, from_text
 def resolve(metrics: Any, loss: Loss | None) -> tuple[Metric, ...]:
     """Convert names, losses and functions to metrics.
 
-    Metrics of binary classes without a threshold get that of the loss.
+    Each metric takes settings from the loss, such as the default threshold of binary classes (`Metric.for_loss`).
 
     Raises
     ------
@@ -51,13 +48,7 @@ def resolve(metrics: Any, loss: Loss | None) -> tuple[Metric, ...]:
     classes = classes_of(Metric, modules[__name__]) | classes_of(Loss, losses)
     for given in (metrics,) if isinstance(metrics, (str, Metric, Loss)) else metrics:
         metric = from_text("metrics", "metrics", given, classes, "'accuracy', a Metric, a Loss")
-        if (
-            isinstance(metric, (Accuracy, classification.ClassScore, ConfusionMatrix))
-            and metric.threshold is None
-            and loss is not None
-        ):
-            found.append(replace(metric, threshold=loss.threshold))
-        elif isinstance(metric, Metric):
+        if isinstance(metric, Metric):
             found.append(metric)
         elif isinstance(metric, Loss):
             found.append(LossMetric(metric))
@@ -68,15 +59,9 @@ def resolve(metrics: Any, loss: Loss | None) -> tuple[Metric, ...]:
                 f"the class {metric.__name__}; write it with parentheses" if isinstance(metric, type) else repr(metric)
             )
             raise TypeError(f"metrics: expected names, metrics, losses or functions, got {got}")
-    if isinstance(loss, parts.PartsLoss):
-        found = [m if _takes_parts(m) else PartsMetric(m, loss) for m in found]
+    if loss is not None:
+        found = [metric.for_loss(loss) for metric in found]
     names = [metric.name for metric in found]
     if len(set(names)) < len(names) or "loss" in names:
         raise ValueError(f"metrics: expected different names, none of them 'loss', got {', '.join(names)}")
     return tuple(found)
-
-
-def _takes_parts(metric: Metric) -> bool:
-    return isinstance(metric, PartsMetric) or (
-        isinstance(metric, LossMetric) and isinstance(metric.loss, parts.PartsLoss)
-    )

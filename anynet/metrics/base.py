@@ -18,7 +18,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -27,6 +27,7 @@ from anynet.arrays.namespace import Array, namespace
 from anynet.arrays.reduce import widened
 from anynet.losses.base import Loss
 from anynet.losses.parts import PartsLoss
+from anynet.losses.several import Losses
 from anynet.names.constructors import Value
 
 
@@ -42,6 +43,17 @@ class Metric(metaclass=Value):
 
     needs_classes: ClassVar[bool] = False
     """Whether the targets are classes; then numbers other than 0 and 1 are refused with a loss of numbers."""
+
+    optional_weights: ClassVar[bool] = False
+    """Whether `sums` returns an array of weights only if it is given weights, so that batches must agree."""
+
+    def for_loss(self, loss: Loss) -> Metric:
+        """Return the metric with the settings that it takes from a model's loss."""
+        return PartsMetric(self, loss) if isinstance(loss, PartsLoss) else self
+
+    def measured(self, loss: Loss, y: Any) -> tuple[Loss, Any]:
+        """Return the loss and the targets of the outputs that the metric measures."""
+        return loss, y
 
     @property
     def name(self) -> str:
@@ -78,8 +90,33 @@ class Mean(Metric):
         return total / weight if weight > 0 else float("nan")
 
 
+class OuterMetric(Metric):
+    """Base class of metrics that apply another one, `metric`, to a part of the data."""
+
+    metric: Metric
+
+    @property
+    def keeps_examples(self) -> bool:  # type: ignore[override]
+        return self.metric.keeps_examples
+
+    @property
+    def greater_is_better(self) -> bool | None:  # type: ignore[override]
+        return self.metric.greater_is_better
+
+    @property
+    def needs_classes(self) -> bool:  # type: ignore[override]
+        return self.metric.needs_classes
+
+    @property
+    def optional_weights(self) -> bool:  # type: ignore[override]
+        return self.metric.optional_weights
+
+    def value(self, sums: tuple[Any, ...]) -> Any:
+        return self.metric.value(sums)
+
+
 @dataclass(frozen=True)
-class OutputMetric(Metric):
+class OutputMetric(OuterMetric):
     """Apply a metric to one output of a multi-output network.
 
     Parameters
@@ -87,7 +124,8 @@ class OutputMetric(Metric):
     index : int
         Index of the output.
     metric : Metric
-        Metric of that output.
+        Metric of that output. In a model with `Losses`, it takes its default threshold, and the positions that count, from the
+        loss of the output.
 
     Examples
     --------
@@ -103,15 +141,25 @@ class OutputMetric(Metric):
     def name(self) -> str:
         return f"output_{self.index}_{self.metric.name}"
 
+    def for_loss(self, loss: Loss) -> Metric:
+        if not isinstance(loss, Losses):
+            return super().for_loss(loss)
+        count = len(loss.losses)
+        if not -count <= self.index < count:
+            raise ValueError(f"metrics: expected the index of an output below {count}, got {self.index}")
+        return replace(self, metric=self.metric.for_loss(loss.losses[self.index]))
+
+    def measured(self, loss: Loss, y: Any) -> tuple[Loss, Any]:
+        if isinstance(loss, Losses):
+            return self.metric.measured(loss.losses[self.index], y[self.index])
+        return loss, y
+
     def sums(self, y_true: Any, y_pred: Any, sample_weight: Array | None = None) -> tuple[Array, ...]:
         return self.metric.sums(y_true[self.index], y_pred[self.index], sample_weight)
 
-    def value(self, sums: tuple[Array, ...]) -> Any:
-        return self.metric.value(sums)
-
 
 @dataclass(frozen=True)
-class PartsMetric(Metric):
+class PartsMetric(OuterMetric):
     """Apply a metric to the predictions of a loss with parts."""
 
     metric: Metric
@@ -121,19 +169,11 @@ class PartsMetric(Metric):
     def name(self) -> str:
         return self.metric.name
 
-    @property
-    def keeps_examples(self) -> bool:  # type: ignore[override]
-        return self.metric.keeps_examples
-
-    @property
-    def greater_is_better(self) -> bool | None:  # type: ignore[override]
-        return self.metric.greater_is_better
+    def for_loss(self, loss: Loss) -> Metric:
+        return self
 
     def sums(self, y_true: Any, y_pred: Any, sample_weight: Array | None = None) -> tuple[Array, ...]:
         return self.metric.sums(*self.loss.predictions(y_true, y_pred, sample_weight))
-
-    def value(self, sums: tuple[Any, ...]) -> Any:
-        return self.metric.value(sums)
 
 
 @dataclass(frozen=True)
@@ -146,6 +186,9 @@ class LossMetric(Mean):
     @property
     def name(self) -> str:
         return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(self.loss).__name__).lower()
+
+    def for_loss(self, loss: Loss) -> Metric:
+        return self if isinstance(self.loss, PartsLoss) else super().for_loss(loss)
 
     def sums(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> tuple[Array, ...]:
         return self.loss.sums(y_true, y_pred, sample_weight)
@@ -177,6 +220,7 @@ class Custom(Metric):
 
     function: Callable[..., Any]
     keeps_examples = True
+    optional_weights = True
 
     @property
     def name(self) -> str:

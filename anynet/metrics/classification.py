@@ -16,7 +16,7 @@ Legend: N batch, C classes.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,11 +25,22 @@ from array_api_compat import device
 from anynet.arrays.namespace import Array, namespace
 from anynet.arrays.reduce import widened
 from anynet.checks import check_int
+from anynet.losses.base import Loss
 from anynet.metrics.base import Mean, Metric
 
 
+class Thresholded(Metric):
+    """Base class of metrics with a field `threshold`, by default that of the loss."""
+
+    threshold: float | None
+
+    def for_loss(self, loss: Loss) -> Metric:
+        chosen: dict[str, Any] = {"threshold": loss.threshold} if self.threshold is None else {}
+        return super(Thresholded, replace(self, **chosen)).for_loss(loss)
+
+
 @dataclass(frozen=True)
-class Accuracy(Mean):
+class Accuracy(Thresholded, Mean):
     """Fraction of correctly classified examples.
 
     Parameters
@@ -122,7 +133,7 @@ class TopK(Mean):
 
 
 @dataclass(frozen=True)
-class ConfusionMatrix(Metric):
+class ConfusionMatrix(Thresholded):
     """Number, or total weight, of examples by true class (row) and predicted class (column).
 
     Parameters
@@ -159,7 +170,7 @@ class ConfusionMatrix(Metric):
 
 
 @dataclass(frozen=True)
-class ClassScore(Metric):
+class ClassScore(Thresholded):
     """Base class of `Precision`, `Recall` and `F1`; subclasses implement `score`."""
 
     average: str | None = None

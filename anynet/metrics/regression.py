@@ -16,11 +16,12 @@ from anynet.arrays.reduce import widened
 from anynet.metrics.base import Mean, Metric
 
 
-def _flat(y_true: Array, y_pred: Array) -> tuple[Array, Array]:
-    """Return both as matrices (N, O), of 32 bits or more."""
+def _flat(metric: Metric, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+    """Return targets and outputs for a metric as matrices (N, O), of 32 bits or more."""
     if y_pred.shape != y_true.shape:
         raise ValueError(
-            f"metrics: expected targets of shape {tuple(y_pred.shape)}, as the output, got {tuple(y_true.shape)}"
+            f"the metric {metric.name!r}: expected targets of shape {tuple(y_pred.shape)}, as the output, got "
+            f"{tuple(y_true.shape)}"
         )
     shape = (y_pred.shape[0], math.prod(y_pred.shape[1:]))
     reshape = namespace(y_pred).reshape
@@ -40,7 +41,7 @@ class MAE(Mean):
     greater_is_better = False
 
     def per_example(self, y_true: Array, y_pred: Array) -> Array:
-        y_true, y_pred = _flat(y_true, y_pred)
+        y_true, y_pred = _flat(self, y_true, y_pred)
         xp = namespace(y_pred)
         return xp.mean(xp.abs(y_pred - y_true), axis=1)
 
@@ -52,7 +53,7 @@ class RMSE(Metric):
     greater_is_better = False
 
     def sums(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> tuple[Array, ...]:
-        y_true, y_pred = _flat(y_true, y_pred)
+        y_true, y_pred = _flat(self, y_true, y_pred)
         xp = namespace(y_pred)
         weight = xp.ones_like(y_pred[:, 0]) if sample_weight is None else sample_weight
         return xp.sum((y_pred - y_true) ** 2 * weight[:, None], axis=0), xp.sum(weight)
@@ -83,7 +84,7 @@ class R2(Metric):
     greater_is_better = True
 
     def sums(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> tuple[Array, ...]:
-        y_true, y_pred = _flat(y_true, y_pred)
+        y_true, y_pred = _flat(self, y_true, y_pred)
         xp = namespace(y_pred)
         weight = xp.ones_like(y_pred[:, 0]) if sample_weight is None else sample_weight
         total = xp.maximum(xp.sum(weight), float(xp.finfo(weight.dtype).smallest_normal))

@@ -16,6 +16,7 @@ from anynet import (
     PolynomialDecay,
     Repeat,
     Sequential,
+    Shared,
     SoftmaxCrossEntropy,
     Tanh,
     Warmup,
@@ -115,8 +116,16 @@ def test_lengths_in_epochs_are_those_in_steps():
     )
     deep.fit(X, Y, epochs=1, batch_size=8)
     inner = deep.layer.layers[0].layers[0].layer.layers[0].rate
-    assert inner == Warmup(FlatCosine(0.5, steps=5), steps=10)
+    assert inner == Warmup(FlatCosine(0.5, steps=10), steps=20)  # each of the two uses is a step
     assert float(deep.params[0][0]["layer"][0]["passes"]) * 1024 == 10
+
+
+def test_shared_layers_need_a_schedule_in_steps():
+    """The number of their uses is that of the inputs."""
+    with pytest.raises(ValueError, match=r"Shared: expected schedules in steps, .* got one in epochs"):
+        Shared(Dropout(FlatCosine(0.5, epochs=2))).in_steps(5)
+    shared = Shared(Dropout(FlatCosine(0.5, steps=10)))
+    assert shared.in_steps(5) is shared
 
 
 def test_only_fit_knows_the_steps_per_epoch():

@@ -7,14 +7,19 @@ from anynet import (
     GRU,
     LSTM,
     Attention,
+    BatchNorm,
+    Conv1D,
     Dense,
     Dropout,
     Embedding,
+    Flatten,
     Frozen,
     GlobalAvgPool1D,
     Lengths,
+    MaxPool1D,
     Parallel,
     Position,
+    Reshape,
     Residual,
     SelfAttention,
     Sequential,
@@ -117,6 +122,8 @@ NETWORKS = {
     "bidirectional gru": Parallel([GRU(3), GRU(3, reverse=True)]),
     "mean": Sequential([Dense(3), GlobalAvgPool1D()]),
     "last": Sequential([LSTM(3), Tanh(), GRU(2, sequences=False)]),
+    "causal convolution": Sequential([Conv1D(3, 3, padding=(2, 0)), Tanh(), Conv1D(2, 1), GRU(2, sequences=False)]),
+    "after the sequence": Sequential([GlobalAvgPool1D(), Reshape((2, 2)), MaxPool1D(2), Flatten()]),
     "frozen": Frozen(Residual(LSTM(CHANNELS, reverse=True))),
 }
 
@@ -210,6 +217,14 @@ def test_lengths_outside_the_sequence_are_refused(lengths):
         (Position(weight=np.ones((4, 2))), (5, 2), "Position: weight: expected given values of shape"),
         (Tied(5, 4, Dense(3)), (6,), "Tied: expected a layer that returns 4 features, as its input, got"),
         (Lengths(LSTM(3)), (6, 2), r"Lengths: expected two inputs of shapes \(positions, ...\) and \(\), got \(6, 2\)"),
+        (Lengths([Dense(3), MaxPool1D(2), LSTM(3)]), ((6, 2), ()), "MaxPool1D: expected a layer that takes lengths"),
+        (
+            Lengths([Residual(Conv1D(2, 3, padding="same"))]),
+            ((6, 2), ()),
+            "Conv1D: expected a layer that takes lengths",
+        ),
+        (Lengths([Flatten(), Dense(3)]), ((6, 2), ()), "Flatten: expected a layer that takes lengths"),
+        (Lengths([BatchNorm(), LSTM(3)]), ((6, 2), ()), "BatchNorm: expected a layer that takes lengths"),
     ],
 )
 def test_shapes_that_do_not_fit_are_refused(layer, shape, message):
