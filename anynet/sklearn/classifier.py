@@ -24,6 +24,7 @@ from anynet.losses import Loss, SigmoidCrossEntropy, SoftmaxCrossEntropy
 from anynet.onnx.estimators import classifier_to_onnx
 from anynet.sklearn.losses import SummedSigmoidCrossEntropy
 from anynet.sklearn.parameters import ATTRIBUTES, CONSTRAINTS, LAST, NETWORK, TRAINING
+from anynet.sklearn.rollback import unchanged_on_error
 from anynet.sklearn.training import TrainableMLP
 from anynet.sklearn.validation import as_labels, to_host
 
@@ -189,6 +190,9 @@ class MLPClassifier(ClassifierMixin, TrainableMLP):
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
         """Train for one epoch, starting from the current weights.
 
+        Parameters of the estimator may change between calls, except those of the machine and of the sizes of layers. The
+        optimizer keeps its state unless it changes too.
+
         Parameters
         ----------
         X, y, sample_weight
@@ -201,10 +205,12 @@ class MLPClassifier(ClassifierMixin, TrainableMLP):
         self
         """
         classes = to_host(classes)
-        if _check_partial_fit_first_call(self, classes):
-            host = to_host(y)
-            self._binarizer = LabelBinarizer().fit(host if type_of_target(host).startswith("multilabel") else classes)
-        self._fit(X, y, sample_weight, incremental=True)
+        with unchanged_on_error(self):
+            if _check_partial_fit_first_call(self, classes):
+                host = to_host(y)
+                multilabel = type_of_target(host).startswith("multilabel")
+                self._binarizer = LabelBinarizer().fit(host if multilabel else classes)
+            self._fit(X, y, sample_weight, incremental=True)
         return self
 
     # -- predictions --------------------------------------------------------------------------------------------------

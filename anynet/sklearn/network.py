@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from numbers import Integral
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from anynet import tree
 from anynet.layers import BatchNorm, Dense, Dropout, Identity, Layer, ReLU, Sigmoid, Tanh
 
 if TYPE_CHECKING:
@@ -18,12 +21,11 @@ if TYPE_CHECKING:
 ACTIVATIONS = {"identity": Identity, "logistic": Sigmoid, "tanh": Tanh, "relu": ReLU}
 
 
-def hidden_sizes(estimator: BaseMLP) -> list[int]:
-    """Return the numbers of units of the hidden layers."""
-    sizes = estimator.hidden_layer_sizes
-    sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
-    if any(size <= 0 for size in sizes):
-        raise ValueError(f"hidden_layer_sizes: expected sizes > 0, got {sizes}")
+def hidden_sizes(name: str, value: Any) -> list[int]:
+    """Return the numbers of units of the hidden layers, given as one number or several."""
+    sizes = list(value) if hasattr(value, "__iter__") else [value]
+    if not all(isinstance(size, Integral) and int(size) >= 1 for size in sizes):
+        raise ValueError(f"{name}: expected integers >= 1, got {value!r}")
     return [int(size) for size in sizes]
 
 
@@ -91,3 +93,19 @@ def set_dense(model: Model, name: str, arrays: Sequence[Any]) -> None:
     for index, array in zip(indices, arrays, strict=True):
         params[index] = {**params[index], name: array}
     model.params = params
+
+
+def inherited(name: str, new: tree.Tree, old: tree.Tree) -> tree.Tree:
+    """Return a tree like `new` with the arrays of `old`, in the same order.
+
+    Layers without arrays, such as Dropout, may have been added or removed.
+    """
+    places, given = (sorted(tree.leaves_with_paths(one), key=itemgetter(0)) for one in (new, old))
+    shapes, expected = ([tuple(array.shape) for _, array in leaves] for leaves in (places, given))
+    if shapes != expected:
+        raise ValueError(
+            f"{name}: expected parameters of shapes {expected}, as in the previous fit, got {shapes}; restore "
+            "hidden_layer_sizes, activation and batch_norm, or call fit with warm_start=False"
+        )
+    arrays = {path: array for (path, _), (_, array) in zip(places, given, strict=True)}
+    return tree.set_leaves(new, (arrays[path] for path, _ in tree.leaves_with_paths(new)), like=new)

@@ -17,7 +17,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from anynet import backends
 from anynet.arrays.namespace import Array
-from anynet.sklearn.table import Table, as_numbers, as_text, read_table
+from anynet.sklearn.rollback import unchanged_on_error
+from anynet.sklearn.table import Table, as_numbers, as_text, read_table, without_dates
 
 NOISE = 1e-5
 """Standard deviation of the noise, relative to that of the column, that separates equal values before their quantiles."""
@@ -123,7 +124,12 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
         self
         """
         where = type(self).__name__
-        table = read_table(where, X)
+        table = without_dates(where, read_table(where, X))
+        with unchanged_on_error(self):
+            self._fit(where, table)
+        return self
+
+    def _fit(self, where: str, table: Table) -> None:
         self.n_features_in_ = len(table.columns)
         self.__dict__.pop("feature_names_in_", None)
         if table.names is not None:
@@ -146,7 +152,6 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
         self.categories_ = [(i, *_frequent(as_text(table, i), self.max_categories)) for i in sorted(categorical)]
         if not len(self.get_feature_names_out()):
             raise ValueError(f"{where}: expected a column with values in X, got only missing categories")
-        return self
 
     def transform(self, X: Any) -> Array:
         """Return the table as a matrix of numbers.
@@ -161,7 +166,7 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         where, kind = type(self).__name__, backends.of(X)
-        table = self._align(where, read_table(where, X))
+        table = without_dates(where, self._align(where, read_table(where, X)))
         numbers = [as_numbers(where, table, index) for index in self.numbers_]
         columns = [self._scaled(number, x) for number, x in enumerate(numbers)]
         columns += [np.isnan(x) for i, x in zip(self.numbers_, numbers, strict=True) if i in self.incomplete_]

@@ -31,7 +31,7 @@ INITIAL_STREAM = 4
 INITIAL_ROWS = 10_000
 """Maximum number of rows for the initial weights."""
 
-PARAMETERS = """hidden : sequence of int, in [1, inf)
+PARAMETERS = """hidden : int or sequence of int, in [1, inf)
         Numbers of units of the hidden layers.
     epochs : int, in [1, inf)
         Number of epochs. The network is that of the best epoch, judged by the held-out rows.

@@ -14,9 +14,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from anynet.arrays.namespace import Array, namespace
 from anynet.losses import HalfSquaredError, Loss, Poisson
+from anynet.metrics import Metric
 from anynet.onnx.estimators import regressor_to_onnx
+from anynet.sklearn.curves import DataLoss
 from anynet.sklearn.losses import HalfPoissonDeviance
 from anynet.sklearn.parameters import ATTRIBUTES, CONSTRAINTS, LAST, NETWORK, TRAINING
+from anynet.sklearn.rollback import unchanged_on_error
 from anynet.sklearn.training import TrainableMLP
 
 
@@ -27,15 +30,15 @@ class MLPRegressor(RegressorMixin, TrainableMLP):
     ----------
     loss : {{"squared_error", "poisson"}} or Loss
         Half the squared error; half the Poisson deviance, with outputs that pass through the exponential function; or a loss
-        of anynet such as ``Huber()``, with linear outputs.
+        of anynet with one output per target, such as ``Huber()``, with linear outputs.
     {NETWORK}{TRAINING}{LAST}
     Attributes
     ----------
     {ATTRIBUTES}
     Notes
     -----
-    For several outputs, training minimizes the sum of the squared errors over the outputs, while `loss_` is their mean, as in
-    scikit-learn.
+    For several outputs, "squared_error" minimizes the sum of the squared errors over the outputs, while `loss_` is their mean, as
+    in scikit-learn. With another loss, `loss_` is that loss.
 
     Examples
     --------
@@ -138,14 +141,26 @@ class MLPRegressor(RegressorMixin, TrainableMLP):
         return y.reshape(len(y), -1)
 
     def _make_loss(self) -> Loss:
-        if isinstance(self.loss, Loss):
-            return self.loss
-        return HalfPoissonDeviance() if self.loss == "poisson" else HalfSquaredError()
+        if not isinstance(self.loss, Loss):
+            return HalfPoissonDeviance() if self.loss == "poisson" else HalfSquaredError()
+        shape = (self.n_outputs_,)
+        if self.loss.target_shape(shape) != shape:
+            raise ValueError(
+                f"loss: expected one output per target, got {self.loss}, which takes several; use Model, with a network that "
+                "ends in as many outputs"
+            )
+        return self.loss
+
+    def _metrics(self, loss: Loss) -> list[Metric]:
+        return [DataLoss(loss)] if self.loss == "squared_error" and self.n_outputs_ > 1 else []
 
     @available_if(lambda self: self._check_solver())
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train for one epoch, starting from the current weights.
+
+        Parameters of the estimator may change between calls, except those of the machine and of the sizes of layers. The
+        optimizer keeps its state unless it changes too.
 
         Parameters
         ----------
@@ -156,7 +171,8 @@ class MLPRegressor(RegressorMixin, TrainableMLP):
         -------
         self
         """
-        self._fit(X, y, sample_weight, incremental=True)
+        with unchanged_on_error(self):
+            self._fit(X, y, sample_weight, incremental=True)
         return self
 
     # -- predictions --------------------------------------------------------------------------------------------------

@@ -17,13 +17,14 @@ from sklearn.utils.validation import check_is_fitted
 from anynet.backends.base import Backend
 from anynet.checkpoint import snapshot
 from anynet.checkpoint.serialize import from_config, to_config
+from anynet.config import ModelConfig
 from anynet.model import Model
 from anynet.sklearn.curves import DataLoss
 from anynet.sklearn.losses import HalfPoissonDeviance, SummedSigmoidCrossEntropy
 from anynet.sklearn.preprocessing import TablePreprocessor
 from anynet.sklearn.solvers import FoldedAdam, VelocitySGD
 
-CUSTOM = (FoldedAdam, VelocitySGD, HalfPoissonDeviance, SummedSigmoidCrossEntropy, DataLoss)
+CUSTOM = (FoldedAdam, VelocitySGD, HalfPoissonDeviance, SummedSigmoidCrossEntropy, DataLoss, ModelConfig)
 """Classes in the models of estimators that are not public classes of anynet."""
 
 LEFT_OUT = ("callbacks", "distributed", "random_state")
@@ -104,7 +105,7 @@ def load(cls: Any, path: str | Path, backend: str | None, device: str | None, cu
         found = "a model alone" if content is None else f"an {content['class']}"
         raise ValueError(f"{where}: expected a file that {name}.save wrote, got {found} in {path}")
     params = from_config(content["params"], custom)
-    attributes = {name: from_config(value) for name, value in content["attributes"].items()}
+    attributes = {name: from_config(value, custom) for name, value in content["attributes"].items()}
     attributes = {name: list(v) if isinstance(v, tuple) else v for name, v in attributes.items()}
     if backend is not None:
         params |= {"backend": backend, "device": device}

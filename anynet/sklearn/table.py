@@ -62,26 +62,34 @@ def read_table(where: str, X: Any) -> Table:
     Raises
     ------
     TypeError, ValueError
-        If X is sparse, complex or empty, has another number of axes than two, or holds dates.
+        If X is sparse, complex or empty, has another number of axes than two, or has two columns of one name.
     """
     if isinstance(X, Table):
         return X
     if issparse(X):
         raise TypeError(f"{where}: expected a dense array or a data frame, got a sparse matrix; pass X.toarray()")
     if is_frame(X):
-        names = [str(name) for name in X.columns]
+        names = list(X.columns) if all(isinstance(name, str) for name in X.columns) else None
+        if names is not None and len(set(names)) < len(names):
+            twice = max(names, key=names.count)
+            raise ValueError(
+                f"{where}: expected different names of columns in X, got {twice!r} more than once; rename or drop one of them"
+            )
         columns = [np.asarray(X.iloc[:, i] if hasattr(X, "iloc") else X[name]) for i, name in enumerate(X.columns)]
         categorical = [is_categorical(c) or str(d) == "category" for c, d in zip(columns, X.dtypes, strict=True)]
         if not columns or not len(columns[0]):
             check_array(np.empty((len(X), len(columns))), estimator=where)  # raises
-        table = Table(columns, names if all(isinstance(name, str) for name in X.columns) else None, categorical)
-    else:
-        X = to_host(X)
-        if not hasattr(X, "dtype") and np.asarray(X).dtype.kind in "US":  # text next to numbers
-            X = np.array(X, dtype=object)
-        array = check_array(X, dtype=None, ensure_all_finite=False, estimator=where, input_name="X")
-        columns = list(array.T)
-        table = Table(columns, None, [is_categorical(column) for column in columns])
+        return Table(columns, names, categorical)
+    X = to_host(X)
+    if not hasattr(X, "dtype") and np.asarray(X).dtype.kind in "US":  # text next to numbers
+        X = np.array(X, dtype=object)
+    array = check_array(X, dtype=None, ensure_all_finite=False, estimator=where, input_name="X")
+    columns = list(array.T)
+    return Table(columns, None, [is_categorical(column) for column in columns])
+
+
+def without_dates(where: str, table: Table) -> Table:
+    """Return a table; raise TypeError if a column holds dates or durations."""
     for index, column in enumerate(table.columns):
         if column.dtype.kind in "mM" or _has_dates(column):
             raise TypeError(

@@ -11,7 +11,7 @@ from anynet.backends.base import Backend
 
 POSITIVE = Interval(Integral, 1, None, closed="left")
 CONSTRAINTS: dict[str, Any] = {
-    "hidden": ["array-like"],
+    "hidden": ["array-like", POSITIVE],
     "epochs": [POSITIVE],
     "batch_size": [POSITIVE],
     "learning_rate": [Interval(Real, 0, None, closed="neither")],

@@ -24,7 +24,7 @@ BATCH_SIZES = ((2_800, 32), (4_500, 64), (6_400, 128), (32_000, 256), (108_000, 
 
 PARAMETERS = """members : int, in [1, inf)
         Number of members, which share most of their weights.
-    hidden : sequence of int, in [1, inf), or "auto"
+    hidden : int or sequence of int, in [1, inf), or "auto"
         Numbers of units of the hidden layers of each member; "auto" is three layers of 512, or two with `bins`.
     dropout : float, in [0, 1)
         Dropout rate of the hidden layers.
@@ -60,7 +60,7 @@ class TabM(TableEstimator):
     scaling = "quantile"
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **CONSTRAINTS,
-        "hidden": ["array-like", StrOptions({"auto"})],
+        "hidden": [*CONSTRAINTS["hidden"], StrOptions({"auto"})],
         "bins": [POSITIVE, None],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from anynet import backends
 from anynet.backends.base import Backend
+from anynet.checks import errors_of
 from anynet.data.plan import SPLIT_STREAM
 from anynet.data.split import stratified_split
 from anynet.layers import Columns, Flatten, Layer, Parallel, Reshape, Sequential
@@ -23,10 +24,12 @@ from anynet.losses import EachMember, Loss
 from anynet.model import Model
 from anynet.onnx.estimators import table_to_onnx
 from anynet.sklearn.best_epoch import BestEpoch
+from anynet.sklearn.network import hidden_sizes
 from anynet.sklearn.preprocessing import TablePreprocessor
+from anynet.sklearn.rollback import unchanged_on_error
 from anynet.sklearn.saving import SavedEstimator
 from anynet.sklearn.table import Table, counted, is_missing, read_table
-from anynet.sklearn.validation import check_weight, to_host
+from anynet.sklearn.validation import check_validation, check_weight, to_host
 
 
 class Rows(NamedTuple):
@@ -114,15 +117,12 @@ class TableEstimator(SavedEstimator):
         self
         """
         name, kind = type(self).__name__, backends.of(X)
-        table, y, weight = self._check_rows("", X, y, sample_weight)
+        table, y, weight = self._check_rows(X, y, sample_weight)
         held = None
         if validation_data is not None:
-            if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
-                raise ValueError(
-                    f"{name}: expected validation_data to be (X, y) or (X, y, sample_weight), got "
-                    f"{type(validation_data).__name__}"
-                )
-            held = self._check_rows("validation_data: ", *validation_data)
+            given = check_validation(validation_data)
+            with errors_of("validation_data"):
+                held = self._check_rows(*given)
         table, y, weight = counted(name, table, y, weight)
         least = 2 if held is None else 1
         if len(y) < least:
@@ -130,39 +130,39 @@ class TableEstimator(SavedEstimator):
                 f"{name}: expected at least {least} rows, one of them to hold out, got n_samples = {len(y)}; pass "
                 "more rows or validation_data"
             )
-        self._fit_targets(y, weight)
-        self.preprocessor_ = TablePreprocessor(
-            scaling=self.scaling, categorical_features=self.categorical_features
-        ).fit(table)
-        self.n_features_in_ = self.preprocessor_.n_features_in_
-        self.__dict__.pop("feature_names_in_", None)
-        if table.names is not None:
-            self.feature_names_in_ = self.preprocessor_.feature_names_in_
-        self.best_epochs_: list[int] = []
-        self.best_scores_: list[float] = []
-        rows = Rows(self._inputs(table), self._encode(y), weight)
-        known = None if held is None else Rows(self._inputs(held[0]), self._encode(held[1]), held[2])
-        name_of_kind = kind.name.partition(":")[0] if self.device is not None else kind
-        backend = backends.get(self.backend or name_of_kind, self.device)
-        self.model_ = _predictor(self._train(rows, known, check_random_state(self.random_state), backend, resume))
+        with unchanged_on_error(self):
+            self._fit_targets(y, weight)
+            self.preprocessor_ = TablePreprocessor(
+                scaling=self.scaling, categorical_features=self.categorical_features
+            ).fit(table)
+            self.n_features_in_ = self.preprocessor_.n_features_in_
+            self.__dict__.pop("feature_names_in_", None)
+            if table.names is not None:
+                self.feature_names_in_ = self.preprocessor_.feature_names_in_
+            self.best_epochs_: list[int] = []
+            self.best_scores_: list[float] = []
+            rows, known = Rows(self._inputs(table), self._encode(y), weight), None
+            if held is not None:
+                with errors_of("validation_data"):
+                    known = Rows(self._inputs(held[0]), self._encode(held[1]), held[2])
+            name_of_kind = kind.name.partition(":")[0] if self.device is not None else kind
+            backend = backends.get(self.backend or name_of_kind, self.device)
+            self.model_ = _predictor(self._train(rows, known, check_random_state(self.random_state), backend, resume))
         return self
 
-    def _check_rows(
-        self, prefix: str, X: Any, y: Any, weight: Any = None
-    ) -> tuple[Table, np.ndarray, np.ndarray | None]:
+    def _check_rows(self, X: Any, y: Any, weight: Any) -> tuple[Table, np.ndarray, np.ndarray | None]:
         """Return a table with checked targets and weights."""
         name = type(self).__name__
-        where = f"{name}: {prefix}"
         table = read_table(name, X)
         if y is None:
-            raise ValueError(f"{where}requires y to be passed, but the target y is None; pass one target per row")
+            raise ValueError(f"{name}: requires y to be passed, but the target y is None; pass one target per row")
         values = np.asarray(to_host(y))
         check_consistent_length(table.columns[0], values)
         lost = next(
             (row for row, value in enumerate(values.reshape(len(values), -1)[:, 0].tolist()) if is_missing(value)), None
         )
         if lost is not None:
-            raise ValueError(f"{where}expected a target in each row of y, got none in row {lost}; leave such rows out")
+            raise ValueError(f"{name}: expected a target in each row of y, got none in row {lost}; leave such rows out")
         y = self._check_targets(values)
         return table, y, check_weight(weight, y)
 
@@ -199,10 +199,10 @@ class TableEstimator(SavedEstimator):
         return best.interrupted
 
     def _hidden_sizes(self) -> list[int]:
-        sizes = list(self.hidden)
-        if not sizes or not all(isinstance(size, (int, np.integer)) and size >= 1 for size in sizes):
+        sizes = hidden_sizes("hidden", self.hidden)
+        if not sizes:
             raise ValueError(f"hidden: expected one or more integers >= 1, got {self.hidden!r}")
-        return [int(size) for size in sizes]
+        return sizes
 
     # -- predictions --------------------------------------------------------------------------------------------------
 

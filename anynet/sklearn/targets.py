@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 from anynet import backends
 from anynet.losses import Loss, MeanSquaredError, SoftmaxCrossEntropy
 from anynet.sklearn.tabular import TableEstimator
-from anynet.sklearn.validation import as_labels
+from anynet.sklearn.validation import as_labels, check_numbers
 
 
 class TableClassifier(ClassifierMixin, TableEstimator):
@@ -91,6 +91,7 @@ class TableRegressor(RegressorMixin, TableEstimator):
     monitor = "val_rmse"
 
     def _check_targets(self, y: np.ndarray) -> np.ndarray:
+        check_numbers(type(self).__name__, y)
         y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y", estimator=self)
         return column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
 

@@ -14,17 +14,22 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 
 from anynet import backends, tree
-from anynet.backends.base import Backend
+from anynet.checks import errors_of
 from anynet.data.batch import Batch, eval_batch_size
-from anynet.model import Model
-from anynet.regularizers import L2
 from anynet.sklearn import network
 from anynet.sklearn.base import BaseMLP
-from anynet.sklearn.curves import CurveRecorder, DataLoss, Score, sklearn_loss
+from anynet.sklearn.curves import CurveRecorder, Score, sklearn_loss
 from anynet.sklearn.lbfgs import minimize_loss
-from anynet.sklearn.solvers import make_optimizer
-from anynet.sklearn.validation import Shuffle, SparseBatches, check_pair, check_weight, dense, take
-from anynet.training.processes import place_of
+from anynet.sklearn.rollback import unchanged_on_error
+from anynet.sklearn.validation import (
+    Shuffle,
+    SparseBatches,
+    check_pair,
+    check_validation,
+    check_weight,
+    dense,
+    take,
+)
 
 
 class Examples(NamedTuple):
@@ -63,12 +68,13 @@ class TrainableMLP(BaseMLP):
         -------
         self
         """
-        self._fit(X, y, sample_weight, incremental=False, validation_data=validation_data)
+        with unchanged_on_error(self):
+            self._fit(X, y, sample_weight, incremental=False, validation_data=validation_data)
         return self
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, *, incremental: bool, validation_data: Any = None) -> None:
         """Train from new weights or from the current ones; `incremental` trains for one epoch."""
-        sizes = network.hidden_sizes(self)
+        sizes = network.hidden_sizes("hidden_layer_sizes", self.hidden_layer_sizes)
         if self.solver == "lbfgs" and (self.batch_norm or np.any(self.dropout)):
             name = "batch_norm" if self.batch_norm else "dropout"
             raise ValueError(
@@ -92,17 +98,19 @@ class TrainableMLP(BaseMLP):
         if first or not incremental:
             seed = int(copy.deepcopy(random).randint(np.iinfo(np.int32).max))  # a copy: scikit-learn draws no seed
             self._make_model(X, kind, sizes, weights, seed)
+        else:
+            self._update_model(sizes)
         if first:
             self._reset_attributes()
         order = Shuffle(random, len(training.y)) if self.shuffle else None
         self._train(training, validation, order, incremental)
 
     def _check_validation(self, given: Any) -> Examples:
-        if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
-            raise ValueError(f"validation_data: expected (X, y) or (X, y, sample_weight), got {type(given).__name__}")
-        X, y = check_pair(self, given[0], given[1], numeric=not is_classifier(self), reset=False)
-        self._check_targets(y)
-        return Examples(X, y, check_weight(given[2] if len(given) == 3 else None, y))
+        X, y, weight = check_validation(given)
+        with errors_of("validation_data"):
+            X, y = check_pair(self, X, y, numeric=not is_classifier(self), reset=False)
+            self._check_targets(y)
+            return Examples(X, y, check_weight(weight, y))
 
     def _split(self, y: np.ndarray, random: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
         """Return the indices of the examples to train on and to hold out, which are those of scikit-learn."""
@@ -114,33 +122,6 @@ class TrainableMLP(BaseMLP):
                 f"validation_fraction: expected to hold out at least 2 examples, got {len(held)} of {len(y)}; increase it"
             )
         return kept, held
-
-    def _make_model(self, X: Any, kind: Backend, sizes: list[int], weights: Any, seed: int) -> None:
-        """Set `model_` to a new model, with the given weights or, for None, those of the previous model."""
-        name = kind.name.partition(":")[0] if self.device is not None else kind
-        backend, communicator = place_of(self.backend or name, self.device, self.distributed)
-        if communicator is not None and communicator.size > 1 and issparse(X):
-            raise ValueError("X: expected a dense array with distributed, got a sparse matrix; pass X.toarray()")
-        loss = self._make_loss()
-        squares = self.out_activation_ == "identity" and self.n_outputs_ > 1
-        model = Model(
-            network.make_layers(self, sizes, self.n_outputs_),
-            input_shape=X.shape[1],
-            loss=loss,
-            optimizer=make_optimizer(self),
-            regularizer=L2(float(self.alpha), per_example=True) if self.alpha else None,
-            metrics=[DataLoss(loss)] if squares else (),
-            backend=backend,
-            distributed=communicator,
-            dtype=self.dtype or _float(X, backend),
-            seed=seed,
-        )
-        if weights is None:
-            model.params = self.model_.params
-        else:
-            network.set_dense(model, "weight", weights[0])
-            network.set_dense(model, "bias", weights[1])
-        self.model_, self._kind = model, kind.name
 
     def _reset_attributes(self) -> None:
         """Set the attributes to their values before the first epoch."""
@@ -275,14 +256,3 @@ class TrainableMLP(BaseMLP):
                 f"{type(self).__name__}: expected finite weights after training, got non-finite parameter weights; "
                 "scale X, or lower learning_rate_init"
             )
-
-
-def _float(X: Any, backend: Backend) -> str:
-    """Return the dtype to compute in: that of X, or float32 if the backend has no float64."""
-    if str(X.dtype).endswith("float32"):
-        return "float32"
-    try:
-        backend.dtype("float64")
-    except ValueError:
-        return "float32"
-    return "float64"

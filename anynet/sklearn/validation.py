@@ -55,6 +55,26 @@ def check_pair(estimator: BaseMLP, X: Any, y: Any, *, numeric: bool, reset: bool
     return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
 
 
+def check_validation(given: Any) -> tuple[Any, Any, Any]:
+    """Return X, y and weights of `validation_data`, None for weights that are not given."""
+    if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
+        raise ValueError(f"validation_data: expected (X, y) or (X, y, sample_weight), got {type(given).__name__}")
+    X, y, weight = (*given, None)[:3]
+    return X, y, weight
+
+
+def check_numbers(where: str, y: np.ndarray) -> None:
+    """Raise ValueError if a target is text that is not a number."""
+    for row, values in enumerate(y.tolist() if y.dtype.kind in "OUS" else ()):
+        for value in values if isinstance(values, list) else [values]:
+            try:
+                float(value)
+            except ValueError:
+                raise ValueError(
+                    f"{where}: expected numbers in y, got {value!r} in row {row}; convert it, or use a classifier"
+                ) from None
+
+
 def check_weight(weight: Any, y: np.ndarray) -> np.ndarray | None:
     """Return the weights of the examples (N,) on the host, or None."""
     if weight is None:

@@ -18,17 +18,24 @@ from anynet import (
     GELU,
     LBFGS,
     SGD,
+    Adam,
     AdamW,
     BatchNorm,
     Clip,
+    CosineDecay,
     Dense,
     Dropout,
+    GaussianNLL,
+    HalfSquaredError,
     Huber,
     Lion,
+    MeanSquaredError,
     OneCycle,
     Poisson,
+    Quantile,
     ReLU,
     Tanh,
+    tree,
 )
 from anynet.callbacks import EarlyStopping, LambdaCallback
 from anynet.sklearn import MLPClassifier, MLPRegressor
@@ -80,6 +87,37 @@ def test_schedules():
         assert fit(solver=solver, learning_rate=schedule).model_.optimizer.learning_rate == schedule
 
 
+def test_partial_fits_with_another_optimizer_or_network():
+    x, y = problem("multiclass")
+    fitted = fit(dropout=0.2, solver=Adam(CosineDecay(0.01, epochs=9)))
+    model = fitted.partial_fit(x, y).model_
+    steps = model.state.opt_state["step"]
+    assert fitted.partial_fit(x, y).model_ is model and model.state.opt_state["step"] == steps + 3
+
+    before = model.state
+    fitted.set_params(dropout=0.0, label_smoothing=0.1).partial_fit(x[:25], y[:25])
+    assert fitted.model_.layer.layers == (Dense(6), ReLU(), Dense(5), ReLU(), Dense(3))
+    assert fitted.model_.loss.label_smoothing == 0.1 and model.state is not None
+    assert fitted.model_.state.opt_state["step"] == before.opt_state["step"] + 1
+    assert 0 < np.abs(fitted.coefs_[0] - before.params[0]["weight"]).max() < 0.02
+    again = fitted.partial_fit(x, y).model_
+    assert fitted.partial_fit(x, y).model_ is again
+
+    fitted.set_params(solver=SGD(1e-9)).partial_fit(x, y)
+    assert fitted.model_.optimizer == SGD(1e-9) and fitted.model_.state.opt_state["step"] == 3
+    np.testing.assert_allclose(fitted.coefs_[0], again.params[0]["weight"], atol=1e-7)
+    for params in ({"hidden_layer_sizes": (6, 4)}, {"hidden_layer_sizes": 6}, {"batch_norm": True}):
+        kept = fitted.get_params()
+        for train in (fitted.partial_fit, fitted.fit):
+            fitted.set_params(**params, warm_start=train == fitted.fit)
+            with pytest.raises(
+                ValueError,
+                match=r"expected parameters of shapes .* as in the previous fit, got .*; restore hidden_layer_sizes",
+            ):
+                train(x, y)
+        fitted.set_params(**kept)
+
+
 def test_regression_losses():
     x, y = problem("number")
     assert fit("number", loss=Huber(0.5), max_iter=300, learning_rate_init=0.01).score(x, y) > 0.8
@@ -87,6 +125,39 @@ def test_regression_losses():
     counts = fit("poisson", loss=Poisson(), max_iter=100)
     theirs = fit("poisson", loss="poisson", max_iter=100)
     np.testing.assert_allclose(counts.predict(x), theirs.predict(x), rtol=1e-6)
+
+
+def test_reported_losses_are_those_of_the_loss():
+    """ "squared_error" is averaged over the outputs, as in scikit-learn, and every other loss is as defined."""
+    x, y = problem("numbers")
+    formulas = {
+        "squared_error": lambda e: 0.5 * (e**2).mean(),
+        HalfSquaredError(): lambda e: 0.5 * (e**2).sum(axis=1).mean(),
+        MeanSquaredError(): lambda e: (e**2).mean(),
+        Huber(0.5): lambda e: np.where(np.abs(e) < 0.5, 0.5 * e**2, 0.5 * (np.abs(e) - 0.25)).mean(),
+    }
+    for loss, formula in formulas.items():
+        for solver in ("lbfgs", "adam"):
+            fitted = fit("numbers", loss=loss, solver=solver, data={"validation_data": (x, y)}, batch_size=60)
+            penalty = 0.5 * fitted.alpha * sum((w**2).sum() for w in fitted.coefs_) / len(x)
+            expected = formula(fitted.predict(x) - y) + penalty
+            found = fitted.validation_loss_curve_
+            assert found[-1] == pytest.approx(expected, rel=1e-9)
+            if solver == "lbfgs":
+                assert fitted.loss_ == pytest.approx(expected, rel=1e-9)
+            else:  # the loss before a step is that after the one before it
+                np.testing.assert_allclose(fitted.loss_curve_[1:], found[:-1], rtol=1e-9)
+
+
+@pytest.mark.parametrize(("kind", "loss"), [("number", Quantile([0.1, 0.9])), ("numbers", GaussianNLL())], ids=repr)
+def test_losses_with_several_outputs_per_target_are_refused(kind, loss):
+    with pytest.raises(
+        ValueError, match=f"loss: expected one output per target, got {type(loss).__name__}.*; use Model"
+    ):
+        fit(kind, loss=loss)
+    x, y = problem("number")
+    median = fit("number", loss=Quantile(0.5), max_iter=200, learning_rate_init=0.01)
+    assert median.score(x, y) > 0.8
 
 
 def test_class_weights_are_sample_weights():
@@ -139,8 +210,10 @@ def test_validation_data():
     assert len(regressor.validation_loss_curve_) == regressor.n_iter_ == 4
     with pytest.raises(ValueError, match="validation_data"):
         MLPClassifier(**SMALL).fit(x, y, validation_data=x)
-    with pytest.raises(ValueError, match="classes"):
+    with pytest.raises(ValueError, match=r"^validation_data: y: expected classes among"):
         MLPClassifier(**SMALL).fit(x, y, validation_data=(x, np.full(len(x), "dog")))
+    with pytest.raises(ValueError, match=r"^validation_data: X has 2 features"):
+        MLPClassifier(**SMALL).fit(x, y, validation_data=(x[:, :2], y))
 
 
 @pytest.mark.parametrize("kind", ["binary", "multiclass", "multilabel", "number"])
@@ -312,6 +385,61 @@ def test_later_calls_with_wrong_data_raise_as_in_scikit_learn():
         with pytest.raises(ValueError, match="class"):
             estimator.set_params(warm_start=True).fit(x, np.full(len(x), "dog"))
     assert not hasattr(MLPClassifier(), "coefs_")
+
+
+def settings(fitted):
+    """Return all that a fit may change, as a text of exact numbers."""
+    model = fitted.model_
+    arrays = [(path, a.tolist()) for path, a in tree.leaves_with_paths(model.state)]
+    rest = {name: value for name, value in vars(fitted).items() if name not in ("model_", "_binarizer")}
+    return repr((rest, arrays, model.epoch, dict(model.history), model.config))
+
+
+@pytest.mark.parametrize("kind", ["multiclass", "number"])
+@pytest.mark.parametrize("method", ["fit", "warm", "partial_fit"])
+def test_a_failed_fit_changes_nothing(kind, method):
+    x, y = problem(kind)
+    other = y[::-1] if kind == "number" else np.where(y == "ant", "cow", "dog")
+    fitted = fit(kind)
+    if method == "partial_fit":
+        other = y[::-1]
+        fitted.partial_fit(x, y)
+    elif method == "warm":
+        other = y[::-1]
+        fitted.set_params(warm_start=True)
+    train = fitted.partial_fit if method == "partial_fit" else fitted.fit
+    before = settings(fitted)
+
+    def fail(run):
+        raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        fitted.set_params(callbacks=[LambdaCallback(on_epoch_end=fail)])
+        train(x, other)
+    fitted.set_params(callbacks=None)
+    assert settings(fitted) == before
+    with pytest.raises(ValueError, match="inconsistent"):
+        train(x[:, :5], other[:9])
+    assert settings(fitted) == before
+    fitted.set_params(solver="sgd", learning_rate_init=1e100)
+    with np.errstate(all="ignore"), pytest.raises(ValueError, match="non-finite"):
+        train(x, other)
+    fitted.set_params(solver="adam", learning_rate_init=0.001)
+    assert settings(fitted) == before
+    if method == "fit":
+        with pytest.raises(ValueError, match="validation_data"):
+            train(x[:, :3], other, validation_data=(x[:, :2], other))
+        assert settings(fitted) == before
+    train(x, y)
+
+
+def test_a_failed_first_partial_fit_leaves_no_classes():
+    x, y = problem("multiclass")
+    classifier = MLPClassifier(**SMALL)
+    with pytest.raises(ValueError, match="NaN"):
+        classifier.partial_fit(x * np.nan, y, classes=np.unique(y))
+    assert vars(classifier) == vars(MLPClassifier(**SMALL))
+    assert classifier.partial_fit(x, y, classes=["ant", "bee", "cat", "dog"]).classes_.size == 4
 
 
 def test_overflow_is_an_error():

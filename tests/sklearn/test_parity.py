@@ -185,6 +185,21 @@ def test_partial_fits_continue():
     assert (ours.n_iter_, ours.t_) == (theirs.n_iter_, theirs.t_) == (1, 90)
 
 
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+@pytest.mark.parametrize("changed", [{"alpha": 100.0}, {"activation": "tanh"}, {"batch_size": 10}], ids=str)
+def test_partial_fits_use_the_current_parameters(solver, changed):
+    """The averages of the optimizer and the number of its steps are kept."""
+    x, y = problem("multiclass")
+    ours, theirs = both("multiclass", alpha=0.0, batch_size=20, solver=solver, learning_rate_init=0.01, random_state=10)
+    for estimator in (ours, theirs):
+        for call in range(20):
+            estimator.partial_fit(x, y, classes=np.unique(y) if call == 0 else None)
+            if call == 4:
+                estimator.set_params(**changed)
+    close(ours, theirs, 1e-9)
+    np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_)
+
+
 @pytest.mark.parametrize("begin", ["partial_fit", "fit"])
 @pytest.mark.parametrize("dtype, tolerance", [("float64", 1e-9), ("float32", 1e-4)])
 @pytest.mark.parametrize("rate", ["constant", "adaptive", "invscaling"])

@@ -215,6 +215,27 @@ def test_columns_are_found_by_name():
         fitted.transform(np.zeros((3, 2)))
 
 
+@pytest.mark.parametrize("dates", [pandas.date_range("2020", periods=400), [datetime.date(2020, 1, 1)] * 400])
+def test_an_additional_column_of_dates_is_ignored(dates):
+    frame = table()
+    fitted = TablePreprocessor().fit(frame)
+    with pytest.warns(UserWarning, match=r"only the columns of fit in X, got also \['day'\]; ignoring"):
+        np.testing.assert_array_equal(fitted.transform(frame.assign(day=dates)), fitted.transform(frame))
+    with pytest.raises(TypeError, match="column 'age' of X, got dates or durations"):
+        fitted.transform(frame.assign(age=dates))
+
+
+@pytest.mark.parametrize("wrong", [[[np.inf, "a"]], [[None, None]]], ids=["infinity", "nothing"])
+def test_a_failed_refit_changes_nothing(wrong):
+    frame = table()
+    fitted = TablePreprocessor().fit(frame)
+    before, expected = dict(vars(fitted)), fitted.transform(frame)
+    with pytest.raises(ValueError):
+        fitted.set_params(max_categories=3).fit(pandas.DataFrame(wrong, columns=["n", "c"]))
+    assert vars(fitted) == {**before, "max_categories": 3}
+    np.testing.assert_array_equal(fitted.transform(frame), expected)
+
+
 def test_a_refit_forgets_names():
     fitted = TablePreprocessor().fit(table()).fit(np.arange(6.0).reshape(3, 2))
     assert not hasattr(fitted, "feature_names_in_") and fitted.n_features_in_ == 2
@@ -229,6 +250,11 @@ BAD = {
     "text": (np.array([[1, "x"], [2, 3.0]], dtype=object), ValueError, "numbers in column 1 of X, got 'x' in row 0"),
     "dates": (pandas.DataFrame({"a": pandas.to_datetime(["2020-01-01"])}), TypeError, "column 'a' of X, got dates"),
     "date objects": ([[datetime.date(2020, 1, 1)]], TypeError, "column 0 of X, got dates"),
+    "equal names": (
+        pandas.DataFrame([[1.0, 2.0, 3.0]], columns=["a", "b", "a"]),
+        ValueError,
+        "different names of columns in X, got 'a' more than once; rename or drop",
+    ),
     "sparse": (sparse.csr_matrix(np.eye(3)), TypeError, "sparse"),
     "one axis": (np.arange(3.0), ValueError, "2D array"),
     "complex": (np.full((2, 2), 1j), ValueError, "Complex data not supported"),
@@ -245,6 +271,8 @@ def test_bad_data(data, kind, message):
 
 def test_bad_later_data():
     fitted = TablePreprocessor().fit(table())
+    with pytest.raises(ValueError, match="different names of columns in X, got 'age' more than once"):
+        fitted.transform(pandas.concat([table(), table()[["age"]]], axis=1))
     with pytest.raises(ValueError, match="numbers in column 'age' of X, got 'old' in row 2; convert it"):
         fitted.transform(table().assign(age=[1, 2, "old"] + [3] * 397))
 

@@ -140,7 +140,7 @@ def test_validation_data_select_the_best_epoch(kind):
     assert fitted.best_epochs_ == [seen.index(best) + 1 if kind in TABMS else 12 - seen[::-1].index(best)]
     if kind in CLASSIFIERS:
         assert fitted.score(*held) == pytest.approx(best)
-    with pytest.raises(ValueError, match="expected validation_data to be"):
+    with pytest.raises(ValueError, match=r"^validation_data: expected \(X, y\) or"):
         small(kind).fit(X, y, validation_data=X)
 
 
@@ -528,12 +528,58 @@ def test_errors_of_classes():
     X, y = rows(RealMLPClassifier)
     with pytest.raises(ValueError, match="expected two or more classes in y, got one class, 'a'"):
         small(RealMLPClassifier).fit(X, ["a"] * 200)
-    with pytest.raises(ValueError, match=r"expected classes among .* got 'new'"):
+    with pytest.raises(ValueError, match=r"^validation_data: y: expected classes among .* got 'new'"):
         small(RealMLPClassifier).fit(X, y, validation_data=(X, ["new"] * 200))
 
 
+@pytest.mark.parametrize(
+    "y", [["1", "2", "n"] * 20, [[1.0, "n"]] * 60, [1.0, 2, "n"] * 20], ids=["text", "two", "mixed"]
+)
+def test_targets_that_are_not_numbers(y):
+    X, row = rows(RealMLPRegressor, 60)[0], 0 if isinstance(y[0], list) else 2
+    with pytest.raises(ValueError, match=f"RealMLPRegressor: expected numbers in y, got 'n' in row {row}; convert it"):
+        small(RealMLPRegressor).fit(X, np.array(y, dtype=object))
+    good = rows(RealMLPRegressor, 60)[1]
+    with pytest.raises(ValueError, match=f"^validation_data: .*: expected numbers in y, got 'n' in row {row}"):
+        small(RealMLPRegressor).fit(X, good, validation_data=(X, y))
+
+
+@pytest.mark.parametrize("kind", ESTIMATORS)
+def test_a_failed_fit_changes_nothing(kind, caplog):
+    caplog.set_level(logging.CRITICAL, logger="anynet")
+    X, y = rows(kind, 60)
+    other = 1000 * y + 5000 if kind in REGRESSORS else np.where(y == "low", "a", "b")
+    fitted = small(kind, epochs=1).fit(X, y)
+    before, expected = dict(vars(fitted)), outputs(fitted, X)
+
+    def fail(run):
+        raise RuntimeError("stop")
+
+    for params, X2, data, error in (
+        ({"hidden": ()}, X, {}, ValueError),
+        ({}, X[["age", "plan"]], {"validation_data": (X[["age"]], other)}, ValueError),
+        ({}, X.to_numpy(), {"sample_weight": -np.ones(60)}, ValueError),
+        ({"callbacks": [LambdaCallback(on_batch_end=fail)]}, X[["age"]], {}, RuntimeError),
+    ):
+        with pytest.raises(error):
+            clone(fitted).set_params(**params).fit(X2, other, **data)
+        with pytest.raises(error):
+            fitted.set_params(**params).fit(X2, other, **data)
+        fitted.set_params(**{name: before[name] for name in params})
+        assert vars(fitted) == before
+        np.testing.assert_array_equal(outputs(fitted, X), expected)
+
+
+@pytest.mark.parametrize("kind", ESTIMATORS)
+def test_one_hidden_layer_may_be_a_number(kind):
+    X, y = rows(kind, 60)
+    one, several = (small(kind, hidden=hidden, epochs=1).fit(X, y) for hidden in (8, (8,)))
+    np.testing.assert_array_equal(outputs(one, X), outputs(several, X))
+
+
 WRONG = [
-    {"hidden": 8},
+    {"hidden": 0},
+    {"hidden": ()},
     {"hidden": (8, 0)},
     {"epochs": 0},
     {"batch_size": 0},
