@@ -4,7 +4,8 @@ This module parses arguments and reports errors. The module of a command is impo
 ``anynet --help`` imports no array library.
 
 ===========  ======================================================================================================
-`tables`     read tables, and find targets, classes and columns that need attention
+`reading`    read tables from files
+`tables`     find targets, classes and columns that need attention
 `train`      ``anynet train``
 `models`     ``anynet predict``, ``evaluate``, ``export`` and ``info MODEL``, for files that ``train`` wrote
 `machine`    ``anynet info`` and ``check``

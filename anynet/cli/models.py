@@ -46,7 +46,7 @@ def predict(options: argparse.Namespace) -> None:
     estimator, task, _ = load(options.model, options.backend)
     if options.proba and task.classes is None:
         raise WrongArgument(f"expected a model of classes for --proba, got a regression in {options.model}")
-    x = inputs(estimator, task.inputs(read(options.data)))
+    x = inputs(estimator, task.inputs(read(options.data, task.text)))
     import pandas
 
     if options.proba:
@@ -61,7 +61,7 @@ def predict(options: argparse.Namespace) -> None:
 def evaluate(options: argparse.Namespace) -> None:
     """Print the scores of a model on a table, next to those of a guess."""
     estimator, task, about = load(options.model)
-    rows = task.rows(read_with_target(options.data, task.target, "the target of the model"))
+    rows = task.rows(read_with_target(options.data, task.target, "the target of the model", task.text))
     found, guessed = scores(task, rows, outputs(estimator, rows.x)), scores(task, rows, about["guess"])
     text = (
         json.dumps({"rows": len(rows.y), "scores": found, "guess": guessed}) if options.json else words(found, guessed)

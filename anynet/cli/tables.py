@@ -1,15 +1,10 @@
-"""Tables: reading, targets, rows to hold out, and columns that are probably mistakes."""
+"""Tables: targets, rows to hold out, and columns that are probably mistakes."""
 
 from __future__ import annotations
 
-import gzip
-import sys
 import warnings
-import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
-from io import BytesIO
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from anynet.cli.errors import WrongArgument, did_you_mean
+from anynet.cli.reading import read
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
@@ -32,9 +28,6 @@ EQUAL = 1.0 - 1e-9
 
 FEW = 0.1
 """Fraction of texts in a column of numbers below which they are probably marks of missing values."""
-
-GZIP = b"\x1f\x8b"
-"""First bytes of a file that gzip has compressed."""
 
 LISTED = 20
 """Maximum number of classes or columns in a text."""
@@ -66,21 +59,19 @@ class Task:
         Column with the weights of the rows.
     left_out : list of str
         Columns that are not inputs, among them `target` and `weight`.
+    text : list of str
+        Columns that were text in training. Other tables may contain none of the values that are no numbers.
     """
 
     target: str
     classes: list[Any] | None
     weight: str | None
     left_out: list[str]
+    text: Collection[str] = ()
 
     def rows(self, table: DataFrame) -> Rows:
         """Return the rows of a table with targets; weights are optional."""
-        y = values(table[self.target], self.classes is not None)
-        unknown = y[:0] if self.classes is None else y[~np.isin(y, np.asarray(self.classes))]
-        if len(unknown):
-            raise ValueError(
-                f"expected the classes {listed(self.classes)} in {self.target!r}, got {unknown[0]} in {len(unknown)} rows"
-            )
+        y = values(table[self.target], self.classes)
         weight = None
         if self.weight in table:
             column = table[self.weight]
@@ -109,57 +100,12 @@ class Task:
         return x
 
 
-# -- reading -----------------------------------------------------------------------------------------------------------
+# -- columns -----------------------------------------------------------------------------------------------------------
 
 
-def read(path: str) -> DataFrame:
-    """Return the table in a file, or in standard input for ``-``.
-
-    Raises
-    ------
-    WrongArgument
-        If there is no such file, or its format is unknown.
-    ValueError, ImportError
-        If it contains no table, or a package that reads it is missing.
-    """
-    name, suffix = ("standard input", ".csv") if path == "-" else (path, Path(path.removesuffix(".gz")).suffix.lower())
-    if suffix not in (".csv", ".tsv", ".parquet"):
-        raise WrongArgument(f"expected a table as .csv, .tsv or .parquet, also with .gz, got {path}; convert it to CSV")
-    if path != "-" and not Path(path).is_file():
-        raise WrongArgument(f"expected an existing file, got {path}")
-    for package in ("pandas", "pyarrow") if suffix == ".parquet" else ("pandas",):
-        if find_spec(package) is None:
-            raise ImportError(
-                f"{name}: expected the package {package} to be installed, got none; run: pip install {package}"
-            )
-    import pandas
-
-    separator = "\t" if suffix == ".tsv" else ","
-    try:
-        content = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
-        file = BytesIO(gzip.decompress(content) if content[:2] == GZIP else content)
-        parquet = suffix == ".parquet"
-        table = pandas.read_parquet(file) if parquet else pandas.read_csv(file, sep=separator, low_memory=False)
-    except pandas.errors.EmptyDataError:
-        raise ValueError(f"expected a table in {name}, got an empty file") from None
-    except (EOFError, OSError, ValueError, zlib.error) as error:
-        raise ValueError(
-            f"expected a table as {suffix} in UTF-8 in {name}, got an error: {str(error).strip()}"
-        ) from None
-    table.columns = table.columns.astype(str)
-    if len(table.columns) == 1 and (other := next((mark for mark in ";\t," if mark in table.columns[0]), "")):
-        raise ValueError(
-            f"expected columns separated by {separator!r} in {name}, got one column {table.columns[0][:40]!r}; change the "
-            f"separator, for example with: tr {other!r} ,"
-        )
-    if not len(table):
-        raise ValueError(f"expected rows in {name}, got only the names of columns")
-    return table
-
-
-def read_with_target(path: str, target: str, option: str = "--target") -> DataFrame:
+def read_with_target(path: str, target: str, option: str = "--target", text: Collection[str] = ()) -> DataFrame:
     """Return the rows of a table that have a target, and warn of others."""
-    table = read(path)
+    table = read(path, text)
     check_columns(table, path, option, [target])
     kept = table[table[target].notna()]
     if not len(kept):
@@ -185,14 +131,22 @@ def is_number(column: Series) -> bool:
     return column.dtype.kind in "iuf"
 
 
-def values(target: Series, classes: bool) -> np.ndarray:
-    """Return targets as an array: numbers; or as classes whole numbers, booleans or text."""
-    target = target.infer_objects()  # booleans with missing values are objects
-    if not classes:
+def values(target: Series, classes: list[Any] | None) -> np.ndarray:
+    """Return targets as an array of numbers, or of classes with the same text."""
+    if classes is None:
         return target.to_numpy(np.float64)
-    if is_number(target) and (target % 1 == 0).all():
-        return target.to_numpy(np.int64)
-    return target.to_numpy() if target.dtype.kind == "b" else np.array(target.map(str).tolist())
+    texts, labels = target.map(_label), {str(label): label for label in classes}
+    unknown = texts[~texts.isin(labels)]
+    if len(unknown):
+        raise ValueError(
+            f"expected the classes {listed(classes)} in {target.name!r}, got {unknown.iloc[0]} in {len(unknown)} rows"
+        )
+    return np.array([labels[text] for text in texts])
+
+
+def _label(value: Any) -> str:
+    """Return the text of a class, equal for a whole number as integer and as float."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def find_classes(target: Series, task: str | None) -> list[Any] | None:
@@ -221,7 +175,10 @@ def find_classes(target: Series, task: str | None) -> list[Any] | None:
         raise ValueError(
             f"expected classes of several rows in {name!r}, got {count} different values in {len(target)} rows"
         )
-    return np.unique(values(target, True)).tolist()
+    target = target.infer_objects()  # booleans with missing values are objects
+    if target.dtype.kind != "b":
+        target = target.astype(np.int64) if numbers and (target % 1 == 0).all() else target.map(_label)
+    return sorted(target.unique().tolist())
 
 
 # -- rows --------------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from typing import Any
 from anynet import backends
 from anynet._version import __version__
 from anynet.callbacks import Callback, Checkpoint, Run
-from anynet.cli import models, tables
+from anynet.cli import models, reading, tables
 from anynet.cli.errors import INTERRUPTED, WrongArgument
 from anynet.cli.tables import Rows, Task
 
@@ -123,14 +123,15 @@ def _data(options: argparse.Namespace) -> tuple[Task, Rows, Rows]:
     given = {option: [name for name in names if name is not None] for option, names in given.items()}
     for option, names in given.items():
         tables.check_columns(table, options.data, option, names)
-    task = Task(target, tables.find_classes(table[target], options.task), weight, [target, *chain(*given.values())])
+    classes, left_out = tables.find_classes(table[target], options.task), [target, *chain(*given.values())]
+    task = Task(target, classes, weight, left_out, reading.text_columns(table))
     rows = task.rows(table)
     if not len(rows.x.columns):
         raise WrongArgument(f"expected columns to predict {target!r} from in {options.data}, got none")
     for notice in tables.notices(rows.x, table[target], task.classes is not None):
         warnings.warn(notice, stacklevel=2)
     if fraction is None:
-        return task, rows, task.rows(tables.read_with_target(options.validation, target))
+        return task, rows, task.rows(tables.read_with_target(options.validation, target, text=task.text))
     groups = None if group is None else tables.groups(table[group])
     kept, held = tables.split(rows.y, task.classes is not None, groups, fraction, options.seed)
     return task, rows.take(kept), rows.take(held)

@@ -14,7 +14,7 @@ pytest.importorskip("sklearn", reason="needs scikit-learn")
 
 import pandas
 
-from anynet.cli import tables
+from anynet.cli import reading, tables
 from anynet.cli.errors import WrongArgument
 from anynet.cli.tables import Task
 
@@ -36,25 +36,42 @@ def write(frame, path):
 @pytest.mark.parametrize("path", ["a.csv", "a.csv.gz", "a.tsv", "a.tsv.gz", "a.b.CSV", "a.parquet", "a.parquet.gz"])
 def test_formats(folder, passengers, path):
     write(passengers, path)
-    pandas.testing.assert_frame_equal(tables.read(path), passengers, check_dtype=False)
+    pandas.testing.assert_frame_equal(reading.read(path), passengers, check_dtype=False)
 
 
 @pytest.mark.parametrize("compress", [bytes, gzip.compress], ids=["csv", "gzip"])
 def test_standard_input(passengers, monkeypatch, compress):
     content = compress(passengers.to_csv(index=False).encode())
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(content))))
-    assert tables.read("-").shape == passengers.shape
+    assert reading.read("-").shape == passengers.shape
 
 
 def test_compression_without_the_suffix(folder, passengers):
     write(passengers, "a.csv.gz")
     (folder / "a.csv.gz").rename("a.csv")
-    assert tables.read("a.csv").shape == passengers.shape
+    assert reading.read("a.csv").shape == passengers.shape
+
+
+def test_named_columns_are_read_as_text(folder):
+    (folder / "a.csv").write_text("zip,n,flag\n01,1.50,TRUE\n02,2,FALSE\n,,\n")
+    table = reading.read("a.csv", ["zip", "n", "flag", "absent"])
+    assert [column.dropna().tolist() for _, column in table.items()] == [["01", "02"], ["1.50", "2"], ["TRUE", "FALSE"]]
+    assert reading.text_columns(table) == ["zip", "n", "flag"]
+    plain = reading.read("a.csv")
+    assert plain["n"].dtype.kind == "f" and reading.text_columns(plain) == []
+
+
+@pytest.mark.parametrize("rows", ["0,1,2,\n3,4,5,\n", "0,1,2\n3,4,5\n"], ids=["a comma at the end", "none"])
+def test_the_first_column_is_not_taken_for_an_index(folder, rows):
+    (folder / "a.csv").write_text(f"y,a,b\n{rows}")
+    assert reading.read("a.csv").to_dict("list") == {"y": [0, 3], "a": [1, 4], "b": [2, 5]}
 
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
+        ("a.csv", b"x,y\nr1,1,2\nr2,3,4\n", "expected as many values in each row of a.csv as names .*, got more; name"),
+        ("a.csv", b"x,y\n1,2,,\n3,4,,\n", "expected as many values in each row of a.csv as names .*, got more; name"),
         ("a.csv", b"", "expected a table in a.csv, got an empty file"),
         ("a.csv", b"x,y\n", "expected rows in a.csv, got only the names of columns"),
         ("a.csv", b"x;y\n1;2\n", r"expected columns separated by ',' in a.csv, got one column 'x;y'; .* tr ';' ,"),
@@ -63,12 +80,12 @@ def test_compression_without_the_suffix(folder, passengers):
         ("a.csv", b"x,y\n1,2\n3,4,5\n", "got an error: .*Expected 2 fields in line 3, saw 3"),
         ("a.csv.gz", gzip.compress(b"x,y\n" + bytes(range(48, 58)) * 99)[:-9], "got an error: .*ended before"),
     ],
-    ids=["empty", "no rows", "semicolons", "commas", "Latin-1", "ragged", "truncated"],
+    ids=["names of rows", "two commas", "empty", "no rows", "semicolons", "commas", "Latin-1", "ragged", "truncated"],
 )
 def test_files_without_a_table(folder, name, content, message):
     (folder / name).write_bytes(content)
     with pytest.raises(ValueError, match=message):
-        tables.read(name)
+        reading.read(name)
 
 
 @pytest.mark.parametrize(
@@ -77,18 +94,18 @@ def test_files_without_a_table(folder, name, content, message):
 )
 def test_wrong_names_of_files(folder, path, message):
     with pytest.raises(WrongArgument, match=message):
-        tables.read(path)
+        reading.read(path)
 
 
 @pytest.mark.parametrize(("path", "package"), [("a.csv", "pandas"), ("a.parquet", "pyarrow")])
 def test_missing_packages(folder, monkeypatch, path, package):
     (folder / path).touch()
     find = importlib.util.find_spec
-    monkeypatch.setattr(tables, "find_spec", lambda name: None if name == package else find("json"))
+    monkeypatch.setattr(reading, "find_spec", lambda name: None if name == package else find("json"))
     with pytest.raises(
         ImportError, match=f"{path}: expected the package {package} to be installed, got none; run: pip "
     ):
-        tables.read(path)
+        reading.read(path)
 
 
 # -- targets -----------------------------------------------------------------------------------------------------------
@@ -107,7 +124,7 @@ def test_missing_packages(folder, monkeypatch, path, package):
         ([*range(16), *range(8)], None, None),
         (list(range(21)) * 2, "classification", list(range(21))),
         ([0.5, 1.0] * 4, None, None),
-        ([0.5, 1.0] * 4, "classification", ["0.5", "1.0"]),
+        ([0.5, 1.0] * 4, "classification", ["0.5", "1"]),
         ([3, 1, 2] * 4, "regression", None),
     ],
 )
@@ -115,7 +132,7 @@ def test_tasks(values, task, classes):
     column = pandas.Series(values, name="y").dropna()
     found = tables.find_classes(column, task)
     assert found == classes and list(map(type, found or [])) == list(map(type, classes or []))
-    y = tables.values(column, classes is not None)
+    y = Task("y", found, None, ["y"]).rows(pandas.DataFrame({"y": column})).y
     assert y.dtype.kind == {type(None): "f", str: "U", bool: "b", int: "i"}[type(classes and classes[0])]
 
 
@@ -141,6 +158,25 @@ def test_targets_that_cannot_be_learned(values, task, kind, message):
 def test_a_class_that_the_model_lacks():
     with pytest.raises(ValueError, match="expected the classes 0, 1 in 'y', got 2 in 3 rows"):
         Task("y", [0, 1], None, ["y"]).rows(pandas.DataFrame({"y": [0, 1, 2, 2, 2]}))
+
+
+@pytest.mark.parametrize(
+    ("classes", "given"),
+    [
+        (["0", "1", "unknown"], [0, 1, 1]),
+        (["0", "1", "unknown"], [0.0, 1.0, 1.0]),
+        ([*map(str, range(30)), "x"], [0, 29, 3]),
+        ([0, 1], ["0", "1", "1"]),
+        ([False, True], ["False", "True", "True"]),
+        (["0.5", "1"], [1.0, 1.0, 1.0]),
+    ],
+)
+def test_targets_are_of_the_kind_of_the_classes(classes, given):
+    """Formats other than CSV have data types of their own."""
+    y = Task("y", classes, None, ["y"]).rows(pandas.DataFrame({"y": given})).y
+    assert y.dtype.kind == np.asarray(classes).dtype.kind and set(y.tolist()) <= set(classes)
+    labels = [str(int(value)) if isinstance(value, float) else str(value) for value in given]
+    assert list(map(str, y.tolist())) == labels
 
 
 @pytest.mark.parametrize("values", [["a", "b"], [1.0, -2.0], [1.0, None]], ids=["text", "negative", "missing"])

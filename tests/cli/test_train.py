@@ -118,6 +118,32 @@ def test_text_labels_and_words_of_classes(capsys, folder, passengers):
     assert run(capsys, "predict", "t.safetensors", "t.csv", "--proba")[1].startswith("Survived=no,Survived=yes\n")
 
 
+@pytest.mark.parametrize("values", [["01", "02", "X9"], ["1.50", "2.50", "none given"], ["TRUE", "FALSE", "maybe"]])
+@pytest.mark.parametrize("column", ["zip", "target"])
+def test_text_stays_text_in_files_without_the_values_that_make_it_text(capsys, folder, values, column):
+    """Rows have the predictions and scores that they have in a table with all values."""
+    rng = np.random.default_rng(0)
+    zips, x = rng.choice(values, 60), rng.normal(size=60)
+    target = zips if column == "target" else np.where((zips == values[1]) | (x > 1), "yes", "no")
+    table = pandas.DataFrame({"zip" if column == "zip" else "x2": zips, "x": x, "target": target})
+    if column == "target":
+        table["x2"] = rng.normal(size=60)
+    few = table[zips != values[2]]
+    table.to_csv("all.csv", index=False)
+    few.to_csv("few.csv", index=False)
+    trained(capsys, "all.csv", "--target", "target")
+    everything = run(capsys, "predict", "all.safetensors", "all.csv", "--proba")[1].splitlines()
+    status, out, lines = run(capsys, "predict", "all.safetensors", "few.csv", "--proba")
+    assert (status, lines) == (0, [])
+    assert out.splitlines() == [everything[0], *(everything[1 + row] for row in few.index)]
+    predicted = run(capsys, "predict", "all.safetensors", "few.csv")[1].splitlines()[1:]
+    status, out, lines = run(capsys, "evaluate", "all.safetensors", "few.csv", "--json")
+    assert (status, lines) == (0, [])
+    assert json.loads(out)["scores"]["accuracy"] == pytest.approx((np.array(predicted) == few["target"]).mean())
+    lines = trained(capsys, "all.csv", "--target", "target", "--validation", "few.csv")
+    assert f"60 rows, {len(few)} held out" in lines[0]
+
+
 def test_whole_numbers_are_classes_or_numbers(capsys, titanic):
     assert (
         "3 classes of 'Class' (--task regression for numbers) from" in trained(capsys, titanic, "--target", "Class")[0]
@@ -427,7 +453,7 @@ def test_files_that_are_not_models(capsys, titanic, command):
 
 
 def test_tracebacks_are_shown_on_request(capsys, folder, monkeypatch):
-    monkeypatch.setattr(train_command.tables, "read", lambda path: {}["key"])
+    monkeypatch.setattr(train_command.tables, "read", lambda *arguments: {}["key"])
     status, out, lines = run(capsys, "train", "t.csv", "--target", "y")
     assert (status, out, lines) == (1, "", ["anynet train: KeyError: 'key'; --traceback shows its origin"])
     status, out, lines = run(capsys, "train", "t.csv", "--target", "y", "--traceback")
