@@ -110,7 +110,10 @@ SETTINGS = (
         REDUCED,
         name="adam/full",
         short=REDUCED.short.replace("10 epochs", "200 epochs"),
-        text=REDUCED.text.replace("after 10 epochs of their 200", "after 200 epochs"),
+        text="784-1000-1000-10, ReLU, dropout, batches of 128: training loss of the best other optimizer minus that of Adam, "
+        "after 200 epochs. Not theirs: dropout of 0.2 and 0.5; learning rates as for 10 epochs. In 200 epochs a lower rate is "
+        "better for Adam: in one run with 0.0003 instead of 0.001, its loss was 0.012, below those of the others, which were "
+        "not run with lower rates.",
         train=compare(200),
         full=True,
     ),
