@@ -217,7 +217,7 @@ class Model(Portable):
                 run.repeat_steps = lambda *steps: self._compiled.repeat_steps(*steps)  # a callback may freeze layers
                 run.validating(compiled)  # raises if two metrics have the same name
                 evaluate = partial(self._evaluate, processes, choose=run.validating)
-            source = processes.source(source, compiled, run)
+            source = processes.source(source, lambda: self._compiled, run)
             if resume is not None:
                 self._resume(run, check_path("fit", "resume", resume), config)
             self._configure(config, compiled)

@@ -88,16 +88,11 @@ class Turns:
             error = raised
             if self._nested:
                 self._end_all(raised)
-        if self._length is None:
-            self._agree(vector, error)
         return self._turn(vector, error)
 
     def leave(self, error: Exception | None = None) -> None:
         """Take part in `arrays` of the other processes, with nothing but an error."""
-        if self._length is None:  # before the first sum
-            raise_together(self.communicator, error)
-        else:
-            self._turn(None, error)
+        self._turn(None, error)
 
     def stop(self, interrupted: bool, length: int | None = None) -> bool:
         """End training on all processes; return whether any was interrupted.
@@ -114,22 +109,25 @@ class Turns:
             return stopped.interrupted
         raise AssertionError("a flag of this process is in the sum")
 
-    def _agree(self, vector: Array | None, error: Exception | None) -> None:
+    def _agree(self, vector: Array | None, error: Exception | None, flags: np.ndarray) -> None:
         """Agree on the length of the vectors, before the first sum."""
-        raise_together(self.communicator, error)
-        assert vector is not None
-        length = int(vector.shape[0])
+        flags[0] = error is not None
+        self._obey(np.sum(self.communicator.gather(flags), axis=0), error)
+        length = None if vector is None else int(vector.shape[0])
         same_everywhere(self.communicator, "fit", {"number of parameters and metrics": length})
         self._length = length
 
     def _turn(self, vector: Array | None, error: Exception | None, flags: np.ndarray | None = None) -> Any:
+        flags = np.zeros(FLAGS) if flags is None else flags
+        if self._length is None:
+            self._agree(vector, error, flags)
+        if self._length is None:  # no process has a vector
+            return None
         if self.communicator.on_device:  # the flags pass through the host, which does not wait for the device
-            self._summed(np.zeros(FLAGS) if flags is None else flags, error)
+            self._summed(flags, error)
             return vector if vector is None else self.communicator.sum(vector)
-        assert self._length is not None
         host = np.zeros(self._length, self._dtype) if vector is None else on_host(self._backend.to_numpy(vector))
-        if flags is not None:
-            host[-FLAGS:] = flags
+        host[-FLAGS:] = flags
         return self._backend.asarray(self._summed(host, error))
 
     def _summed(self, values: np.ndarray, error: Exception | None) -> np.ndarray:
@@ -138,12 +136,16 @@ class Turns:
             values[:] = 0.0
             values[-FLAGS] = 1.0
         total: np.ndarray = self.communicator.sum(values)
-        errors, stops, interrupts = total[-FLAGS:]
+        self._obey(total[-FLAGS:], error)
+        return total
+
+    def _obey(self, flags: np.ndarray, error: Exception | None) -> None:
+        """Raise what the flags of all processes demand."""
+        errors, stops, interrupts = flags
         if errors:
             raise_together(self.communicator, error)
         if stops:
             raise Stopped(bool(interrupts))
-        return total
 
     def _end_all(self, error: Exception) -> None:
         print(f"rank {self.communicator.rank} of {self.communicator.size}:", flush=True)

@@ -63,8 +63,8 @@ class Alone:
         """Return what a function returns on the process of rank 0, which alone calls it."""
         return function()
 
-    def source(self, source: Source, compiled: Compiled, run: Run) -> Source:
-        """Return the source of the batches of this process.
+    def source(self, source: Source, compiled: Callable[[], Compiled], run: Run) -> Source:
+        """Return the source of the batches of this process; `compiled` returns the functions of the next step.
 
         Raise ValueError on all processes if their settings differ.
         """
@@ -99,17 +99,11 @@ class Team(Alone):
         found: T = self._communicator.gather(value)[0]
         return found
 
-    def source(self, source: Source, compiled: Compiled, run: Run) -> Source:
-        assert isinstance(compiled, Parallel)
-        config = run.model.config
-        begins = (
-            isinstance(source, IterableSource)
-            or source.is_weighted
-            or config.required_loss.weights_targets
-            or compiled.nested
-        )
-        same_everywhere(self._communicator, "fit", settings(run) | {"sample_weight": begins})
-        return SharedSource(source, compiled, config, begins=begins)
+    def source(self, source: Source, compiled: Callable[[], Compiled], run: Run) -> Source:
+        loss = run.model.config.required_loss
+        counted = isinstance(source, IterableSource) or source.is_weighted or loss.weights_targets
+        same_everywhere(self._communicator, "fit", settings(run) | {"sample_weight": counted})
+        return SharedSource(source, self._communicator, compiled, run.model.config, counted=counted)
 
     def evaluated(self, source: Source, size: int, evaluate: Callable[[Batch], T]) -> Iterator[T]:
         communicator, own = self._communicator, []
@@ -130,17 +124,27 @@ class SharedSource(Source):
     Parameters
     ----------
     source : Source
-    compiled : Parallel
+    communicator : Communicator
+    compiled : callable
+        Function that returns the functions of the next step, since a callback may freeze layers.
     config : ModelConfig
-    begins : bool
-        Whether each step begins with a sum of numbers: each process's number of examples, and the weights of its examples.
-        Otherwise they follow from the position in the epoch.
+    counted : bool
+        Whether the number of examples of each process, and their weights, must be summed in each step. Otherwise they follow
+        from the position in the epoch.
     """
 
-    def __init__(self, source: Source, compiled: Parallel, config: ModelConfig, *, begins: bool) -> None:
-        self._source, self._compiled, self._config, self._begins = source, compiled, config, begins
-        self._turns, self._ranks = compiled.turns, compiled.communicator.size
-        self._rank, self._terms = compiled.communicator.rank, len(config.required_loss.term_weights)
+    def __init__(
+        self,
+        source: Source,
+        communicator: Communicator,
+        compiled: Callable[[], Compiled],
+        config: ModelConfig,
+        *,
+        counted: bool,
+    ) -> None:
+        self._source, self._compiled, self._dtype, self._is_counted = source, compiled, config.dtype, counted
+        self._rank, self._ranks = communicator.rank, communicator.size
+        self._terms = len(config.required_loss.term_weights)
         self._length = self._ranks + 1 + self._terms
 
     def batches(self, size: int | None) -> int | None:
@@ -148,25 +152,35 @@ class SharedSource(Source):
 
     def chunks(self, plan: Plan, epoch: int, skip: int) -> Any:
         with closing(self._source.portions(plan, epoch, skip, self._rank, self._ranks)) as portions:
-            following = self._counted if self._begins else self._known
-            while (part := following(portions)) is not None:
+            while (part := self._counted(portions) if self._begins else self._known(portions)) is not None:
                 yield PartChunk(part)
 
     def stop(self, interrupted: bool) -> bool:
-        return self._turns.stop(interrupted, self._length if self._begins else None)
+        return self._functions.turns.stop(interrupted, self._length if self._begins else None)
+
+    @property
+    def _functions(self) -> Parallel:
+        found = self._compiled()
+        assert isinstance(found, Parallel)
+        return found
+
+    @property
+    def _begins(self) -> bool:
+        """Whether each step begins with a sum of numbers."""
+        return self._is_counted or self._functions.nested
 
     def _known(self, portions: Portions) -> Part | None:
         """Return the next part of a source whose examples count 1 each, or None after the last batch."""
         try:
             portion = next(portions, None)
         except Exception as error:
-            self._turns.leave(error)
+            self._functions.turns.leave(error)
             raise
         if portion is None:
-            self._turns.leave()  # a process may have stopped at the last batch
+            self._functions.turns.leave()  # a process may have stopped at the last batch
             return None
         assert portion.whole is not None
-        return make_part(portion, [float(portion.whole)] * (1 + self._terms), self._config.dtype)
+        return make_part(portion, [float(portion.whole)] * (1 + self._terms), self._dtype)
 
     def _counted(self, portions: Portions) -> Part | None:
         """Return the next part of any source, or None when no process has examples."""
@@ -178,15 +192,15 @@ class SharedSource(Source):
             if portion is not None:
                 found.append(portion)
                 numbers[self._rank] = len(portion.batch)
-                numbers[self._ranks :] = self._compiled.counts(portion.batch)
+                numbers[self._ranks :] = self._functions.counts(portion.batch)
             return numbers
 
-        numbers = self._turns.numbers(count, self._length)
+        numbers = self._functions.turns.numbers(count, self._length)
         rows = [int(number) for number in numbers[: self._ranks]]
         if not any(rows):
             return None
         portion = Portion(found[0].batch, sum(rows[: self._rank]), sum(rows))
-        return make_part(portion, numbers[self._ranks :].tolist(), self._config.dtype)
+        return make_part(portion, numbers[self._ranks :].tolist(), self._dtype)
 
 
 def checksum(state: TrainState) -> str:

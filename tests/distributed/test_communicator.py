@@ -19,9 +19,9 @@ from tests.distributed.tools import Threads, together
 NUMPY = anynet.backends.get("numpy")
 
 
-def make(communicator, **changes):
+def make(communicator, layers=None, **changes):
     arguments = {"loss": SoftmaxCrossEntropy(), "optimizer": SGD(0.1), "distributed": communicator}
-    return Model([Dense(10)], input_shape=64, **(arguments | changes))
+    return Model(layers or [Dense(10)], input_shape=64, **(arguments | changes))
 
 
 # Names and devices ------------------------------------------------------------------------------------------------------
@@ -362,6 +362,32 @@ def test_a_callback_that_stops(rank):
     _, results = together(2, work)
     assert isinstance(results[0], dict), results
     assert all(np.array_equal(results[0][name], results[1][name]) for name in results[0])
+
+
+@pytest.mark.parametrize("batch", [2, 4, 7, 8])
+@pytest.mark.parametrize("rank", [None, 1])
+@pytest.mark.parametrize("layer", [Tanh(), BatchNorm()])
+@pytest.mark.parametrize("change", ["freeze", "unfreeze"])
+def test_a_callback_that_freezes_and_one_that_stops(change, layer, rank, batch):
+    """The second batch is the last whose sums have their former length; batch normalization sums as well, unless frozen."""
+
+    def fit(communicator, stops):
+        def on_batch_end(run):
+            if (run.epoch, run.batch) == (1, 2):
+                getattr(run.model, change)(0, 1)
+            run.stop = 7 * (run.epoch - 1) + run.batch == batch and stops
+
+        model = make(communicator, layers=[Dense(8), layer, Dense(10)], dtype="float64")
+        if change == "unfreeze":
+            model.freeze(0, 1)
+        model.fit(X, Y, epochs=2, callbacks=[LambdaCallback(on_batch_end=on_batch_end)])
+        return outcome(model, model.history)
+
+    expected = fit(None, True)
+    group, results = together(2, lambda c: fit(c, rank in (None, c.rank)))
+    assert isinstance(results[0], dict), results
+    assert all(difference(found, expected) <= 1e-12 for found in results)
+    assert group.calls[0] == group.calls[1]
 
 
 def test_early_stopping_decides_alike():
