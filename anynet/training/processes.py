@@ -64,7 +64,7 @@ class Alone:
         return function()
 
     def source(self, source: Source, compiled: Callable[[], Compiled], run: Run) -> Source:
-        """Return the source of the batches of this process; `compiled` returns the functions of the next step.
+        """Return the source of this process's batches; `compiled` returns the next step's functions.
 
         Raise ValueError on all processes if their settings differ.
         """
