@@ -26,6 +26,7 @@ def test_examples(name, monkeypatch):
         ("anynet.plots", "matplotlib"),
         ("anynet.onnx", "onnx"),
         ("anynet.datasets.augment", "scipy"),
+        ("anynet.sklearn", "pandas"),  # part of the extra sklearn
     ):
         if name.startswith(part):
             pytest.importorskip(library)
